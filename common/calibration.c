@@ -1,0 +1,222 @@
+#include "common/calibration.h"
+#include "common/serve.h"
+#include "common/net.h"
+#include "common/util.h"
+#include "common/work.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCHEMA "archbench-calibration/1"
+
+enum { ROUNDS = 41, ROUND_UNITS = 4000, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+/* Units per millisecond of this thread's CPU time: the median of many short rounds, so that a
+ * moment's disturbance does not define the machine. CPU time, not wall time: on a busy machine
+ * the core is shared, but the work it does is not changed. */
+static double hash_rate(void)
+{
+    double rates[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        int64_t begin = thread_cpu_ns();
+        work_hash((uint64_t)i, ROUND_UNITS);
+        rates[i] = ROUND_UNITS * 1e6 / (double)(thread_cpu_ns() - begin);
+    }
+    return median(rates, ROUNDS);
+}
+
+static void *hash_on_core(void *rate)
+{
+    *(double *)rate = hash_rate();
+    return NULL;
+}
+
+/* The mean rate of a core while all usable cores work. */
+static double parallel_hash_rate(void)
+{
+    pthread_t threads[CORES_MAX];
+    double rates[CORES_MAX], sum = 0;
+    int cores = usable_cores() < CORES_MAX ? usable_cores() : CORES_MAX;
+    for (int i = 0; i < cores; i++)
+        if (pthread_create(&threads[i], NULL, hash_on_core, &rates[i]))
+            die("cannot start a thread to calibrate");
+    for (int i = 0; i < cores; i++) {
+        pthread_join(threads[i], NULL);
+        sum += rates[i];
+    }
+    return sum / cores;
+}
+
+/* The far end of the connection whose server side is measured. */
+struct echo {
+    int fd;
+    struct service service;
+    struct counter_slot *counters;
+};
+
+static void *ask(void *argument)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: calibration\r\n\r\n";
+    struct echo *echo = argument;
+    char reply[1024];
+    for (int i = 0; i < REQUESTS; i++)
+        if (send(echo->fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0 ||
+            recv(echo->fd, reply, sizeof reply, 0) <= 0)
+            break;
+    shutdown(echo->fd, SHUT_WR);
+    return NULL;
+}
+
+/* CPU microseconds that the serving thread spends on a trivial request. */
+static double request_cost_us(void)
+{
+    double cost[REQUEST_ROUNDS];
+    int port = 0, reserve = -1;
+    int listener = net_listen("127.0.0.1", &port, 4);
+    struct sockaddr_in address;
+    struct echo echo = {.service = {.counters = counters_create(NULL),
+                                    .idle_timeout_ns = 10 * NSEC_PER_SEC,
+                                    .header_timeout_ns = 10 * NSEC_PER_SEC}};
+    echo.counters = counters_claim(echo.service.counters);
+    net_resolve("127.0.0.1", port, &address);
+    for (int i = 0; i < REQUEST_ROUNDS; i++) {
+        pthread_t asker;
+        echo.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (echo.fd < 0 || connect(echo.fd, (struct sockaddr *)&address, sizeof address))
+            die_errno("cannot connect to myself to calibrate");
+        int fd = net_accept(listener, 0, &reserve);
+        if (fd < 0 || pthread_create(&asker, NULL, ask, &echo))
+            die("cannot serve myself to calibrate");
+        int64_t begin = thread_cpu_ns();
+        serve_blocking(fd, &echo.service, echo.counters);
+        cost[i] = (double)(thread_cpu_ns() - begin) / 1e3 / REQUESTS;
+        pthread_join(asker, NULL);
+        close(fd);
+        close(echo.fd);
+    }
+    close(listener);
+    return median(cost, REQUEST_ROUNDS);
+}
+
+static void cpu_model(char *model, size_t size)
+{
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    snprintf(model, size, "unknown");
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+            snprintf(model, size, "%s", strchr(line, ':') + 2);
+            model[strcspn(model, "\n")] = 0;
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+static bool read_file(const char *path, struct calibration *calibration)
+{
+    char model[256];
+    const char *schema, *of;
+    json_error_t error;
+    json_t *json = json_load_file(path, 0, &error);
+    cpu_model(model, sizeof model);
+    bool good = json &&
+                json_unpack(json, "{s:s, s:s, s:{s:F}, s:F, s:F}", "schema", &schema, "cpu_model",
+                            &of, "units_per_ms", "hash", &calibration->hash_units_per_ms,
+                            "request_us", &calibration->request_us, "parallel",
+                            &calibration->parallel) == 0 &&
+                strcmp(schema, SCHEMA) == 0 && strcmp(of, model) == 0 &&
+                calibration->hash_units_per_ms > 0;
+    json_decref(json);
+    return good;
+}
+
+/* Appears under its name only when whole. */
+static void write_file(const char *path, const struct calibration *calibration)
+{
+    char model[256], temporary[4096 + 32];
+    cpu_model(model, sizeof model);
+    snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
+    json_t *json =
+        json_pack("{s:s, s:s, s:{s:f}, s:f, s:f}", "schema", SCHEMA, "cpu_model", model,
+                  "units_per_ms", "hash", calibration->hash_units_per_ms, "request_us",
+                  calibration->request_us, "parallel", calibration->parallel);
+    if (!json || json_dump_file(json, temporary, JSON_INDENT(2)) || rename(temporary, path))
+        die_errno("cannot write the calibration '%s'", path);
+    json_decref(json);
+}
+
+static struct calibration measure(void)
+{
+    struct calibration result = {.hash_units_per_ms = hash_rate()};
+    result.parallel = parallel_hash_rate() / result.hash_units_per_ms;
+    if (result.parallel > 1)
+        result.parallel = 1;
+    result.request_us = request_cost_us();
+    return result;
+}
+
+/* build/calibration.json, seen from build/NAME and from build/FOLDER/NAME. */
+static void default_path(char *path, size_t size)
+{
+    const char *named = getenv("ARCHBENCH_CALIBRATION");
+    if (named) {
+        snprintf(path, size, "%s", named);
+        return;
+    }
+    executable_folder(path, size);
+    char *last = strrchr(path, '/');
+    if (last && (strcmp(last, "/servers") == 0 || strcmp(last, "/tests") == 0))
+        *last = 0;
+    strncat(path, "/calibration.json", size - strlen(path) - 1);
+}
+
+struct calibration calibration_renew(const char *path)
+{
+    char fallback[4096];
+    default_path(fallback, sizeof fallback);
+    struct calibration result = measure();
+    write_file(path ? path : fallback, &result);
+    return result;
+}
+
+struct calibration calibration_load(const char *path)
+{
+    char fallback[4096];
+    struct calibration result;
+    default_path(fallback, sizeof fallback);
+    if (path && access(path, R_OK))
+        die_errno("cannot read the calibration '%s'", path);
+    if (read_file(path ? path : fallback, &result))
+        return result;
+    return calibration_renew(path);
+}

@@ -1,0 +1,19 @@
+/* calibration: how much work a millisecond is on this machine. See docs/formats.md. */
+#ifndef ARCHBENCH_CALIBRATION_H
+#define ARCHBENCH_CALIBRATION_H
+
+struct calibration {
+    double hash_units_per_ms; /* on one otherwise idle core */
+    double request_us;        /* CPU microseconds of a trivial request, server side */
+    double parallel;          /* share of its speed a core keeps while all cores work */
+};
+
+/* Read the calibration from `path` (NULL: $ARCHBENCH_CALIBRATION, or calibration.json in the
+ * build folder). When there is none for this CPU model, measure it, which takes about a second, and
+ * save it there for all others: one machine, one meaning of a millisecond. */
+struct calibration calibration_load(const char *path);
+
+/* Measure afresh and save. */
+struct calibration calibration_renew(const char *path);
+
+#endif

@@ -1,0 +1,289 @@
+#include "common/conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { FILLER_BYTES = 65536 };
+#define LINGER_NS (2 * NSEC_PER_SEC)
+
+/* What body=N is made of. Shared and constant, so that large bodies cost no memory. */
+#define TEXT_16   "0123456789abcde\n"
+#define TEXT_256  TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 \
+                  TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16
+#define TEXT_4K   TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 \
+                  TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256
+static const char filler[FILLER_BYTES + 1] =
+    TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K
+    TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K;
+
+static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+static enum want parse(struct conn *);
+
+static void enter(struct conn *conn, enum conn_phase phase)
+{
+    conn->phase = phase;
+    conn->since_ns = now_coarse_ns();
+}
+
+void conn_init(struct conn *conn, struct service *service, struct counter_slot *counters)
+{
+    conn->service = service;
+    conn->counters = counters;
+    conn->want = WANT_READ;
+    conn->close_after = conn->linger_after = false;
+    conn->in_begin = conn->in_end = 0;
+    conn->out_len = conn->filler_len = 0;
+    conn->job.calibration = &service->calibration;
+    http_init(&conn->request, conn->text);
+    enter(conn, PHASE_IDLE);
+    count_add(counters, COUNTER_connections, 1);
+}
+
+void conn_end(struct conn *conn)
+{
+    count_add(conn->counters, COUNTER_closed, 1);
+}
+
+struct span conn_in(struct conn *conn)
+{
+    if (conn->in_begin == conn->in_end)
+        conn->in_begin = conn->in_end = 0;
+    return (struct span){conn->in + conn->in_end, sizeof conn->in - conn->in_end};
+}
+
+struct span conn_out(struct conn *conn)
+{
+    return (struct span){(char *)conn->out, conn->out_len};
+}
+
+static enum want give_up(struct conn *conn)
+{
+    if (!conn_is_idle(conn) && conn->phase != PHASE_LINGER)
+        count_add(conn->counters, COUNTER_broken, 1);
+    return conn->want = WANT_CLOSE;
+}
+
+/* Send `body` (len bytes, may lie in conn->text behind the head's room) with this status. */
+static enum want reply(struct conn *conn, struct http_reply head, const char *body)
+{
+    head.http_1_0 = conn->request.parser.http_minor == 0;
+    head.keep_alive = !conn->close_after;
+    size_t head_len = http_reply_head(&head, conn->text);
+    conn->out = conn->text;
+    conn->out_len = head_len;
+    conn->filler_len = 0;
+    count_add(conn->counters, COUNTER_requests, 1);
+    if (!http_is_head(&conn->request)) {
+        size_t room = sizeof conn->text - head_len;
+        size_t direct = head.length < room ? head.length : 0;
+        memmove(conn->text + head_len, body, direct);
+        conn->out_len += direct;
+        conn->filler_len = head.length - direct;
+    }
+    enter(conn, PHASE_REPLY);
+    return conn->want = WANT_WRITE;
+}
+
+static enum want reply_text(struct conn *conn, int status, const char *body)
+{
+    struct http_reply head = {.status = status, .type = "text/plain", .length = strlen(body)};
+    return reply(conn, head, body);
+}
+
+/* An error reply ends the connection: what follows on the stream cannot be trusted. */
+static enum want reply_error(struct conn *conn, int status, const char *reason)
+{
+    char body[160];
+    size_t len = strlen(reason);
+    if (len > sizeof body - 2)
+        len = sizeof body - 2;
+    memcpy(body, reason, len);
+    memcpy(body + len, "\n", 2);
+    conn->close_after = conn->linger_after = true;
+    count_add(conn->counters, COUNTER_bad_requests, 1);
+    return reply_text(conn, status, body);
+}
+
+/* A request that is well-formed HTTP but asks for what is not there: the connection stays. */
+static enum want reply_refusal(struct conn *conn, int status, const char *reason)
+{
+    char body[160];
+    size_t len = strlen(reason);
+    memcpy(body, reason, len);
+    memcpy(body + len, "\n", 2);
+    count_add(conn->counters, COUNTER_bad_requests, 1);
+    return reply_text(conn, status, body);
+}
+
+static enum want reply_metrics(struct conn *conn)
+{
+    char *text = conn->text + HTTP_REPLY_MAX; /* http_reply_head writes below this */
+    _Static_assert(HTTP_REPLY_MAX + COUNTERS_TEXT_MAX <= CONN_TEXT_BYTES, "metrics must fit");
+    size_t len = counters_metrics(conn->service->counters, text, COUNTERS_TEXT_MAX);
+    struct http_reply head = {
+        .status = 200, .type = "text/plain; version=0.0.4", .length = len};
+    return reply(conn, head, text);
+}
+
+static bool target_is(const struct span *path, const char *word)
+{
+    return path->len == strlen(word) && memcmp(path->data, word, path->len) == 0;
+}
+
+/* Path and query of the target. "http://host/path" (RFC 9112, 3.2.2) means "/path". */
+static struct span origin_form(const struct http_request *request)
+{
+    struct span target = {request->target, request->target_len};
+    char *authority = target.len > 7 && strncasecmp(target.data, "http://", 7) == 0
+                          ? target.data + 7
+                          : NULL;
+    if (!authority)
+        return target;
+    char *slash = memchr(authority, '/', target.len - 7);
+    if (!slash)
+        return (struct span){(char *)"/", 1};
+    return (struct span){slash, target.len - (size_t)(slash - target.data)};
+}
+
+/* A complete request: find what it asks for. All that can be performed becomes a job. */
+static enum want dispatch(struct conn *conn)
+{
+    struct span target = origin_form(&conn->request);
+    char *query = memchr(target.data, '?', target.len);
+    struct span path = {target.data, query ? (size_t)(query - target.data) : target.len};
+    const char *reason;
+
+    conn->close_after = !http_keeps_alive(&conn->request) || conn->service->draining;
+    conn->linger_after = false;
+    conn->job.started = conn->job.shed = false;
+    conn->job.pending = WAIT_NONE;
+    if (target_is(&path, "/work")) {
+        if (!program_parse(&conn->job.program, target.data, target.len, &reason))
+            return reply_refusal(conn, 400, reason);
+    } else if (target_is(&path, "/") || target_is(&path, "/healthz")) {
+        conn->job.program.steps = 0;
+        conn->job.program.sized = false;
+    } else if (target_is(&path, "/metrics")) {
+        return reply_metrics(conn);
+    } else {
+        return reply_refusal(conn, 404, "there are /, /work, /healthz and /metrics");
+    }
+    enter(conn, PHASE_JOB);
+    return conn->want = WANT_JOB;
+}
+
+static enum want send_continue(struct conn *conn)
+{
+    conn->out = continue_line;
+    conn->out_len = sizeof continue_line - 1;
+    return conn->want = WANT_WRITE;
+}
+
+static enum want parse(struct conn *conn)
+{
+    while (conn->in_begin < conn->in_end) {
+        size_t used, len = conn->in_end - conn->in_begin;
+        enum http_event event =
+            http_feed(&conn->request, conn->in + conn->in_begin, len, &used);
+        conn->in_begin += used;
+        switch (event) {
+        case HTTP_MORE: break;
+        case HTTP_REQUEST_DONE: return dispatch(conn);
+        case HTTP_ERROR:
+            return reply_error(conn, conn->request.status, conn->request.reason);
+        case HTTP_EXPECTS:
+            if (conn->in_begin == conn->in_end) /* else the body is coming anyway */
+                return send_continue(conn);
+            break;
+        }
+    }
+    enum conn_phase phase = conn->request.head_done ? PHASE_BODY : PHASE_HEAD;
+    if (phase != conn->phase)
+        enter(conn, phase);
+    return conn->want = WANT_READ;
+}
+
+enum want conn_received(struct conn *conn, ssize_t n)
+{
+    if (n <= 0)
+        return give_up(conn);
+    if (conn->phase == PHASE_LINGER)
+        return conn->want = WANT_READ; /* thrown away: conn_in() hands the same room out again */
+    conn->in_end += (size_t)n;
+    return parse(conn);
+}
+
+enum want conn_job_done(struct conn *conn)
+{
+    const struct job *job = &conn->job;
+    if (conn->service->draining)
+        conn->close_after = true;
+    if (job->shed) {
+        count_add(conn->counters, COUNTER_shed, 1);
+        return reply_text(conn, 503, "the queue is full\n");
+    }
+    if (!job->program.sized && !job->program.steps)
+        return reply_text(conn, 200, "ok\n");
+    struct http_reply head = {
+        .status = 200,
+        .type = "text/plain",
+        .length = job->program.sized ? job->program.body_bytes : 3,
+        .has_digest = program_has_cpu(&job->program),
+        .digest = job->digest,
+    };
+    return reply(conn, head, job->program.sized ? filler : "ok\n");
+}
+
+/* The reply is out: close, or go on with what may already have come. */
+static enum want next_request(struct conn *conn)
+{
+    if (conn->close_after && (conn->linger_after || conn->in_begin < conn->in_end)) {
+        conn->in_begin = conn->in_end = 0;
+        enter(conn, PHASE_LINGER);
+        return conn->want = WANT_SHUTDOWN;
+    }
+    if (conn->close_after)
+        return conn->want = WANT_CLOSE;
+    enter(conn, PHASE_IDLE);
+    if (conn->in_begin == conn->in_end)
+        return conn->want = WANT_READ;
+    return parse(conn);
+}
+
+enum want conn_sent(struct conn *conn, ssize_t n)
+{
+    if (n < 0)
+        return give_up(conn);
+    conn->out += n;
+    conn->out_len -= (size_t)n;
+    if (conn->out_len)
+        return conn->want = WANT_WRITE;
+    if (conn->phase != PHASE_REPLY) /* that was "100 Continue" */
+        return conn->want = WANT_READ;
+    if (!conn->filler_len)
+        return next_request(conn);
+    conn->out = filler;
+    conn->out_len = conn->filler_len < FILLER_BYTES ? conn->filler_len : FILLER_BYTES;
+    conn->filler_len -= conn->out_len;
+    enter(conn, PHASE_REPLY); /* progress: the clock of this reply starts again */
+    return conn->want = WANT_WRITE;
+}
+
+bool conn_expired(struct conn *conn, int64_t at_ns)
+{
+    int64_t limit_ns = conn->service->idle_timeout_ns;
+    switch (conn->phase) {
+    case PHASE_IDLE:
+    case PHASE_BODY:
+    case PHASE_REPLY: break;
+    case PHASE_HEAD: limit_ns = conn->service->header_timeout_ns; break;
+    case PHASE_LINGER: limit_ns = LINGER_NS; break;
+    case PHASE_JOB: return false; /* our own work, not the peer's delay */
+    }
+    if (at_ns - conn->since_ns < limit_ns)
+        return false;
+    if (conn->phase != PHASE_LINGER)
+        count_add(conn->counters, COUNTER_timeouts, 1);
+    return true;
+}

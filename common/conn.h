@@ -1,0 +1,92 @@
+/* conn: one connection as a pure state machine. Bytes in, a job out; a finished job in, bytes out.
+ *
+ * It makes no system call on a descriptor and allocates nothing: the architecture moves the bytes
+ * and the time. After each call the returned `want` (kept in conn->want) says what comes next. */
+#ifndef ARCHBENCH_CONN_H
+#define ARCHBENCH_CONN_H
+
+#include "common/counters.h"
+#include "common/http.h"
+#include "common/job.h"
+#include "common/util.h"
+
+#include <signal.h>
+
+enum { CONN_IN_BYTES = 2048, CONN_TEXT_BYTES = 4096 };
+
+enum want {
+    WANT_READ,     /* receive into conn_in(), then conn_received() */
+    WANT_JOB,      /* perform conn->job, then conn_job_done() */
+    WANT_WRITE,    /* send from conn_out(), then conn_sent() */
+    WANT_SHUTDOWN, /* shutdown(fd, SHUT_WR), then go on as for WANT_READ: the last reply
+                      is out, but closing on unread input would reset it away */
+    WANT_CLOSE,    /* conn_end(), then close the descriptor */
+};
+
+/* What all connections of a process share. The process owns it; it outlives them. */
+struct service {
+    struct calibration calibration;
+    struct counters_file *counters;
+    int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
+    int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
+    volatile sig_atomic_t draining; /* replies say Connection: close */
+};
+
+enum conn_phase {
+    PHASE_IDLE,   /* nothing of a request has come */
+    PHASE_HEAD,   /* part of a head */
+    PHASE_BODY,   /* part of a body */
+    PHASE_JOB,    /* a whole request, performed by its job */
+    PHASE_REPLY,  /* a reply going out */
+    PHASE_LINGER, /* last reply sent: waiting for the peer to close */
+};
+
+/* One thread owns a connection at a time; whoever embeds it frees it. */
+struct conn {
+    struct service *service;
+    struct counter_slot *counters;
+    enum want want;
+    enum conn_phase phase;
+    bool close_after;         /* this reply is the last one */
+    bool linger_after;        /* ... and input may still be on its way */
+    int64_t since_ns;         /* when the phase began (coarse clock) */
+    size_t in_begin, in_end;  /* received and not yet parsed */
+    const char *out;          /* next byte to send */
+    size_t out_len;
+    size_t filler_len;        /* bytes of the body that follow from the shared filler */
+    struct job job;
+    struct http_request request;
+    char in[CONN_IN_BYTES];
+    /* The target while a request comes in; the reply's head and short body while it goes out. The two
+     * never overlap: a request is parsed only when the reply before it is sent. */
+    char text[CONN_TEXT_BYTES];
+};
+
+/* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */
+void conn_init(struct conn *, struct service *, struct counter_slot *counters);
+/* Count its end. Call once, before the descriptor is closed. */
+void conn_end(struct conn *);
+
+/* WANT_READ: where to receive. Never empty. */
+struct span conn_in(struct conn *);
+/* n bytes came; 0: the peer closed its side; negative: -errno. */
+enum want conn_received(struct conn *, ssize_t n);
+
+/* WANT_JOB: the job has come to its end (or was shed): format the reply. */
+enum want conn_job_done(struct conn *);
+
+/* WANT_WRITE: what to send. Never empty. */
+struct span conn_out(struct conn *);
+/* n bytes went out; negative: -errno. Afterwards a pipelined request may already be there. */
+enum want conn_sent(struct conn *, ssize_t n);
+
+/* No request under way: closing now loses nothing. */
+static inline bool conn_is_idle(const struct conn *conn)
+{
+    return conn->phase == PHASE_IDLE;
+}
+
+/* Has the peer kept this connection waiting for too long? Counts it when so: close it then. */
+bool conn_expired(struct conn *, int64_t now_ns);
+
+#endif

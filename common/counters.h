@@ -1,0 +1,76 @@
+/* counters: what a server counts while it runs. One slot per worker, shared by
+ * forked processes, summed when read; an observer may map the same file. */
+#ifndef ARCHBENCH_COUNTERS_H
+#define ARCHBENCH_COUNTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+/* X(name, type, help): the list stands once; /metrics, the final line and readers use it. */
+#define COUNTER_LIST(X)                                                                            \
+    X(connections, counter, "Connections accepted.")                                               \
+    X(closed, counter, "Connections ended.")                                                       \
+    X(refused, counter, "Peers turned away: no descriptor, thread or process.")                    \
+    X(requests, counter, "Requests answered.")                                                     \
+    X(bad_requests, counter, "Requests answered with 4xx or 5xx other than shed ones.")            \
+    X(shed, counter, "Requests answered with 503 because a queue was full.")                       \
+    X(timeouts, counter, "Connections ended for silence or slowness.")                             \
+    X(broken, counter, "Connections that failed or vanished in the middle.")                       \
+    X(crashed, counter, "Worker processes that died of a signal.")                                 \
+    X(queued, gauge, "Jobs waiting in the queue.")                                                 \
+    X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
+    X(dequeued, counter, "Jobs taken from the queue.")                                             \
+    X(workers, gauge, "Workers in the pool.")                                                      \
+    X(spawned, counter, "Workers, threads or processes started.")                                  \
+    X(switches_voluntary, counter, "Context switches of threads and processes that ended.")        \
+    X(switches_involuntary, counter, "Preemptions of threads and processes that ended.")
+
+enum counter {
+#define X(name, type, help) COUNTER_##name,
+    COUNTER_LIST(X)
+#undef X
+        COUNTERS
+};
+
+enum { COUNTER_SLOTS = 64 };
+
+struct counter_slot {
+    int64_t value[COUNTERS];
+} __attribute__((aligned(64)));
+
+/* The whole shared area, and the layout of a --stats-file. */
+struct counters_file {
+    uint32_t next_slot; /* the next claim takes this, modulo COUNTER_SLOTS */
+    struct counter_slot slot[COUNTER_SLOTS];
+};
+
+/* Map the shared area: anonymous, or FILE (created, truncated) when `path` is given. Dies. */
+struct counters_file *counters_create(const char *path);
+/* Map an existing file read-only, for an observer. NULL with errno when it cannot. */
+const struct counters_file *counters_open(const char *path);
+
+/* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is atomic. */
+struct counter_slot *counters_claim(struct counters_file *);
+
+static inline void count_add(struct counter_slot *slot, enum counter which, int64_t n)
+{
+    __atomic_fetch_add(&slot->value[which], n, __ATOMIC_RELAXED);
+}
+
+/* The sum over all slots. */
+int64_t counters_sum(const struct counters_file *, enum counter);
+
+/* A worker ends: keep its context switches, which /proc forgets. */
+void counters_retire(struct counter_slot *, const struct rusage *);
+
+/* Prometheus text format 0.0.4 into `text`; returns its length. `size` must be COUNTERS_TEXT_MAX. */
+size_t counters_metrics(const struct counters_file *, char *text, size_t size);
+/* The same numbers as the members of a JSON object, without braces. */
+size_t counters_json(const struct counters_file *, char *text, size_t size);
+
+const char *counter_name(enum counter);
+
+enum { COUNTERS_TEXT_MAX = 3400 };
+
+#endif

@@ -1,0 +1,68 @@
+#include "common/job.h"
+#include "common/util.h"
+
+#include <errno.h>
+#include <time.h>
+
+static enum wait wait_of(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_TIMER: return WAIT_TIMER;
+    case STEP_HASH: return WAIT_COMPUTE;
+    }
+    return WAIT_NONE;
+}
+
+static enum wait run(struct job *job)
+{
+    for (; job->next < job->program.steps; job->next++) {
+        job->pending = wait_of(job->program.step[job->next].kind);
+        if (job->pending & job->async)
+            return job->pending;
+        job_block(job);
+    }
+    return job->pending = WAIT_NONE;
+}
+
+enum wait job_start(struct job *job, unsigned async)
+{
+    job->started = true;
+    job->next = 0;
+    job->digest = 0;
+    job->async = async;
+    return run(job);
+}
+
+enum wait job_resume(struct job *job, ssize_t result)
+{
+    (void)result; /* timers and computations have none */
+    job->next++;
+    return run(job);
+}
+
+static void sleep_ns(int64_t ns)
+{
+    struct timespec left = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+    }
+}
+
+void job_block(struct job *job)
+{
+    const struct step *step = &job->program.step[job->next];
+    switch (step->kind) {
+    case STEP_TIMER: sleep_ns(step->amount_ns); break;
+    case STEP_HASH: job->digest = program_compute(step, job->calibration, job->digest); break;
+    }
+}
+
+int64_t job_delay_ns(const struct job *job)
+{
+    return job->program.step[job->next].amount_ns;
+}
+
+void job_shed(struct job *job)
+{
+    job->shed = true;
+    job->pending = WAIT_NONE;
+}

@@ -1,0 +1,47 @@
+/* job: the steps of one request, performed one after the other. A job never decides where it waits:
+ * whoever runs it says which waits are handed back and which happen on the calling thread. */
+#ifndef ARCHBENCH_JOB_H
+#define ARCHBENCH_JOB_H
+
+#include "common/program.h"
+
+#include <sys/types.h>
+
+/* What a job needs before it can go on. */
+enum wait {
+    WAIT_NONE = 0,
+    WAIT_COMPUTE = 1, /* a core: call job_block() somewhere, then job_resume() */
+    WAIT_TIMER = 2,   /* job_delay_ns() to pass */
+    WAIT_FD = 4,      /* a descriptor to become ready */
+    WAIT_DISK = 8,    /* a read to complete */
+};
+
+struct job {
+    const struct calibration *calibration;
+    struct program program;
+    uint8_t next;       /* the step under way */
+    bool started;
+    bool shed;          /* refused: no step will run, the reply is 503 */
+    enum wait pending;  /* what it waits for; WAIT_NONE: all steps done */
+    unsigned async;     /* waits that are handed back */
+    uint64_t digest;    /* of the CPU steps so far */
+};
+
+/* Run from the first step until a wait in `async`, which is returned and stays in job->pending;
+ * all other waits happen here, blocking. WAIT_NONE: every step is done. */
+enum wait job_start(struct job *, unsigned async);
+
+/* The pending wait is over, with `result` (bytes or -errno, for waits that have one): go on as
+ * job_start does. */
+enum wait job_resume(struct job *, ssize_t result);
+
+/* Perform the pending wait on this thread. The job is the caller's alone meanwhile. */
+void job_block(struct job *);
+
+/* Length of a pending WAIT_TIMER in nanoseconds. */
+int64_t job_delay_ns(const struct job *);
+
+/* Give the job up before it has run: its reply becomes 503 with Retry-After. */
+void job_shed(struct job *);
+
+#endif

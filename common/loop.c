@@ -1,0 +1,193 @@
+#include "common/loop.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+static void note(struct peer *peer, enum loop_event event)
+{
+    if (peer->event)
+        return; /* one is waiting to be handed out; a level-triggered one comes again */
+    peer->event = event;
+    TAILQ_INSERT_TAIL(&peer->loop->noted, peer, noted);
+}
+
+static void on_ready(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)ev, (void)events;
+    note(embedder(io, struct peer, io), LOOP_READY);
+}
+
+static void on_due(struct ev_loop *ev, ev_io *io, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    int64_t at_ns = now_ns();
+    struct timer *timer;
+    (void)io, (void)events;
+    while ((timer = timers_expire(&loop->timers, at_ns)))
+        note(embedder(timer, struct peer, timer), LOOP_DUE);
+}
+
+static void on_connect(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)io, (void)events;
+    ((struct loop *)ev_userdata(ev))->acceptable = true;
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *async, int events)
+{
+    (void)async, (void)events;
+    ((struct loop *)ev_userdata(ev))->woken = true;
+}
+
+static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)timer, (void)events;
+    ((struct loop *)ev_userdata(ev))->ticked = true;
+}
+
+/* A coarse look at all peers instead of a timer for each: patience needs no precision. */
+static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    int64_t at_ns = now_coarse_ns();
+    struct peer *peer;
+    (void)timer, (void)events;
+    LIST_FOREACH (peer, &loop->all, all) {
+        bool leaves = loop->server->service.draining && conn_is_idle(&peer->conn);
+        if (!peer->event && (leaves || conn_expired(&peer->conn, at_ns)))
+            note(peer, LOOP_EXPIRED);
+    }
+}
+
+/* Nobody new; who is idle leaves at once, the others after their reply. */
+static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    (void)signal;
+    if (loop->server->service.draining)
+        return;
+    loop->server->service.draining = 1;
+    loop->acceptable = false;
+    ev_io_stop(ev, &loop->listener);
+    close(loop->server->listener);
+    on_sweep(ev, &loop->sweep, events);
+}
+
+void loop_init(struct loop *loop, struct server *server, unsigned backend)
+{
+    double period = (double)server->service.idle_timeout_ns / 4 / (double)NSEC_PER_SEC;
+    if (period > 1)
+        period = 1;
+    *loop = (struct loop){.server = server, .ev = ev_loop_new(backend | EVFLAG_NOENV)};
+    if (!loop->ev)
+        die("libev cannot use this back end here");
+    ev_set_userdata(loop->ev, loop);
+    TAILQ_INIT(&loop->noted);
+    timers_init(&loop->timers);
+    fcntl(server->listener, F_SETFL, O_NONBLOCK);
+    ev_io_init(&loop->listener, on_connect, server->listener, EV_READ);
+    ev_io_init(&loop->due, on_due, loop->timers.fd, EV_READ);
+    ev_timer_init(&loop->sweep, on_sweep, period, period);
+    ev_async_init(&loop->wake, on_wake);
+    ev_signal_init(&loop->terminate, on_terminate, SIGTERM);
+    ev_signal_init(&loop->interrupt, on_terminate, SIGINT);
+    ev_io_start(loop->ev, &loop->listener);
+    ev_io_start(loop->ev, &loop->due);
+    ev_timer_start(loop->ev, &loop->sweep);
+    ev_async_start(loop->ev, &loop->wake);
+    ev_signal_start(loop->ev, &loop->terminate);
+    ev_signal_start(loop->ev, &loop->interrupt);
+}
+
+void loop_free(struct loop *loop)
+{
+    timers_free(&loop->timers);
+    ev_loop_destroy(loop->ev);
+}
+
+static struct peer *take_noted(struct loop *loop)
+{
+    struct peer *peer = TAILQ_FIRST(&loop->noted);
+    TAILQ_REMOVE(&loop->noted, peer, noted);
+    return peer;
+}
+
+static bool take_flag(bool *flag)
+{
+    bool was = *flag;
+    *flag = false;
+    return was;
+}
+
+enum loop_event loop_wait(struct loop *loop, struct peer **peer)
+{
+    for (;;) {
+        if (!TAILQ_EMPTY(&loop->noted)) {
+            *peer = take_noted(loop);
+            enum loop_event event = (*peer)->event;
+            (*peer)->event = LOOP_NOTHING;
+            return event;
+        }
+        if (take_flag(&loop->woken))
+            return LOOP_WAKE;
+        if (take_flag(&loop->acceptable))
+            return LOOP_ACCEPT;
+        if (take_flag(&loop->ticked))
+            return LOOP_TICK;
+        if (loop->server->service.draining && LIST_EMPTY(&loop->all))
+            return LOOP_STOPPED;
+        ev_run(loop->ev, EVRUN_ONCE);
+    }
+}
+
+void loop_add(struct loop *loop, struct peer *peer, int fd)
+{
+    peer->loop = loop;
+    peer->event = LOOP_NOTHING;
+    peer->timer.place = 0;
+    conn_init(&peer->conn, &loop->server->service, loop->server->counters);
+    ev_io_init(&peer->io, on_ready, fd, EV_READ);
+    ev_io_start(loop->ev, &peer->io);
+    LIST_INSERT_HEAD(&loop->all, peer, all);
+}
+
+void loop_remove(struct peer *peer)
+{
+    struct loop *loop = peer->loop;
+    ev_io_stop(loop->ev, &peer->io);
+    timers_remove(&loop->timers, &peer->timer);
+    if (peer->event)
+        TAILQ_REMOVE(&loop->noted, peer, noted);
+    LIST_REMOVE(peer, all);
+    close(peer->io.fd);
+}
+
+void loop_watch(struct peer *peer, int events)
+{
+    int watched = ev_is_active(&peer->io) ? peer->io.events & (EV_READ | EV_WRITE) : 0;
+    if (watched == events)
+        return;
+    ev_io_stop(peer->loop->ev, &peer->io);
+    ev_io_set(&peer->io, peer->io.fd, events);
+    if (events)
+        ev_io_start(peer->loop->ev, &peer->io);
+}
+
+void loop_delay(struct peer *peer, int64_t delay_ns)
+{
+    timers_add(&peer->loop->timers, &peer->timer, now_ns() + delay_ns);
+}
+
+void loop_tick(struct loop *loop, double seconds)
+{
+    ev_timer_init(&loop->tick, on_tick, seconds, seconds);
+    ev_timer_start(loop->ev, &loop->tick);
+}
+
+void loop_wake(struct loop *loop)
+{
+    ev_async_send(loop->ev, &loop->wake);
+}

@@ -1,0 +1,74 @@
+/* loop: connections on libev, behind a loop that the server writes itself: wait, switch, call.
+ *
+ * libev delivers events by calling back; here its callbacks only note what happened, and loop_wait() hands it
+ * out one event at a time. So the control flow, which is what an architecture is, stays in the server. */
+#ifndef ARCHBENCH_LOOP_H
+#define ARCHBENCH_LOOP_H
+
+#include "common/serve.h"
+#include "common/server.h"
+#include "common/timers.h"
+
+#include <ev.h>
+#include <sys/queue.h>
+
+enum loop_event {
+    LOOP_NOTHING,
+    LOOP_ACCEPT,  /* somebody waits at the listener: server_accept_ready() until -EAGAIN */
+    LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
+    LOOP_DUE,     /* the peer's delay is over: job_resume(), conn_pump() */
+    LOOP_EXPIRED, /* the peer used up its time, or the server drains and it is idle: loop_remove() */
+    LOOP_WAKE,    /* another thread called loop_wake() */
+    LOOP_TICK,    /* the period of loop_tick() has passed */
+    LOOP_STOPPED, /* SIGTERM came, and the last connection is gone */
+};
+
+/* One connection. The server allocates it, alone or embedded, and frees it after loop_remove(). */
+struct peer {
+    struct conn conn;
+    struct loop *loop;
+    ev_io io;
+    struct timer timer;
+    enum loop_event event;    /* noted and not handed out yet; then it stands in loop->noted */
+    TAILQ_ENTRY(peer) noted;
+    LIST_ENTRY(peer) all;
+};
+
+struct loop {
+    struct ev_loop *ev;
+    struct server *server;
+    bool acceptable, woken, ticked;
+    ev_io listener, due;
+    ev_timer sweep, tick;
+    ev_async wake;
+    ev_signal terminate, interrupt;
+    struct timers timers;
+    TAILQ_HEAD(, peer) noted;
+    LIST_HEAD(, peer) all;
+};
+
+/* Watch the server's listener, its signals and the time. `backend`: EVBACKEND_SELECT, _POLL or _EPOLL; 0 lets
+ * libev choose. Dies when it cannot. One loop per thread; all calls but loop_wake() from that thread. */
+void loop_init(struct loop *, struct server *, unsigned backend);
+void loop_free(struct loop *);
+
+/* Sleep until something happens. *peer is set for READY, DUE and EXPIRED. */
+enum loop_event loop_wait(struct loop *, struct peer **peer);
+
+/* Begin with an accepted descriptor: starts its conn and watches for reading. */
+void loop_add(struct loop *, struct peer *, int fd);
+/* Forget the peer and close its descriptor. conn_end() must have been called. */
+void loop_remove(struct peer *);
+
+/* Report when the descriptor can be read (EV_READ) or written (EV_WRITE); 0: not at all, which an
+ * unread request or a vanished peer would otherwise repeat for ever while a job waits. */
+void loop_watch(struct peer *, int events);
+/* Report DUE after delay_ns. */
+void loop_delay(struct peer *, int64_t delay_ns);
+
+/* Have LOOP_TICK reported every so many seconds. */
+void loop_tick(struct loop *, double seconds);
+/* Make the loop's thread report LOOP_WAKE; from any thread, several calls may become one event. */
+void loop_wake(struct loop *);
+
+#endif

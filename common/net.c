@@ -1,0 +1,91 @@
+#include "common/net.h"
+#include "common/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool net_resolve(const char *host, int port, struct sockaddr_in *address)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(host, NULL, &hints, &found))
+        return false;
+    memcpy(address, found->ai_addr, sizeof *address);
+    address->sin_port = htons((uint16_t)port);
+    freeaddrinfo(found);
+    return true;
+}
+
+/* Replies are complete messages: waiting to join them with later bytes (Nagle) only adds delay. */
+static void set_nodelay(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
+int net_listen(const char *host, int *port, int backlog)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    if (!net_resolve(host, *port, &address))
+        die("cannot resolve host '%s'", host);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die_errno("cannot make a socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    if (bind(fd, (struct sockaddr *)&address, sizeof address))
+        die_errno("cannot use %s:%d", host, *port);
+    if (listen(fd, backlog))
+        die_errno("cannot listen on %s:%d", host, *port);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+int net_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Descriptors are out. Left alone, the peer would stay in the backlog and keep the listener
+ * readable for ever. Give up the reserve for a moment to take the peer and turn it away. */
+static int refuse_one(int listener, int *reserve)
+{
+    if (*reserve >= 0)
+        close(*reserve);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    *reserve = net_reserve();
+    return -EMFILE;
+}
+
+int net_accept(int listener, int flags, int *reserve)
+{
+    int fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        set_nodelay(fd);
+        return fd;
+    }
+    if (errno == EMFILE || errno == ENFILE)
+        return refuse_one(listener, reserve);
+    return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+int net_connect(const struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    set_nodelay(fd);
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}

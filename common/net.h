@@ -1,0 +1,27 @@
+/* net: TCP sockets. Failed set-ups die; expected outcomes are negative errno values. */
+#ifndef ARCHBENCH_NET_H
+#define ARCHBENCH_NET_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Listen on host (a dotted address or name; IPv4) and port (0: a free one, stored back).
+ * Blocking, close-on-exec, SO_REUSEADDR. Dies when it cannot. */
+int net_listen(const char *host, int *port, int backlog);
+
+/* Accept one peer with TCP_NODELAY; `flags` as for accept4 (SOCK_NONBLOCK).
+ * Returns the descriptor, or -EAGAIN (nobody waits), -EINTR, -ECONNABORTED (a
+ * peer gave up), -EMFILE (descriptors are out: one peer was refused at once, so that the
+ * backlog moves on), or another -errno. `*reserve` is a descriptor kept for that
+ * moment, from net_reserve(). */
+int net_accept(int listener, int flags, int *reserve);
+int net_reserve(void);
+
+/* Resolve host and port into an IPv4 address. Returns false when the name has none. */
+bool net_resolve(const char *host, int port, struct sockaddr_in *address);
+
+/* Start a non-blocking connect with TCP_NODELAY. Returns the descriptor or -errno. */
+int net_connect(const struct sockaddr_in *address);
+
+#endif

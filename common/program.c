@@ -1,0 +1,194 @@
+#include "common/program.h"
+#include "common/util.h"
+#include "common/work.h"
+
+#include <string.h>
+
+/* A new kind of step is a row here, a name in the enum and a case where it is performed. */
+static const struct kind {
+    const char *key, *name;
+    enum step_kind kind;
+} kinds[] = {
+    {"io", "timer", STEP_TIMER},
+    {"cpu", "hash", STEP_HASH},
+};
+
+static bool is_cpu(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_TIMER: return false;
+    case STEP_HASH: return true;
+    }
+    return false;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode %XX from text into out. Returns the length, or -1 when it does not fit or is malformed. */
+static int percent_decode(const char *text, size_t len, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+            if (low < 0)
+                return -1;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (n == size || c == 0)
+            return -1;
+        out[n++] = c;
+    }
+    return (int)n;
+}
+
+static bool equals(const char *text, size_t len, const char *word)
+{
+    return strlen(word) == len && memcmp(text, word, len) == 0;
+}
+
+/* KIND:AMOUNT behind io= or cpu=. */
+static const char *add_step(struct program *program, const char *key, size_t key_len,
+                            const char *value, size_t len)
+{
+    const char *colon = memchr(value, ':', len);
+    if (!colon)
+        return "a step is written KIND:AMOUNT, as in io=timer:10ms";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!equals(key, key_len, kinds[i].key) ||
+            !equals(value, (size_t)(colon - value), kinds[i].name))
+            continue;
+        struct step step = {.kind = kinds[i].kind};
+        if (program->steps == PROGRAM_STEPS_MAX)
+            return "too many steps";
+        if (!parse_duration(colon + 1, len - (size_t)(colon + 1 - value), &step.amount_ns))
+            return "a duration is written 250us, 10ms or 1.5s";
+        if (step.amount_ns > PROGRAM_STEP_MAX_S * NSEC_PER_SEC)
+            return "a step may last 60s at most";
+        program->step[program->steps++] = step;
+        return NULL;
+    }
+    return "unknown kind of step";
+}
+
+static const char *set_body(struct program *program, const char *value, size_t len)
+{
+    char digits[12] = {0};
+    long bytes;
+    if (program->sized)
+        return "body= stands twice";
+    if (len >= sizeof digits)
+        return "body= is too large";
+    memcpy(digits, value, len);
+    if (!parse_integer(digits, 0, PROGRAM_BODY_MAX, &bytes))
+        return "body= takes a number of bytes up to 16777216";
+    program->body_bytes = (uint32_t)bytes;
+    program->sized = true;
+    return NULL;
+}
+
+static const char *set_class(struct program *program, const char *value, size_t len)
+{
+    if (*program->class_name)
+        return "class= stands twice";
+    if (len == 0 || len > PROGRAM_CLASS_MAX)
+        return "class= takes a name of 1 to 31 characters";
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", value[i]))
+            return "class= takes letters, digits, _ and -";
+    memcpy(program->class_name, value, len);
+    return NULL;
+}
+
+static const char *add_pair(struct program *program, const char *pair, size_t len)
+{
+    char value[64];
+    const char *equal = memchr(pair, '=', len);
+    if (!equal)
+        return "each part of the query is written KEY=VALUE";
+    size_t key_len = (size_t)(equal - pair);
+    int n = percent_decode(equal + 1, len - key_len - 1, value, sizeof value);
+    if (n < 0)
+        return "a value is too long or badly percent-encoded";
+    if (equals(pair, key_len, "io") || equals(pair, key_len, "cpu"))
+        return add_step(program, pair, key_len, value, (size_t)n);
+    if (equals(pair, key_len, "body"))
+        return set_body(program, value, (size_t)n);
+    if (equals(pair, key_len, "class"))
+        return set_class(program, value, (size_t)n);
+    return "unknown key: io, cpu, body and class are known";
+}
+
+bool program_parse(struct program *program, const char *target, size_t len, const char **reason)
+{
+    static const char path[] = "/work";
+    size_t path_len = sizeof path - 1;
+    const char *end = target + len;
+
+    program->steps = 0;
+    program->sized = false;
+    program->body_bytes = 0;
+    memset(program->class_name, 0, sizeof program->class_name);
+    *reason = "not a /work target";
+    if (len < path_len || memcmp(target, path, path_len) != 0)
+        return false;
+    if (len == path_len)
+        return true;
+    if (target[path_len] != '?')
+        return false;
+    for (const char *pair = target + path_len + 1; pair < end;) {
+        const char *stop = memchr(pair, '&', (size_t)(end - pair));
+        if (!stop)
+            stop = end;
+        *reason = add_pair(program, pair, (size_t)(stop - pair));
+        if (*reason)
+            return false;
+        pair = stop + 1;
+    }
+    return true;
+}
+
+bool program_has_cpu(const struct program *program)
+{
+    for (int i = 0; i < program->steps; i++)
+        if (is_cpu(program->step[i].kind))
+            return true;
+    return false;
+}
+
+double program_cpu_seconds(const struct program *program)
+{
+    int64_t sum_ns = 0;
+    for (int i = 0; i < program->steps; i++)
+        if (is_cpu(program->step[i].kind))
+            sum_ns += program->step[i].amount_ns;
+    return (double)sum_ns / (double)NSEC_PER_SEC;
+}
+
+uint64_t program_compute(const struct step *step, const struct calibration *calibration,
+                         uint64_t digest)
+{
+    double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
+    switch (step->kind) {
+    case STEP_TIMER: return digest;
+    case STEP_HASH: return work_hash(digest, (uint64_t)(ms * calibration->hash_units_per_ms + 0.5));
+    }
+    return digest;
+}
+
+uint64_t program_digest(const struct program *program, const struct calibration *calibration)
+{
+    uint64_t digest = 0;
+    for (int i = 0; i < program->steps; i++)
+        digest = program_compute(&program->step[i], calibration, digest);
+    return digest;
+}

@@ -1,0 +1,50 @@
+/* program: what a /work request asks for, as steps in the order written. Pure text in, steps out. */
+#ifndef ARCHBENCH_PROGRAM_H
+#define ARCHBENCH_PROGRAM_H
+
+#include "common/calibration.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PROGRAM_STEPS_MAX = 16,
+    PROGRAM_CLASS_MAX = 31, /* characters of a class name */
+    PROGRAM_BODY_MAX = 16 << 20,
+    PROGRAM_STEP_MAX_S = 60,
+};
+
+enum step_kind {
+    STEP_TIMER, /* io=timer:D  wait, as for a remote call */
+    STEP_HASH,  /* cpu=hash:D  fixed work worth D on an idle core */
+};
+
+struct step {
+    enum step_kind kind;
+    int64_t amount_ns;
+};
+
+struct program {
+    uint8_t steps;
+    bool sized; /* body= was given */
+    uint32_t body_bytes;
+    char class_name[PROGRAM_CLASS_MAX + 1];
+    struct step step[PROGRAM_STEPS_MAX];
+};
+
+/* Read "/work?io=timer:10ms&cpu=hash:5ms&body=256&class=NAME". Values may be percent-encoded.
+ * Returns false, with a constant sentence in *reason, when the grammar does not allow it. */
+bool program_parse(struct program *, const char *target, size_t len, const char **reason);
+
+bool program_has_cpu(const struct program *);
+/* CPU seconds that the steps are worth on an idle core. */
+double program_cpu_seconds(const struct program *);
+
+/* The digest after one CPU step: `digest` is that of the steps before, 0 at first. Takes the step's
+ * time: this is the work. */
+uint64_t program_compute(const struct step *, const struct calibration *, uint64_t digest);
+/* The digest that a correct reply carries. Does all CPU steps. */
+uint64_t program_digest(const struct program *, const struct calibration *);
+
+#endif

@@ -1,0 +1,143 @@
+#include "common/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Generated from the header lines of the server's file. */
+extern const char server_about[], server_name[], server_summary[];
+
+/* What a signal handler must reach, and nothing else. */
+static struct service *volatile stop_service;
+static volatile sig_atomic_t stop_fd = -1;
+
+static void on_stop(int signal)
+{
+    int error = errno;
+    (void)signal;
+    stop_service->draining = 1;
+    shutdown(stop_fd, SHUT_RD);
+    errno = error;
+}
+
+void server_stop_on_signal(struct service *service, int fd)
+{
+    struct sigaction action = {.sa_handler = on_stop};
+    stop_service = service;
+    stop_fd = fd;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static void answer_about(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--about") == 0) {
+            puts(server_about);
+            exit(0);
+        }
+    }
+}
+
+void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
+{
+    const char *host = "127.0.0.1", *calibration = NULL, *stats_file = NULL;
+    int port = 8080, backlog = 4096;
+    bool about = false;
+    int64_t idle_ns = 60 * NSEC_PER_SEC, header_ns = 10 * NSEC_PER_SEC;
+    server->workers = usable_cores();
+    server->stack_bytes = 128 * 1024;
+    const struct option_row common[] = {
+        {"host", 'H', OPTION_TEXT, &host, "ADDRESS", "address to listen on", 0, 0},
+        {"port", 'p', OPTION_INT, &port, "PORT", "port to listen on, 0: a free one", 0, 65535},
+        {"workers", 'w', OPTION_INT, &server->workers, "N",
+         "workers, where the architecture has a fixed number", 1, 32000},
+        {"backlog", 0, OPTION_INT, &backlog, "N", "connections the kernel may keep waiting", 1,
+         65535},
+        {"stack", 0, OPTION_SIZE, &server->stack_bytes, "SIZE", "stack of each thread", 0, 0},
+        {"idle-timeout", 0, OPTION_DURATION, &idle_ns, "TIME", "patience with a silent peer", 0, 0},
+        {"header-timeout", 0, OPTION_DURATION, &header_ns, "TIME",
+         "patience with an unfinished request head", 0, 0},
+        {"calibration", 0, OPTION_TEXT, &calibration, "FILE",
+         "how much work a millisecond is (see docs/formats.md)", 0, 0},
+        {"stats-file", 0, OPTION_TEXT, &stats_file, "FILE", "share the live counters as a file", 0,
+         0},
+        {"about", 0, OPTION_FLAG, &about, NULL, "describe this architecture in JSON", 0, 0},
+        {0},
+    };
+
+    answer_about(argc, argv);
+    int operand = options_parse(&(struct options){server_name, "", server_summary, own, common},
+                                argc, argv);
+    if (operand < argc)
+        die("'%s' is not an option (see --help)", argv[operand]);
+    if (idle_ns <= 0 || header_ns <= 0)
+        die("timeouts must be longer than 0");
+    if (server->stack_bytes < 65536)
+        die("--stack: a thread needs 64k at least");
+    signal(SIGPIPE, SIG_IGN);
+    server->listener = net_listen(host, &port, backlog);
+    server->reserve = net_reserve();
+    server->service = (struct service){
+        .calibration = calibration_load(calibration),
+        .counters = counters_create(stats_file),
+        .idle_timeout_ns = idle_ns,
+        .header_timeout_ns = header_ns,
+    };
+    server->counters = counters_claim(server->service.counters);
+}
+
+void server_ready(const struct server *server)
+{
+    struct sockaddr_in address = {0};
+    socklen_t len = sizeof address;
+    unsigned char *octet = (unsigned char *)&address.sin_addr;
+    getsockname(server->listener, (struct sockaddr *)&address, &len);
+    printf("ready %s %d.%d.%d.%d:%d\n", server_name, octet[0], octet[1], octet[2], octet[3],
+           ntohs(address.sin_port));
+    fflush(stdout);
+}
+
+/* Count what came instead of a peer. */
+static void note_refusal(struct server *server, int error)
+{
+    if (error == -EMFILE)
+        count_add(server->counters, COUNTER_refused, 1);
+}
+
+int server_accept(struct server *server)
+{
+    while (!server->service.draining) {
+        int fd = net_accept(server->listener, 0, &server->reserve);
+        if (fd >= 0 || fd == -EINTR)
+            return fd;
+        note_refusal(server, fd);
+        if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
+            usleep(10000); /* out of memory or buffers: time may help, spinning does not */
+    }
+    return -ESHUTDOWN;
+}
+
+int server_accept_ready(struct server *server)
+{
+    for (;;) {
+        int fd = net_accept(server->listener, SOCK_NONBLOCK, &server->reserve);
+        if (fd >= 0)
+            return fd;
+        note_refusal(server, fd);
+        if (fd != -EINTR && fd != -EMFILE && fd != -ECONNABORTED)
+            return -EAGAIN;
+    }
+}
+
+int server_finish(const struct server *server)
+{
+    char members[2048];
+    counters_json(server->service.counters, members, sizeof members);
+    printf("{\"name\":\"%s\",%s}\n", server_name, members);
+    fflush(stdout);
+    return 0;
+}

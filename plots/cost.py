@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+"""What does one request cost the machine, apart from time?
+
+CPU time of the whole server (user and system, all its threads and processes) and context switches,
+each divided by the requests of the same window. Both axes are logarithmic: a step to the right
+is a factor."""
+from lib import chart, style
+from lib.run import NoData
+from lib.stats import extremes
+
+PANELS = (("cpu_us_per_request", "CPU time per request (µs)"),
+          ("switches_per_request", "context switches per request"))
+LEAST_SWITCHES = 1e-3  # drawn at this value when there were fewer
+SPREAD = 0.76  # of the distance between two workloads, shared by the architectures
+
+
+def estimates(run, workloads, metric):
+    table = {}
+    for workload in workloads:
+        (point,) = run.points(workload)
+        of = {a: run.estimate(workload, point, a, metric) for a in run.archs(workload)}
+        if any(of.values()):
+            table[workload] = {a: e for a, e in of.items() if e}
+    return table
+
+
+def widest(table):
+    """(ratio, workload, cheapest, dearest) with the largest clear factor, or None."""
+    gaps = []
+    for workload, of in table.items():
+        ends = extremes(of)
+        if ends and ends[2]:
+            low, high = ends[:2]
+            ratio = of[high].value / max(of[low].value, LEAST_SWITCHES)
+            gaps.append((ratio, workload, low, high))
+    return max(gaps, default=None)
+
+
+def finding(cpu, switches):
+    gap = widest(cpu)
+    if gap:
+        ratio, workload, low, high = gap
+        return (f"In {workload}, a request costs {high} {style.times(ratio)} "
+                f"the CPU time of {low}")
+    gap = widest(switches)
+    if gap:
+        return (f"The CPU time is alike; {gap[3]} switches {style.times(gap[0])} as often "
+                f"as {gap[2]} in {gap[1]}")
+    return "No clear difference in CPU time or context switches per request"
+
+
+def panel(c, ax, table, workloads, archs, label):
+    for row, workload in enumerate(workloads):
+        for place, arch in enumerate(archs):
+            e = table.get(workload, {}).get(arch)
+            if e is None:
+                continue
+            colour, marker = style.look(arch)
+            y = row + SPREAD * ((place + 0.5) / len(archs) - 0.5)
+            c.point(ax, max(c.saw(e).value, LEAST_SWITCHES), y, e, colour, marker, size=10,
+                    vertical=False)
+        if row:
+            ax.axhline(row - 0.5, color=style.FAINT, linewidth=1)
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    chart.plain_log_axis(ax.xaxis, low, high)
+    c.name_rows(ax, workloads)
+    ax.set_xlabel(label)
+
+
+def draw(run):
+    candidates = run.single_point_workloads()
+    tables = [estimates(run, candidates, metric) for metric, _ in PANELS]
+    workloads = [w for w in candidates if any(w in t for t in tables)]
+    if not workloads:
+        raise NoData("this run measured no cost per request")
+    archs = style.in_order(run.archs())
+    c = chart.Chart(run, cols=2, sharey=True)
+    for ax, table, (_, label) in zip(c.axes, tables, PANELS):
+        panel(c, ax, table, workloads, archs, label)
+    c.key_architectures(archs)
+    return c.finish(finding(*tables))
+
+
+if __name__ == "__main__":
+    chart.main(draw, __file__)

@@ -1,0 +1,1 @@
+"""What the figures and tables of a run share: loading, statistics, style and layout."""

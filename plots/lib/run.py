@@ -1,0 +1,169 @@
+"""A run on disk: results/RUN with manifest.json, summary.csv and cells/. See docs/formats.md."""
+from collections import defaultdict
+import csv
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+import re
+
+from .stats import estimate
+from .workload import Workload
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
+READING_ORDER = ("trivial", "io", "cpu", "mix")
+IDLE_WORKLOAD = "connections"  # holds connections open; its throughput answers no question
+
+
+class NoData(Exception):
+    """This run holds nothing that the figure or table could show."""
+
+
+@dataclass
+class Trial:
+    number: str
+    verdict: str
+    values: dict = field(default_factory=dict)  # (class, metric) -> float
+
+    @property
+    def valid(self):
+        return self.verdict == "VALID"
+
+
+def number_in(name):
+    """'cpu30' -> 30.0; None without a number."""
+    found = re.search(r"\d+(?:\.\d+)?", name)
+    return float(found.group()) if found else None
+
+
+class Run:
+    """All cells of a run. Cells are addressed by workload, point, architecture and trial."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        if not (self.folder / "summary.csv").is_file():
+            raise NoData(f"{self.folder} is not a finished run: it has no summary.csv")
+        self.manifest = self._json(self.folder / "manifest.json")
+        self._cells = defaultdict(dict)  # (workload, point, arch) -> {trial number: Trial}
+        self._read_summary()
+        self.cells = sorted(self._read_cells(), key=lambda c: c["where"])
+        self._workloads = {}
+
+    @staticmethod
+    def _json(path):
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    def _read_summary(self):
+        with open(self.folder / "summary.csv", newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                trials = self._cells[row["workload"], row["point"], row["arch"]]
+                trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
+                trial.values[row["class"], row["metric"]] = float(row["value"])
+
+    def _read_cells(self):
+        """Every cell.json, with `where` added. A cell that failed before it measured anything has
+        no row in summary.csv: it is known only from here, and must not vanish."""
+        for path in self.folder.glob("cells/*/*/*/cell.json"):
+            workload, point, name = path.parts[-4:-1]
+            arch, number = name.rsplit(".", 1)
+            cell = self._json(path)
+            cell["where"] = (workload, point, arch, number)
+            verdict = cell.get("validity", {}).get("verdict", "INVALID")
+            self._cells[workload, point, arch].setdefault(number, Trial(number, verdict))
+            yield cell
+
+    def workload(self, name):
+        """The workload file: the run's own copy, else the repository's."""
+        if name not in self._workloads:
+            candidates = [d / "workloads" / f"{name}.ini" for d in (self.folder, REPOSITORY)]
+            self._workloads[name] = Workload(next((c for c in candidates if c.is_file()), None))
+        return self._workloads[name]
+
+    def workloads(self):
+        """Simple ones first, then by name."""
+        def place(name):
+            return (READING_ORDER.index(name) if name in READING_ORDER else len(READING_ORDER), name)
+        return sorted({w for w, _, _ in self._cells}, key=place)
+
+    def archs(self, workload=None):
+        return sorted({a for w, _, a in self._cells if workload in (None, w)})
+
+    def points(self, workload):
+        """In the order of the workload file, else by the number in the name."""
+        stated = self.workload(workload).points
+        names = {p for w, p, _ in self._cells if w == workload}
+
+        def key(name):
+            place = stated.index(name) if name in stated else len(stated)
+            return (place, number_in(name) or 0, name)
+        return sorted(names, key=key)
+
+    def single_point_workloads(self):
+        """Those that are not sweeps: one number per architecture says what they say."""
+        return [w for w in self.workloads() if len(self.points(w)) == 1 and w != IDLE_WORKLOAD]
+
+    def classes(self, workload):
+        return sorted({c for (w, _, _), trials in self._cells.items() if w == workload
+                       for t in trials.values() for c, _ in t.values} - {"", "total"})
+
+    def short_class(self, workload):
+        """The class whose latency is the point of a mix: not the one that computes."""
+        classes = [c for c in self.classes(workload) if c not in CPU_CLASSES]
+        return "short" if "short" in classes else (classes or [None])[0]
+
+    def trials(self, workload, point, arch):
+        return list(self._cells.get((workload, point, arch), {}).values())
+
+    def verdicts(self, workload, arch):
+        """(valid, invalid): how many cells of a workload ended how."""
+        trials = [t for p in self.points(workload) for t in self.trials(workload, p, arch)]
+        valid = sum(t.valid for t in trials)
+        return valid, len(trials) - valid
+
+    def estimate(self, workload, point, arch, metric, cls=""):
+        """The median over the trials, with its interval; None when it was not measured."""
+        trials = self.trials(workload, point, arch)
+        having = [t for t in trials if (cls, metric) in t.values]
+        return estimate([t.values[cls, metric] for t in having if t.valid],
+                        [t.values[cls, metric] for t in having if not t.valid])
+
+    def need(self, *workloads):
+        """Those of the named workloads that this run has; NoData when none."""
+        present = [w for w in workloads if w in self.workloads()]
+        if not present:
+            raise NoData(f"this run has no workload {' or '.join(workloads)}")
+        return present
+
+    def invalid_cells(self):
+        """(where, reasons) of every invalid cell, and of those that never ran."""
+        known = {c["where"]: c.get("validity", {}).get("reasons", []) for c in self.cells}
+        for key, trials in sorted(self._cells.items()):
+            for trial in trials.values():
+                if not trial.valid:
+                    where = (*key, trial.number)
+                    yield where, known.get(where, ["no cell.json: see summary.csv"])
+        for where in self._planned():
+            if where[3] not in self._cells.get(where[:3], {}):
+                yield where, ["planned, but never finished"]
+
+    def _planned(self):
+        """The plan of the manifest: entries are paths 'WORKLOAD/POINT/ARCH.TRIAL', or objects."""
+        for cell in self.manifest.get("cells", []):
+            if isinstance(cell, str):
+                workload, point, name = cell.strip("/").split("/")[-3:]
+                yield (workload, point, *name.rsplit(".", 1))
+            else:
+                arch = cell.get("server") or cell.get("arch")
+                yield (cell["workload"], cell["point"], arch, str(cell["trial"]))
+
+    def server_cores(self):
+        """How many cores the servers might use, as the cells were placed; None when unknown."""
+        for cell in self.cells:
+            cores = cell.get("placement", {}).get("server_cores")
+            if cores:
+                return len(cores)
+        cores = self.manifest.get("environment", {}).get("cores")
+        return int(cores) if cores else None

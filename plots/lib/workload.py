@@ -1,0 +1,52 @@
+"""Read workloads/NAME.ini: the question, the points, and what one request asks for."""
+import configparser
+import re
+
+UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+def seconds(text):
+    """'10ms' -> 0.01. A bare number is in seconds."""
+    number, unit = re.fullmatch(r"([\d.]+)\s*(us|ms|s)?", text.strip()).groups()
+    return float(number) * UNITS_S[unit or "s"]
+
+
+class Workload:
+    """One workload file; an empty one (no path) answers every question with None."""
+
+    def __init__(self, path=None):
+        self.ini = configparser.ConfigParser(
+            interpolation=None, inline_comment_prefixes=(";",), comment_prefixes=(";", "#"))
+        if path is not None:
+            self.ini.read(path, encoding="utf-8")
+
+    def _get(self, section, key):
+        return self.ini.get(section, key, fallback=None)
+
+    @property
+    def question(self):
+        return self._get("workload", "question")
+
+    @property
+    def points(self):
+        return [s.split(None, 1)[1] for s in self.ini.sections() if s.startswith("point ")]
+
+    @property
+    def classes(self):
+        return [s.split(None, 1)[1] for s in self.ini.sections() if s.startswith("class ")]
+
+    def _steps_s(self, cls, step, kind):
+        """Seconds of all steps like `cpu=hash:5ms` in a request of class `cls`, or None."""
+        request = self._get(f"class {cls}", "request")
+        if request is None:
+            return None
+        found = re.findall(rf"[?&]{step}={kind}:([\d.]+(?:us|ms|s)?)", request)
+        return sum(seconds(t) for t in found)
+
+    def cpu_s(self, cls):
+        """CPU work that one request of this class asks for, on an idle core."""
+        return self._steps_s(cls, "cpu", r"\w+")
+
+    def wait_s(self, cls):
+        """Time that one request of this class spends waiting by its own wish."""
+        return self._steps_s(cls, "io", "timer")

@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""What does an open connection that does nothing cost, and where?
+
+Memory that the machine lost per connection, by kind: the server's own memory (shared pages counted
+once), page tables, kernel stacks, and the kernel memory of both socket ends. The dashed line is
+what the guide assumes."""
+from lib import chart, style
+from lib.run import NoData
+from lib.stats import extremes
+
+WORKLOAD = "connections"
+GUIDE_KB = 64  # B4: a million connections in 64 GB
+# Kinds are not architectures: they have colours of their own, light to dark, and hatches.
+KINDS = (("user", "user memory", "#4477AA", ""),
+         ("page_tables", "page tables", "#BBCC33", "//"),
+         ("kernel_stacks", "kernel stacks", "#EE8866", "\\\\"),
+         ("sockets", "sockets (both ends)", "#99DDFF", ".."))
+
+
+def metric(kind):
+    return f"memory_{kind}_kb_per_connection"
+
+
+def fullest_point(run):
+    """The point with most connections: it divides the fixed costs best."""
+    def held(point):
+        found = [run.estimate(WORKLOAD, point, a, "connections") for a in run.archs(WORKLOAD)]
+        return max((e.value for e in found if e), default=0)
+    return max(run.points(WORKLOAD), key=held), held
+
+
+def finding(totals):
+    ends = extremes(totals)
+    if ends is None:
+        return "Memory per idle connection"
+    low, high, clear = ends
+    if not clear:
+        return (f"No clear difference: an idle connection costs about "
+                f"{style.human(totals[high].value)} KiB everywhere")
+    ratio = totals[high].value / totals[low].value if totals[low].value > 0 else None
+    by = f": {style.times(ratio)}" if ratio else ""
+    return (f"An idle connection costs {style.human(totals[low].value)} KiB in {low}, "
+            f"{style.human(totals[high].value)} KiB in {high}{by}")
+
+
+def bar(c, ax, row, parts, total):
+    """One stack. A part below zero is noise of an empty kind, and is drawn as nothing."""
+    left = 0.0
+    for (_, _, colour, hatch), e in zip(KINDS, parts):
+        width = max(0.0, e.value) if e else 0.0
+        ax.barh(row, width, left=left, height=0.66, hatch=hatch,
+                color=colour if total.valid else "white",
+                edgecolor="white" if total.valid else colour, linewidth=0.8 if total.valid else 2)
+        left += width
+    c.saw(total)
+    if total.low is not None:
+        for colour, width in (("white", 6), (style.INK, 2.5)):
+            ax.plot([total.low, total.high], [row] * 2, color=colour, linewidth=width,
+                    solid_capstyle="butt")
+    mark = "" if total.valid else "  (INVALID)"
+    end = max(left, total.value, total.high or 0)
+    ax.annotate(f"{style.human(total.value)}{mark}", (end, row), xytext=(10, 0), fontsize=18,
+                textcoords="offset points", va="center", fontweight="bold",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
+    return end
+
+
+def draw(run):
+    run.need(WORKLOAD)
+    point, held = fullest_point(run)
+    archs = style.in_order(run.archs())
+    totals = {a: run.estimate(WORKLOAD, point, a, metric("total")) for a in archs}
+    if not any(totals.values()):
+        raise NoData("this run measured no memory per connection")
+    c = chart.Chart(run, height_in=max(chart.HEIGHT_IN, 2.4 + 0.55 * len(archs)))
+    (ax,) = c.axes
+    widest = GUIDE_KB
+    for row, arch in enumerate(archs):
+        if totals[arch] is None:
+            ax.text(1, row, "not measured", color=style.GREY, va="center")
+            continue
+        parts = [run.estimate(WORKLOAD, point, arch, metric(kind)) for kind, *_ in KINDS]
+        widest = max(widest, bar(c, ax, row, parts, totals[arch]))
+    ax.axvline(GUIDE_KB, color=style.INK, linestyle="--", linewidth=2, zorder=0)
+    ax.set_xlim(0, widest * 1.14)
+    c.name_rows(ax, archs)
+    ax.tick_params(axis="y", labelsize=18)
+    ax.set_xlabel("memory per connection (KiB)")
+    for _, label, colour, hatch in KINDS:
+        c.key_area(label, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    c.key(f"the guide: {GUIDE_KB} KB", color=style.INK, linestyle="--", linewidth=2)
+    return c.finish(finding(totals), f"{held(point):,.0f} idle connections")
+
+
+if __name__ == "__main__":
+    chart.main(draw, __file__)

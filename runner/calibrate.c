@@ -1,0 +1,22 @@
+/* calibrate: measure afresh how much work a millisecond is on this machine, and save it. */
+#include "common/calibration.h"
+#include "common/options.h"
+
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    const char *path = NULL;
+    const struct option_row rows[] = {
+        {"calibration", 0, OPTION_TEXT, &path, "FILE",
+         "where to save it (default: calibration.json beside this program)", 0, 0},
+        {0},
+    };
+    options_parse(
+        &(struct options){"calibrate", "", "Measure how much work a millisecond is.", rows, NULL},
+        argc, argv);
+    struct calibration result = calibration_renew(path);
+    printf("{\"units_per_ms\": {\"hash\": %.3f}, \"request_us\": %.3f, \"parallel\": %.4f}\n",
+           result.hash_units_per_ms, result.request_us, result.parallel);
+    return 0;
+}

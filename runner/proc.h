@@ -1,0 +1,44 @@
+/* proc: what a tree of processes has used, and what the host did meanwhile, read from /proc.
+ * A process tree is a root and everything descended from it; the difference of two samples is
+ * what the tree used in between. */
+#ifndef ARCHBENCH_PROC_H
+#define ARCHBENCH_PROC_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Use so far. Monotonic for a tree whose dead children are reaped. */
+struct proc_usage {
+    int64_t at_ns;       /* when cpu_ns was read, on CLOCK_MONOTONIC */
+    int64_t cpu_ns;      /* user + system, of the living, their dead threads and reaped children */
+    int64_t voluntary;   /* context switches of the threads alive: see counters_retire for others */
+    int64_t involuntary; /* preemptions, likewise */
+    int tasks;           /* threads of all processes */
+};
+
+/* Read the tree below `root`, root included. All zero when there is no such process. The CPU time
+ * comes first and takes microseconds per process; the switches take longer, and cost
+ * a file per thread. */
+struct proc_usage proc_usage(pid_t root);
+
+/* Memory now, in KiB. */
+struct proc_memory {
+    int64_t user_kb;          /* PSS: pages shared by n processes count 1/n for each */
+    int64_t page_tables_kb;   /* VmPTE */
+    int64_t kernel_stacks_kb; /* one fixed-size stack per task */
+    int64_t sockets_kb;       /* the kernel's TCP buffers and unreclaimable slab; of the whole host,
+                                 so only a difference means anything, and it has both ends in it */
+};
+
+struct proc_memory proc_memory(pid_t root);
+
+/* What makes a measurement doubtful. Counts since boot. */
+struct proc_host {
+    int64_t steal_ticks, all_ticks; /* over all cores; a tick of both is the same length */
+    int64_t listen_overflows;       /* a peer came to a full accept queue */
+    int64_t listen_drops;           /* a peer was turned away for this or another reason */
+};
+
+struct proc_host proc_host(void);
+
+#endif

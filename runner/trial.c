@@ -1,0 +1,423 @@
+#include "runner/trial.h"
+#include "common/util.h"
+#include "runner/group.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int64_t READY_LIMIT_NS = 10 * NSEC_PER_SEC;
+static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connections, before warm-up */
+static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
+static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator, then of the server */
+static const double STEAL_LIMIT = 0.02;
+
+enum { SAID_MAX = 16384 };
+
+/* A trial under way. */
+struct run {
+    const struct trial_setup *setup;
+    struct trial *trial;
+    struct group group;
+    pid_t server;
+    int server_end;      /* pidfd: readable when the server has ended */
+    int server_out;      /* its stdout, non-blocking; -1 after its end */
+    int server_log;      /* a copy goes here */
+    char said[SAID_MAX]; /* the latest of it, a string */
+    size_t said_len;
+    int port;
+    int stats; /* memory file that the server maps its counters to */
+    const struct counters_file *counters;
+    pid_t loadgen;
+    int loadgen_end; /* pidfd */
+    int control;     /* socket to the generator, -1 when closed */
+};
+
+enum outcome {
+    OUTCOME_OK,
+    OUTCOME_LATE,
+    OUTCOME_SERVER_ENDED,
+    OUTCOME_INTERRUPTED,
+};
+
+static void __attribute__((format(printf, 2, 3)))
+add_reason(struct run *run, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    json_array_append_new(run->trial->reasons, json_vsprintf(format, arguments));
+    va_end(arguments);
+}
+
+static int open_log(const char *folder, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        die_errno("cannot write %s", path);
+    return fd;
+}
+
+/* Take over what the server has printed. Of a talkative one we keep the latest half. */
+static void hear_server(struct run *run)
+{
+    for (;;) {
+        if (run->said_len > SAID_MAX / 2) {
+            run->said_len -= SAID_MAX / 4;
+            memmove(run->said, run->said + SAID_MAX / 4, run->said_len);
+        }
+        ssize_t n = read(run->server_out, run->said + run->said_len, SAID_MAX / 4);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0)
+            break;
+        if (write(run->server_log, run->said + run->said_len, (size_t)n) != n)
+            add_reason(run, "server.log could not be written");
+        run->said_len += (size_t)n;
+        run->said[run->said_len] = 0;
+    }
+    close(run->server_out);
+    run->server_out = -1;
+}
+
+/* Wait until `wanted` is readable or a signal asks us to stop, listening to the server meanwhile. */
+static enum outcome await(struct run *run, int wanted, int64_t deadline_ns)
+{
+    enum { WANTED, SIGNALS, OUTPUT, END };
+    for (int64_t left; (left = deadline_ns - now_ns()) > 0;) {
+        struct pollfd polled[] = {[WANTED] = {wanted, POLLIN, 0},
+                                  [SIGNALS] = {run->setup->signals, POLLIN, 0},
+                                  [OUTPUT] = {run->server_out, POLLIN, 0},
+                                  [END] = {run->server_end, POLLIN, 0}};
+        if (poll(polled, 4, (int)(left / NSEC_PER_MSEC) + 1) < 0)
+            continue;
+        if (polled[SIGNALS].revents)
+            return OUTCOME_INTERRUPTED;
+        if (polled[OUTPUT].revents)
+            hear_server(run);
+        if (polled[WANTED].revents)
+            return OUTCOME_OK;
+        if (polled[END].revents)
+            return OUTCOME_SERVER_ENDED;
+    }
+    return OUTCOME_LATE;
+}
+
+/* Say why a step failed; `late` is the sentence for a step that took too long. True when it did not fail. */
+static bool went_well(struct run *run, enum outcome outcome, const char *late)
+{
+    struct signalfd_siginfo info = {0};
+    switch (outcome) {
+    case OUTCOME_OK: return true;
+    case OUTCOME_LATE: add_reason(run, "%s", late); break;
+    case OUTCOME_SERVER_ENDED:
+        add_reason(run, "the server ended too early (see server.log)");
+        break;
+    case OUTCOME_INTERRUPTED:
+        if (read(run->setup->signals, &info, sizeof info) == sizeof info)
+            run->trial->interrupted = (int)info.ssi_signo;
+        break;
+    }
+    return false;
+}
+
+/* The list as an argv; the caller frees the array, the list keeps the texts. */
+static char **argv_of(const json_t *list)
+{
+    size_t count = json_array_size(list);
+    char **argv = must_calloc(count + 1, sizeof *argv);
+    for (size_t i = 0; i < count; i++)
+        argv[i] = (char *)json_string_value(json_array_get(list, i));
+    return argv;
+}
+
+static void append(json_t *list, const char *option, json_t *value)
+{
+    json_array_append_new(list, json_string(option));
+    json_array_append_new(list, value);
+}
+
+static json_t *server_command(const struct trial_setup *setup, int stats)
+{
+    json_t *list = json_pack("[o]", json_sprintf("%s/servers/%s", setup->build, setup->server));
+    append(list, "--port", json_string("0"));
+    append(list, "--stats-file", json_sprintf("/dev/fd/%d", stats));
+    for (char *const *extra = setup->extra; *extra; extra++)
+        json_array_append_new(list, json_string(*extra));
+    return list;
+}
+
+static json_t *seconds(int64_t ns)
+{
+    return json_sprintf("%.6gs", (double)ns / NSEC_PER_SEC);
+}
+
+static json_t *loadgen_command(const struct run *run, int control)
+{
+    const struct trial_setup *setup = run->setup;
+    char cores[1024];
+    json_t *list = json_pack("[o]", json_sprintf("%s/loadgen", setup->build));
+    append(list, "--workload", json_string(setup->workload));
+    append(list, "--point", json_string(setup->point));
+    append(list, "-w", json_sprintf("%d", CPU_COUNT(&setup->cores.generator)));
+    append(list, "--cpus", json_string(cores_list(&setup->cores.generator, cores, sizeof cores)));
+    append(list, "--server-cores", json_sprintf("%d", CPU_COUNT(&setup->cores.server)));
+    append(list, "--warmup", seconds(setup->warmup_ns));
+    append(list, "-d", seconds(setup->duration_ns));
+    if (setup->connections)
+        append(list, "-c", json_sprintf("%d", setup->connections));
+    if (setup->seed)
+        append(list, "--seed", json_sprintf("%d", setup->seed));
+    if (setup->cores.shared)
+        json_array_append_new(list, json_string("--realtime"));
+    append(list, "--json", json_sprintf("%s/load.json", setup->folder));
+    append(list, "--hgrm", json_sprintf("%s/response", setup->folder));
+    append(list, "--timeseries", json_sprintf("%s/timeseries.csv", setup->folder));
+    append(list, "--control", json_sprintf("%d", control));
+    json_array_append_new(list, json_string("--quiet"));
+    json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->port));
+    return list;
+}
+
+static pid_t start(struct run *run, const json_t *list, struct command command)
+{
+    char **argv = argv_of(list);
+    command.argv = argv;
+    pid_t pid = group_start(&run->group, &command);
+    free(argv);
+    return pid;
+}
+
+/* The port of the line "ready NAME HOST:PORT", once the server has printed it. */
+static bool find_port(struct run *run)
+{
+    const char *line =
+        strncmp(run->said, "ready ", 6) == 0 ? run->said : strstr(run->said, "\nready ");
+    return line && strchr(line + 1, '\n') && sscanf(line, " ready %*s %*[^: ]:%d", &run->port) == 1;
+}
+
+static bool start_server(struct run *run)
+{
+    int out[2];
+    if (pipe2(out, O_CLOEXEC))
+        die_errno("cannot make a pipe");
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    run->server_out = out[0];
+    run->trial->server_command = server_command(run->setup, run->stats);
+    run->server = start(run, run->trial->server_command,
+                        (struct command){.cores = run->setup->cores.server,
+                                         .out = out[1],
+                                         .err = run->server_log,
+                                         .keep = run->stats});
+    close(out[1]);
+    run->server_end = pidfd_open(run->server, 0);
+
+    int64_t deadline = now_ns() + READY_LIMIT_NS;
+    while (!find_port(run))
+        if (!went_well(run, await(run, run->server_out, deadline),
+                       "the server did not say that it is ready"))
+            return false;
+    run->counters = mmap(NULL, sizeof *run->counters, PROT_READ, MAP_SHARED, run->stats, 0);
+    if (run->counters == MAP_FAILED)
+        die_errno("cannot map the counters");
+    return true;
+}
+
+static void start_loadgen(struct run *run)
+{
+    int control[2], log = open_log(run->setup->folder, "loadgen.log");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
+        die_errno("cannot make a socket pair");
+    run->control = control[0];
+    run->trial->loadgen_command = loadgen_command(run, control[1]);
+    run->loadgen = start(
+        run, run->trial->loadgen_command,
+        (struct command){
+            .cores = run->setup->cores.generator, .out = log, .err = log, .keep = control[1]});
+    close(control[1]);
+    close(log);
+    run->loadgen_end = pidfd_open(run->loadgen, 0);
+}
+
+static struct observation observe(const struct run *run)
+{
+    struct observation seen;
+    for (int i = 0; i < COUNTERS; i++)
+        seen.counter[i] = counters_sum(run->counters, (enum counter)i);
+    seen.usage = proc_usage(run->server);
+    seen.host = proc_host();
+    return seen;
+}
+
+/* Wait until the generator says `word`. */
+static bool hear_loadgen(struct run *run, const char *word, int64_t limit_ns)
+{
+    char line[16] = "", late[64];
+    snprintf(late, sizeof late, "the generator never said '%.*s'", (int)strlen(word) - 1, word);
+    if (!went_well(run, await(run, run->control, now_ns() + limit_ns), late))
+        return false;
+    if (recv(run->control, line, strlen(word), MSG_WAITALL) > 0 && strcmp(line, word) == 0)
+        return true;
+    add_reason(run, "the generator ended too early (see loadgen.log)");
+    return false;
+}
+
+/* The whole reason for this program: both ends of the window, and what the connections weigh. */
+static bool measure(struct run *run)
+{
+    struct trial *trial = run->trial;
+    trial->before = proc_memory(run->server);
+    start_loadgen(run);
+    if (!hear_loadgen(run, "begin\n", run->setup->warmup_ns + CONNECT_LIMIT_NS))
+        return false;
+    trial->begin = observe(run);
+    if (!hear_loadgen(run, "end\n", run->setup->duration_ns + WINDOW_SLACK_NS))
+        return false;
+    trial->end = observe(run);
+    trial->during = proc_memory(run->server);
+    trial->measured = true;
+    return true;
+}
+
+/* Let the generator go, and read what it measured. */
+static bool collect_load(struct run *run)
+{
+    char path[4096];
+    close(run->control);
+    run->control = -1;
+    if (!went_well(run, await(run, run->loadgen_end, now_ns() + DRAIN_LIMIT_NS),
+                   "the generator did not end"))
+        return false;
+    snprintf(path, sizeof path, "%s/load.json", run->setup->folder);
+    run->trial->load = json_load_file(path, 0, NULL);
+    unlink(path);
+    if (!run->trial->load)
+        add_reason(run, "the generator left no result (see loadgen.log)");
+    return run->trial->load != NULL;
+}
+
+/* The server's last line, when it is the JSON that it owes us. */
+static json_t *find_final(char *said)
+{
+    size_t len = strlen(said);
+    while (len && said[len - 1] == '\n')
+        said[--len] = 0;
+    const char *line = strrchr(said, '\n');
+    return json_loads(line ? line + 1 : said, 0, NULL);
+}
+
+static void stop_server(struct run *run)
+{
+    struct trial *trial = run->trial;
+    int64_t asked_ns = now_ns();
+    int status = 0;
+    kill(run->server, SIGTERM);
+    if (!went_well(run, await(run, run->server_end, asked_ns + DRAIN_LIMIT_NS),
+                   "the server did not end after SIGTERM and was killed"))
+        kill(run->server, SIGKILL);
+    waitpid(run->server, &status, 0);
+    trial->stopped_s = (double)(now_ns() - asked_ns) / NSEC_PER_SEC;
+    trial->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    if (trial->status > 0)
+        add_reason(run, "the server ended with status %d (see server.log)", trial->status);
+    if (trial->status < 0)
+        add_reason(run, "the server died of signal %d", -trial->status);
+    if (run->server_out >= 0)
+        hear_server(run);
+    trial->final = find_final(run->said);
+}
+
+/* A step failed: the generator need not go on. */
+static void abandon_load(struct run *run)
+{
+    if (run->loadgen)
+        kill(run->loadgen, SIGTERM);
+    if (run->control >= 0)
+        close(run->control);
+    run->control = -1;
+}
+
+static void judge_host(struct run *run)
+{
+    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
+    int64_t all = b->all_ticks - a->all_ticks;
+    double steal = all > 0 ? (double)(b->steal_ticks - a->steal_ticks) / (double)all : 0;
+    if (steal > STEAL_LIMIT)
+        add_reason(run, "%.1f %% of the CPU time was stolen by the hypervisor", 100 * steal);
+    if (b->listen_overflows > a->listen_overflows)
+        add_reason(run, "an accept queue overflowed %lld times",
+                   (long long)(b->listen_overflows - a->listen_overflows));
+    else if (b->listen_drops > a->listen_drops)
+        add_reason(run, "%lld connections were dropped before accept",
+                   (long long)(b->listen_drops - a->listen_drops));
+}
+
+static void adopt_verdict(struct run *run)
+{
+    const json_t *validity = json_object_get(run->trial->load, "validity");
+    const char *verdict = json_string_value(json_object_get(validity, "verdict"));
+    json_t *reasons = json_object_get(validity, "reasons");
+    if (json_array_size(reasons))
+        json_array_extend(run->trial->reasons, reasons);
+    else if (!verdict || strcmp(verdict, "VALID") != 0)
+        add_reason(run, "the generator gave no verdict");
+}
+
+static void release(struct run *run)
+{
+    group_close(&run->group);
+    int fds[] = {run->server_end, run->server_out, run->server_log,
+                 run->stats,      run->control,    run->loadgen_end};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (run->counters)
+        munmap((void *)run->counters, sizeof *run->counters);
+}
+
+struct trial trial_run(const struct trial_setup *setup)
+{
+    struct trial trial = {.started = time(NULL), .reasons = json_array()};
+    struct run run = {.setup = setup,
+                      .trial = &trial,
+                      .server_end = -1,
+                      .server_out = -1,
+                      .server_log = open_log(setup->folder, "server.log"),
+                      .stats = memfd_create("counters", MFD_CLOEXEC),
+                      .control = -1,
+                      .loadgen_end = -1};
+    if (run.stats < 0)
+        die_errno("cannot make a memory file");
+    group_open(&run.group);
+    if (start_server(&run) && measure(&run) && collect_load(&run))
+        adopt_verdict(&run);
+    else
+        abandon_load(&run);
+    if (trial.measured)
+        judge_host(&run);
+    if (!trial.interrupted)
+        stop_server(&run);
+    release(&run);
+    return trial;
+}
+
+void trial_free(struct trial *trial)
+{
+    json_decref(trial->server_command);
+    json_decref(trial->loadgen_command);
+    json_decref(trial->load);
+    json_decref(trial->final);
+    json_decref(trial->reasons);
+}

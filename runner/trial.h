@@ -1,0 +1,57 @@
+/* trial: one attempt at a cell: start the server, drive it, sample around the measured window, stop
+ * it, and judge. */
+#ifndef ARCHBENCH_TRIAL_H
+#define ARCHBENCH_TRIAL_H
+
+#include "common/counters.h"
+#include "runner/cores.h"
+#include "runner/proc.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+/* What to do. Texts belong to the caller. */
+struct trial_setup {
+    const char *build;    /* folder with servers/ and loadgen */
+    const char *server;   /* name of the architecture */
+    const char *workload; /* file */
+    const char *point;
+    const char *folder; /* logs, histograms and the time series go here */
+    char *const *extra; /* more options for the server; ends with NULL */
+    int connections;    /* 0: what the workload says */
+    int seed;           /* 0: the generator's own */
+    int64_t warmup_ns, duration_ns;
+    struct cores cores;
+    int signals; /* a signalfd: what comes there ends the trial */
+};
+
+/* One end of the measured window. */
+struct observation {
+    struct proc_usage usage;
+    struct proc_host host;
+    int64_t counter[COUNTERS];
+};
+
+/* What came of it. The caller owns it: trial_free. */
+struct trial {
+    time_t started;
+    int interrupted;                          /* the signal that ended it early, or 0 */
+    json_t *server_command, *loadgen_command; /* argument lists; null when it was not started */
+    bool measured;                            /* begin, end, before and during are filled in */
+    struct observation begin, end;
+    struct proc_memory before, during; /* without connections, and with all of them */
+    json_t *load;                      /* the generator's JSON, or null */
+    int status;       /* of the server: its exit status, or minus the signal it died of */
+    double stopped_s; /* from SIGTERM to its exit */
+    json_t *final;    /* its last line, or null */
+    json_t *reasons;  /* sentences: why this is no valid measurement; empty when it is one */
+};
+
+/* Run it to its end. Leaves no process behind. Dies when it cannot be set up at all; all
+ * that goes wrong later is a reason. */
+struct trial trial_run(const struct trial_setup *);
+void trial_free(struct trial *);
+
+#endif

@@ -1,0 +1,33 @@
+# Turns the header lines of a server file into the C source of its --about line.
+#
+#   /* NAME: summary sentence
+#    * Name:    threads
+#    * Ids:     A3
+#    * Family:  multi-threaded
+#    * Blocks:  compute timer fd disk     (or: nothing)
+#    * Link:    -lev                      (optional)
+function list(text,    n, i, words, out) {
+    if (text == "nothing") return "[]"
+    n = split(text, words, /[ ,]+/)
+    for (i = 1; i <= n; i++) out = out (i > 1 ? "," : "") "\"" words[i] "\""
+    return "[" out "]"
+}
+function quote(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" }
+FNR == 1 { summary = $0; sub(/^\/\* [^:]*: */, "", summary) }
+FNR > 1 && !started && /^ \*$/ { started = 1 }
+FNR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
+/^ \* (Name|Ids|Family|Blocks): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+/^[ \t]*$/ { next }
+{ lines++ }
+END {
+    for (i = split("Name Ids Family Blocks", need, " "); i > 0; i--)
+        if (!(need[i] in field)) { print FILENAME ": no header line " need[i] ":" > "/dev/stderr"; exit 1 }
+    sub(/ *\*\/.*$/, "", summary)
+    about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
+        ",\"family\":" quote(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
+        ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
+    print "extern const char server_about[], server_name[], server_summary[];"
+    print "const char server_about[] = " quote(about) ";"
+    print "const char server_name[] = " quote(field["Name"]) ";"
+    print "const char server_summary[] = " quote(summary) ";"
+}

@@ -1,0 +1,98 @@
+/* event: one thread, one loop, a handler for each ready descriptor (libev on select, poll or epoll).
+ *
+ * Who blocks:  nobody waits for a peer or a timer; but a computation or a disk read in a handler stops
+ *              every connection until it is over.
+ * Strength:    a connection costs one small struct, no stack; no locks; few context switches.
+ * Weakness:    one core, whatever the machine has; control flow cut into handlers.
+ * Try it:      build/servers/event --backend epoll --port 8080 &
+ *              curl '127.0.0.1:8080/work?cpu=hash:2s' & time curl 127.0.0.1:8080/   # waits for the other
+ *
+ * Name:    event
+ * Ids:     A5 A5s A5p A5e
+ * Family:  event-driven
+ * Blocks:  compute disk
+ * Link:    -lev
+ */
+#include "common/loop.h"
+
+#include <stdlib.h>
+
+static void welcome(struct loop *loop)
+{
+    int fd;
+    while ((fd = server_accept_ready(loop->server)) >= 0)
+        loop_add(loop, must_calloc(1, sizeof(struct peer)), fd);
+}
+
+static void drop(struct peer *peer)
+{
+    loop_remove(peer);
+    free(peer);
+}
+
+/* Go on with a connection until it would block, then watch for what it needs. Only timers and
+ * descriptors are waited for by the loop. A computation is not: it happens inside conn_pump, on
+ * this thread, and every other connection stands still until it is over. */
+static void drive(struct peer *peer)
+{
+    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_FD)) {
+    case WANT_SHUTDOWN:
+    case WANT_READ: loop_watch(peer, EV_READ); break;
+    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
+    case WANT_JOB:
+        loop_watch(peer, 0);
+        loop_delay(peer, job_delay_ns(&peer->conn.job));
+        break;
+    case WANT_CLOSE: drop(peer); break;
+    }
+}
+
+static void resume(struct peer *peer)
+{
+    job_resume(&peer->conn.job, 0);
+    drive(peer);
+}
+
+static void expire(struct peer *peer)
+{
+    conn_end(&peer->conn);
+    drop(peer);
+}
+
+/* The dispatcher. */
+static void run(struct loop *loop)
+{
+    struct peer *peer;
+    for (;;) {
+        switch (loop_wait(loop, &peer)) {
+        case LOOP_ACCEPT: welcome(loop); break;
+        case LOOP_READY: drive(peer); break;
+        case LOOP_DUE: resume(peer); break;
+        case LOOP_EXPIRED: expire(peer); break;
+        case LOOP_STOPPED: return;
+        case LOOP_WAKE:
+        case LOOP_TICK:
+        case LOOP_NOTHING: break;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const unsigned backends[] = {EVBACKEND_SELECT, EVBACKEND_POLL, EVBACKEND_EPOLL};
+    int backend = 2;
+    const struct option_row knobs[] = {
+        {"backend", 'b', OPTION_CHOICE, &backend, "select|poll|epoll", "how readiness is found", 0,
+         0},
+        {0},
+    };
+    struct server server;
+    struct loop loop;
+
+    server_setup(&server, argc, argv, knobs);
+    loop_init(&loop, &server, backends[backend]);
+    server_ready(&server);
+    run(&loop);
+    loop_free(&loop);
+    return server_finish(&server);
+}

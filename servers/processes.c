@@ -1,0 +1,130 @@
+/* processes: a forked process for every connection, gone when the connection ends.
+ *
+ * Who blocks:  each process, in recv, send, sleep and computation; nobody else notices.
+ * Strength:    direct style in an address space of its own: a crash or a leak ends one connection.
+ * Weakness:    a fork for each connection, page tables and a kernel stack for each process, and a
+ *              switch of address spaces whenever another connection gets the core.
+ * Try it:      build/servers/processes --port 8080 &  build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
+ *              then watch `pstree -p` or `ls /proc/PID/task/PID/children`.
+ *
+ * Name:    processes
+ * Ids:     A1
+ * Family:  multi-process
+ * Blocks:  compute timer fd disk
+ */
+#include "common/serve.h"
+#include "common/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by the last. */
+struct family {
+    pid_t *child;
+    size_t count, room;
+};
+
+static void family_add(struct family *family, pid_t pid)
+{
+    if (family->count == family->room) {
+        family->room = family->room ? 2 * family->room : 64;
+        family->child = realloc(family->child, family->room * sizeof *family->child);
+        if (!family->child)
+            die("out of memory");
+    }
+    family->child[family->count++] = pid;
+}
+
+static void family_remove(struct family *family, pid_t pid)
+{
+    for (size_t i = 0; i < family->count; i++) {
+        if (family->child[i] == pid) {
+            family->child[i] = family->child[--family->count];
+            return;
+        }
+    }
+}
+
+/* Bury one child; its accounts go to the counters, since /proc forgets it. False: none was dead. */
+static bool reap(struct server *server, struct family *family, int options)
+{
+    struct rusage usage;
+    int status;
+    pid_t pid = wait4(-1, &status, options, &usage);
+    if (pid <= 0)
+        return false;
+    counters_retire(server->counters, &usage);
+    if (WIFSIGNALED(status)) { /* it could not count the end of its connection itself */
+        count_add(server->counters, COUNTER_crashed, 1);
+        count_add(server->counters, COUNTER_closed, 1);
+    }
+    family_remove(family, pid);
+    return true;
+}
+
+/* The child: one connection, then nothing. */
+static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before the line above took effect */
+        _exit(1);
+    server_stop_on_signal(&server->service, fd);
+    close(server->listener);
+    serve_blocking(fd, &server->service, counters_claim(server->service.counters));
+    _exit(0);
+}
+
+static void fork_for(struct server *server, struct family *family, int fd)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        serve_and_exit(server, fd, parent);
+    if (pid < 0) {
+        count_add(server->counters, COUNTER_refused, 1);
+    } else {
+        count_add(server->counters, COUNTER_spawned, 1);
+        family_add(family, pid);
+    }
+    close(fd); /* the child's copy keeps the connection open */
+}
+
+/* Children finish the request they have and see the end of their stream after it. */
+static void drain(struct server *server, struct family *family)
+{
+    close(server->listener);
+    for (size_t i = 0; i < family->count; i++)
+        kill(family->child[i], SIGTERM);
+    while (family->count)
+        if (!reap(server, family, 0) && errno == ECHILD)
+            break;
+    free(family->child);
+}
+
+static void on_child(int signal) /* exists so that a child's end interrupts accept */
+{
+    (void)signal;
+}
+
+int main(int argc, char **argv)
+{
+    struct server server;
+    struct family family = {0};
+    int fd;
+
+    server_setup(&server, argc, argv, NULL);
+    server_stop_on_signal(&server.service, server.listener);
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
+    server_ready(&server);
+
+    while ((fd = server_accept(&server)) != -ESHUTDOWN) {
+        if (fd >= 0)
+            fork_for(&server, &family, fd);
+        while (reap(&server, &family, WNOHANG)) {
+        }
+    }
+    drain(&server, &family);
+    return server_finish(&server);
+}

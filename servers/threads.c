@@ -1,0 +1,120 @@
+/* threads: a thread for every connection, gone when the connection ends.
+ *
+ * Who blocks:  each thread, in recv, send, sleep and computation; the others go on.
+ * Strength:    direct style, all cores used, state shared without copying; a switch between threads
+ *              keeps the address space.
+ * Weakness:    a stack for each connection; whatever is shared needs a lock; with more runnable
+ *              threads than cores, everybody waits for the scheduler, short requests too.
+ * Try it:      build/servers/threads --port 8080 &  build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
+ *              then watch `ls /proc/PID/task | wc -l`.
+ *
+ * Name:    threads
+ * Ids:     A3
+ * Family:  multi-threaded
+ * Blocks:  compute timer fd disk
+ */
+#include "common/serve.h"
+#include "common/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+/* One connection and its thread. The thread owns it, and frees it at its end. */
+struct peer {
+    int fd;
+    struct crowd *crowd;
+    LIST_ENTRY(peer) link;
+};
+
+/* All peers alive. The lock guards the list; a peer on it has an open descriptor. */
+struct crowd {
+    pthread_mutex_t lock;
+    pthread_cond_t empty;
+    LIST_HEAD(, peer) peers;
+    struct server *server;
+};
+
+static void crowd_join(struct crowd *crowd, struct peer *peer)
+{
+    pthread_mutex_lock(&crowd->lock);
+    LIST_INSERT_HEAD(&crowd->peers, peer, link);
+    pthread_mutex_unlock(&crowd->lock);
+}
+
+static void crowd_leave(struct crowd *crowd, struct peer *peer)
+{
+    pthread_mutex_lock(&crowd->lock);
+    LIST_REMOVE(peer, link);
+    close(peer->fd); /* under the lock: the drain must not meet a number used again */
+    if (LIST_EMPTY(&crowd->peers))
+        pthread_cond_signal(&crowd->empty);
+    pthread_mutex_unlock(&crowd->lock);
+    free(peer);
+}
+
+static void *serve_peer(void *argument)
+{
+    struct peer *peer = argument;
+    struct service *service = &peer->crowd->server->service;
+    struct counter_slot *counters = counters_claim(service->counters);
+    struct rusage usage;
+
+    serve_blocking(peer->fd, service, counters);
+    getrusage(RUSAGE_THREAD, &usage);
+    counters_retire(counters, &usage);
+    crowd_leave(peer->crowd, peer);
+    return NULL;
+}
+
+static void start_thread_for(struct crowd *crowd, const pthread_attr_t *attributes, int fd)
+{
+    struct server *server = crowd->server;
+    struct peer *peer = must_calloc(1, sizeof *peer);
+    pthread_t thread;
+
+    *peer = (struct peer){.fd = fd, .crowd = crowd};
+    crowd_join(crowd, peer);
+    if (pthread_create(&thread, attributes, serve_peer, peer)) { /* from here the thread owns peer */
+        count_add(server->counters, COUNTER_refused, 1);
+        crowd_leave(crowd, peer);
+        return;
+    }
+    count_add(server->counters, COUNTER_spawned, 1);
+}
+
+/* Threads finish the request they have and see the end of their stream after it. */
+static void drain(struct crowd *crowd)
+{
+    struct peer *peer;
+    close(crowd->server->listener);
+    pthread_mutex_lock(&crowd->lock);
+    LIST_FOREACH (peer, &crowd->peers, link)
+        shutdown(peer->fd, SHUT_RD);
+    while (!LIST_EMPTY(&crowd->peers))
+        pthread_cond_wait(&crowd->empty, &crowd->lock);
+    pthread_mutex_unlock(&crowd->lock);
+}
+
+int main(int argc, char **argv)
+{
+    struct server server;
+    struct crowd crowd = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, {NULL}, &server};
+    pthread_attr_t attributes;
+    int fd;
+
+    server_setup(&server, argc, argv, NULL);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, server.stack_bytes);
+    server_stop_on_signal(&server.service, server.listener);
+    server_ready(&server);
+
+    while ((fd = server_accept(&server)) != -ESHUTDOWN)
+        if (fd >= 0)
+            start_thread_for(&crowd, &attributes, fd);
+    drain(&crowd);
+    return server_finish(&server);
+}

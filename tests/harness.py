@@ -1,0 +1,474 @@
+"""What the suites over the servers share: a server under test, a peer on a raw
+socket, and a runner that ends with the line `N passed, N failed`.
+
+Environment: BUILD is the build folder (default `build`), SLOW a factor on every time
+limit (3 for a build with sanitizers)."""
+
+import argparse
+import atexit
+import concurrent.futures
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+BUILD = os.environ.get("BUILD", "build")
+SLOW = float(os.environ.get("SLOW", "1"))
+TICK_S = 0.02  # between two looks at a condition
+SANITIZER = re.compile(r"Sanitizer|runtime error:")
+
+
+def wait_until(condition, seconds):
+    """Look at `condition` until it holds; its last value when time is up."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(TICK_S)
+
+
+# ---------------------------------------------------------------- processes
+
+
+def proc_stat(pid):
+    """Fields of /proc/PID/stat behind the name: [0] is the state, [1] the parent. None: gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def children(pid):
+    """Pids of the direct children, zombies included."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        stat = proc_stat(entry)
+        if stat and int(stat[1]) == pid:
+            found.append(int(entry))
+    return found
+
+
+def tree(pid):
+    """The process and all that descend from it."""
+    return [pid] + [each for child in children(pid) for each in tree(child)]
+
+
+def zombies(pid):
+    return [child for child in children(pid) if (proc_stat(child) or "X")[0] == "Z"]
+
+
+def cpu_seconds(pid):
+    """CPU time of all living tasks of the process tree, to the nanosecond."""
+    total_ns = 0
+    for each in tree(pid):
+        try:
+            for task in os.listdir(f"/proc/{each}/task"):
+                with open(f"/proc/{each}/task/{task}/schedstat", encoding="ascii") as file:
+                    total_ns += int(file.read().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return total_ns / 1e9
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def memory_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+
+
+# ---------------------------------------------------------------- servers
+
+
+class Target:
+    """A server to test: its binary, and options that every start of it gets."""
+
+    def __init__(self, path, options=()):
+        self.path, self.options = path, tuple(options)
+        self.name = os.path.basename(path)
+        self.label = " ".join((self.name,) + self.options)
+        self.about = json.loads(self.output("--about"))
+        self.help = self.output("--help")
+
+    def output(self, option):
+        return subprocess.run([self.path, option], capture_output=True, text=True,
+                              timeout=20 * SLOW, check=True).stdout
+
+    def has(self, option):
+        return re.search(rf"{option}\b", self.help) is not None
+
+
+def find_targets(names=()):
+    """Every executable in BUILD/servers that answers --about, or those named."""
+    folder = os.path.join(BUILD, "servers")
+    found = []
+    for name in names or sorted(os.listdir(folder) if os.path.isdir(folder) else ()):
+        path = os.path.join(folder, name)
+        if not names and not (os.path.isfile(path) and os.access(path, os.X_OK)):
+            continue
+        try:
+            found.append(Target(path))
+        except (subprocess.SubprocessError, ValueError, OSError) as error:
+            if names:
+                sys.exit(f"{path}: {error}")
+    return found
+
+
+class Server:
+    """A running server. `prefix` is a command that executes it, such as taskset."""
+
+    running = set()
+
+    def __init__(self, target, *options, prefix=(), port=0):
+        self.errors = tempfile.TemporaryFile()
+        command = [*prefix, target.path, "--port", str(port), *target.options, *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors)
+        Server.running.add(self.process)
+        self.pid = self.process.pid
+        watchdog = threading.Timer(20 * SLOW, self.process.kill)
+        watchdog.start()
+        self.ready = self.process.stdout.readline().decode()
+        watchdog.cancel()
+        match = re.fullmatch(r"ready (\S+) ([\d.]+):(\d+)\n", self.ready)
+        if not match:
+            raise AssertionError(f"{command}: not ready: {self.ready!r} {self.complaints()!r}")
+        self.name, self.host, self.port = match[1], match[2], int(match[3])
+
+    def peer(self, **options):
+        return Peer(self.port, **options)
+
+    def get(self, target="/"):
+        """One request on a connection of its own."""
+        with self.peer() as peer:
+            return peer.get(target)
+
+    def metrics(self):
+        """Samples of /metrics, by name without prefix and suffix."""
+        text = self.get("/metrics").body.decode()
+        return {name: float(value) for name, value in
+                re.findall(r"^archbench_(\w+?)(?:_total)? (\S+)$", text, re.MULTILINE)}
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def complaints(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def finish(self, seconds=10):
+        """Wait for the end after terminate(): exit status, last line as JSON, duration."""
+        begin = time.monotonic()
+        try:
+            output, _ = self.process.communicate(timeout=seconds * SLOW)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running {seconds * SLOW:g} s after SIGTERM") from None
+        finally:
+            Server.running.discard(self.process)
+        complaints = self.complaints()
+        if SANITIZER.search(complaints):
+            raise AssertionError(complaints)
+        if self.process.returncode != 0:
+            raise AssertionError(f"exit status {self.process.returncode}: {complaints}")
+        lines = output.decode().splitlines()
+        if not lines:
+            raise AssertionError("no last line with counters")
+        return json.loads(lines[-1]), time.monotonic() - begin
+
+    def stop(self, seconds=10):
+        """SIGTERM, and insist on a clean end. Returns the final counters."""
+        self.terminate()
+        return self.finish(seconds)[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.settle()
+        elif self.process in Server.running:
+            self.kill()
+
+    def settle(self):
+        """Stop unless the test did. One that died by itself fails here."""
+        if self.process in Server.running:
+            self.stop()
+
+    def kill(self):
+        """The test has failed already: leave nothing behind."""
+        for pid in reversed(tree(self.pid)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.communicate()
+        Server.running.discard(self.process)
+
+
+@atexit.register
+def kill_servers():
+    for process in list(Server.running):
+        process.kill()
+
+
+# ---------------------------------------------------------------- peers
+
+
+class Reply:
+    """A parsed reply; header names in lower case, repeated fields joined by a comma."""
+
+    def __init__(self, head):
+        lines = head.decode("latin-1").split("\r\n")
+        self.version, status, self.reason = (lines[0].split(" ", 2) + ["", ""])[:3]
+        self.status = int(status)
+        self.headers, self.body = {}, b""
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            old = self.headers.get(name.lower())
+            self.headers[name.lower()] = value.strip() if old is None else f"{old}, {value.strip()}"
+
+    def closes(self):
+        return self.headers.get("connection", "").lower() == "close"
+
+    def __repr__(self):
+        return f"<{self.status} {self.reason} {self.headers} {bytes(self.body[:80])}>"
+
+
+def request(target="/", method="GET", version="1.1", body=b"", *headers):
+    """The bytes of a request; `headers` are whole lines."""
+    lines = [f"{method} {target} HTTP/{version}", "Host: test", *headers]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines + ["", ""]).encode("latin-1") + body
+
+
+class Peer:
+    """A client on a raw socket. Every wait ends after `timeout` seconds times SLOW."""
+
+    def __init__(self, port, timeout=15, receive_buffer=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(timeout * SLOW)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = bytearray()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def send_in_parts(self, parts, pause_s=0.001):
+        """Each part in a segment of its own."""
+        for part in filter(None, parts):
+            self.send(part)
+            time.sleep(pause_s)
+
+    def receive(self, size=1 << 16):
+        """Add what comes to the buffer; False at the end of the stream."""
+        data = self.socket.recv(size)
+        self.buffer += data
+        return bool(data)
+
+    def reply(self, head=False):
+        while b"\r\n\r\n" not in self.buffer:
+            if not self.receive():
+                raise AssertionError(f"closed before a reply: {bytes(self.buffer)!r}")
+        end = self.buffer.index(b"\r\n\r\n")
+        reply = Reply(bytes(self.buffer[:end]))
+        del self.buffer[:end + 4]
+        if not head and reply.status >= 200:
+            length = int(reply.headers["content-length"])
+            while len(self.buffer) < length:
+                if not self.receive():
+                    raise AssertionError(f"closed after {len(self.buffer)} of {length} bytes")
+            reply.body = bytes(self.buffer[:length])
+            del self.buffer[:length]
+        return reply
+
+    def get(self, target="/", *headers, method="GET", version="1.1", body=b""):
+        self.send(request(target, method, version, body, *headers))
+        return self.reply(head=method == "HEAD")
+
+    def ended(self):
+        """True when the server ends the connection and sends nothing more before."""
+        try:
+            while self.receive():
+                pass
+        except ConnectionResetError:
+            pass
+        except socket.timeout:
+            return False
+        return not self.buffer
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def vanish(self):
+        """Close with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+# ---------------------------------------------------------------- the runner
+
+
+class ServerCase(unittest.TestCase):
+    """One theme, run over every server. A subclass per target is made by the runner."""
+
+    target = None
+    options = ()   # of the server that the tests of this class share; None: they start their own
+    alone = False  # measures time: nothing else runs beside it
+
+    @classmethod
+    def suits(cls, target):
+        """Is this theme one of this server's?"""
+        return True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = None if cls.options is None else Server(cls.target, *cls.options)
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.server:
+            cls.server.settle()
+
+    def start(self, *options, **more):
+        """A server for this test alone, stopped and checked at its end."""
+        server = Server(self.target, *options, **more)
+        self.addCleanup(server.settle)
+        return server
+
+    def peer(self, server=None, **options):
+        peer = (server or self.server).peer(**options)
+        self.addCleanup(peer.close)
+        return peer
+
+
+class Tally(unittest.TestResult):
+    """Counts what passed and prints each failure when it happens."""
+
+    output = threading.Lock()
+
+    def __init__(self, label, verbose):
+        super().__init__()
+        self.label, self.verbose, self.passed = label, verbose, 0
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.begin = time.monotonic()
+
+    def name(self, test):
+        match = re.search(r"(\w+) \((?:\w+\.)*?(\w+)(?:\.\1)?\)(.*)", str(test), re.DOTALL)
+        return f"{self.label}: {match[2]}.{match[1]}{match[3]}" if match else f"{self.label}: {test}"
+
+    def say(self, *lines):
+        with Tally.output:
+            print(*lines, sep="\n", flush=True)
+
+    def addSuccess(self, test):
+        self.passed += 1
+        if self.verbose:
+            self.say(f"ok    {self.name(test)} ({time.monotonic() - self.begin:.2f} s)")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.say(f"FAIL  {self.name(test)}", self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.say(f"FAIL  {self.name(test)}", self.errors[-1][1])
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.say(f"FAIL  {self.name(subtest)}",
+                     "".join(self._exc_info_to_string(err, subtest)))
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.say(f"skip  {self.name(test)}: {reason}")
+
+    def failed(self):
+        return len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses)
+
+
+def run_suite(label, suite, verbose=False):
+    tally = Tally(label, verbose)
+    suite.run(tally)
+    return tally
+
+
+def suite_of(case, target, pattern):
+    """The tests of `case` for `target` whose Class.name contains the pattern."""
+    if not case.suits(target):
+        return unittest.TestSuite()
+    bound = type(case.__name__, (case,), {"target": target})
+    names = unittest.TestLoader().getTestCaseNames(bound)
+    return unittest.TestSuite(bound(name) for name in names
+                              if pattern in f"{case.__name__}.{name}")
+
+
+def calibrate(targets):
+    """Calibration wants a quiet machine: have it measured before anything runs in parallel."""
+    for target in targets[:1]:
+        with Server(target) as server:
+            server.get("/work?cpu=hash:1ms")
+
+
+def main(module, variants=lambda target: [target], jobs=8):
+    """Run all ServerCases of a module over all servers and their variants."""
+    parser = argparse.ArgumentParser(description=sys.modules[module].__doc__)
+    parser.add_argument("servers", nargs="*", metavar="SERVER", help="default: all in BUILD/servers")
+    parser.add_argument("-k", dest="pattern", default="", help="only tests whose name contains this")
+    parser.add_argument("-v", dest="verbose", action="store_true", help="name what passed, too")
+    arguments = parser.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    cases = [case for case in vars(sys.modules[module]).values()
+             if isinstance(case, type) and issubclass(case, ServerCase) and case is not ServerCase]
+    targets = find_targets(arguments.servers)
+    calibrate(targets)
+    work = [(case.alone, target.label, suite_of(case, target, arguments.pattern))
+            for case in cases for base in targets for target in variants(base)]
+    work = [item for item in work if item[2].countTestCases()]
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        together = [pool.submit(run_suite, label, suite, arguments.verbose)
+                    for alone, label, suite in work if not alone]
+        tallies = [future.result() for future in together]
+    tallies += [run_suite(label, suite, arguments.verbose)
+                for alone, label, suite in work if alone]
+    sys.exit(report(sum(tally.passed for tally in tallies), sum(tally.failed() for tally in tallies)))
+
+
+def report(passed, failed):
+    """The last line, and the exit status that goes with it."""
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
