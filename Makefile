@@ -1,66 +1,97 @@
-# archbench. `make help` lists the targets.
-# SANITIZE=address,undefined or SANITIZE=thread builds into a folder of its own.
+# archbench. `make help` lists the targets; V=1 shows the commands.
+# SANITIZE=address,undefined or SANITIZE=thread builds and tests in a folder of its own.
 
 CC       ?= gcc
 CFLAGS   ?= -O2 -g
-WARN      = -Wall -Wextra -Wshadow -Wno-unused-parameter
-STD       = -std=gnu11 -D_GNU_SOURCE
 comma    := ,
 B         = build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
-SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 LLHTTP    = /usr/share/llhttp
-INC       = -I. -I/usr/share/include/llhttp
-ALL_FLAGS = $(STD) $(WARN) $(if $(CI),-Werror) $(INC) $(CFLAGS) $(SAN) -pthread -MMD -MP
-LDLIBS    = -lcrypto -ljansson -lm
+WARN      = -Wall -Wextra -Wshadow $(if $(CI),-Werror)
+SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp $(CFLAGS) $(SAN) -pthread
+COMPILE   = $(CC) $(BASE) $(WARN) -MMD -MP
+LIBS      = -linih -ljansson -lcrypto -lm
 
-COMMON    = $(patsubst common/%.c,$(B)/common/%.o,$(wildcard common/*.c))
-PARSER    = $(patsubst $(LLHTTP)/%.c,$(B)/llhttp/%.o,$(addprefix $(LLHTTP)/,api.c http.c llhttp.c))
+objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LOADGEN   = $(call objects,$(wildcard loadgen/*.c))
+RUNNER    = $(call objects,$(filter-out runner/calibrate.c,$(wildcard runner/*.c)))
+UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(RUNNER))
+PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 SERVERS   = $(patsubst servers/%.c,$(B)/servers/%,$(wildcard servers/*.c))
-LOADGEN   = $(patsubst loadgen/%.c,$(B)/loadgen.d/%.o,$(wildcard loadgen/*.c))
-LOADLIB   = $(filter-out %/main.o,$(LOADGEN))
-RUNNER    = $(patsubst runner/%.c,$(B)/runner/%.o,$(filter-out %/calibrate.c,$(wildcard runner/*.c)))
-UNIT      = $(patsubst tests/test_%.c,$(B)/tests/test_%,$(wildcard tests/test_*.c))
+TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate
 LIB       = $(B)/libcommon.a
+SOURCES   = $(wildcard common/*.[ch] servers/*.c loadgen/*.[ch] runner/*.[ch] tests/*.c)
 
-Q = $(if $(V),,@)
-say = $(if $(V),,@echo "  $(1)	$(patsubst $(B)/%,%,$@)")
+Q   = $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@))
 
-.PHONY: all test unit blackbox lint format deps calibrate clean help install-peers
-all: $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate ## build every program (default)
+all: $(PROGRAMS) ## build every program (default)
 
-$(B)/common/%.o: common/%.c
+$(B)/obj/%.o: %.c
 	$(call say,CC)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_FLAGS) -c $< -o $@
-$(B)/loadgen.d/%.o: loadgen/%.c
+	$(Q)mkdir -p $(@D) && $(COMPILE) -c $< -o $@
+
+# The HTTP parser is somebody else's code: our warnings do not apply to it.
+$(B)/obj/llhttp/%.o: $(LLHTTP)/%.c
 	$(call say,CC)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_FLAGS) -c $< -o $@
-$(B)/runner/%.o: runner/%.c
-	$(call say,CC)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_FLAGS) -c $< -o $@
-$(B)/llhttp/%.o: $(LLHTTP)/%.c # somebody else's code: our warnings do not apply
-	$(call say,CC)
-	$(Q)mkdir -p $(@D) && $(CC) $(STD) $(INC) $(CFLAGS) $(SAN) -w -DLLHTTP_STRICT_MODE=1 -c $< -o $@
-$(LIB): $(COMMON) $(PARSER)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE) -w -DLLHTTP_STRICT_MODE=1 -c $< -o $@
+
+$(LIB): $(call objects,$(wildcard common/*.c)) $(PARSER)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# A server is one file. Its header lines (Name:, Ids:, Link:, ...) become --about and link flags.
+# A server is one file; its header lines become its --about line and its link flags.
 $(B)/servers/%: servers/%.c servers/about.awk $(LIB)
 	$(call say,SERVER)
-	$(Q)mkdir -p $(@D) && awk -f servers/about.awk $< > $@.about.c && \
-	$(CC) $(ALL_FLAGS) -MF $@.d -MT $@ $< $@.about.c -o $@ $(LIB) $$(sed -n 's/^ \* Link: *//p' $<) $(LDLIBS)
+	$(Q)mkdir -p $(@D) && awk -f servers/about.awk $< >$@.about.c
+	$(Q)$(COMPILE) -MF $@.d -MT $@ $< $@.about.c -o $@ $(LIB) $$(sed -n 's/^ \* Link: *//p' $<) $(LIBS)
 
-$(B)/loadgen: $(LOADGEN) $(LIB)
+$(B)/loadgen: $(LOADGEN)
+$(B)/cell: $(RUNNER) $(filter-out %/main.o,$(LOADGEN))
+$(B)/calibrate: $(B)/obj/runner/calibrate.o
+$(B)/loadgen $(B)/cell $(B)/calibrate: $(LIB)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(SAN) -pthread $^ -o $@ -linih $(LDLIBS)
-$(B)/cell: $(RUNNER) $(LOADLIB) $(LIB)
-	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(SAN) -pthread $^ -o $@ -linih $(LDLIBS)
-$(B)/calibrate: $(B)/runner/calibrate.o $(LIB)
-	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(SAN) -pthread $^ -o $@ $(LDLIBS)
-$(B)/tests/test_%: tests/test_%.c $(LOADLIB) $(LIB)
+	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
+
+$(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 	$(call say,TEST)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_FLAGS) -MF $@.d -MT $@ $< -o $@ $(LOADLIB) $(LIB) -lcriterion -linih $(LDLIBS)
+	$(Q)mkdir -p $(@D) && $(COMPILE) -MF $@.d -MT $@ $< -o $@ $(UNITS) $(LIB) -lcriterion -lev $(LIBS)
 
--include $(wildcard $(B)/*/*.d)
+.PHONY: all test unit blackbox lint format deps calibrate clean help
+test: ## install what is missing, build, and run every test
+	$(Q)./deps.sh test
+	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
+	$(Q)tests/run --build $(B)
+
+unit: $(PROGRAMS) $(TESTS) ## only the unit tests
+	$(Q)tests/run --build $(B) --unit
+
+blackbox: $(PROGRAMS) ## only the tests over the running servers
+	$(Q)tests/run --build $(B) --blackbox
+
+lint: ## formatting, static analysis, scripts
+	$(Q)./deps.sh lint
+	$(Q)clang-format --dry-run -Werror $(SOURCES)
+	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -I. \
+	    --enable=warning,portability --suppress=missingIncludeSystem $(filter %.c,$(SOURCES))
+	$(Q)shellcheck run_all.sh deps.sh .ci/run
+	$(Q)/usr/bin/python3 tests/lint.py
+
+format: ## lay the C code out anew
+	$(Q)./deps.sh lint
+	clang-format -i $(SOURCES)
+
+deps: ## install missing Debian packages
+	$(Q)./deps.sh run
+
+calibrate: $(B)/calibrate ## measure anew how much work a millisecond is
+	$(Q)$(B)/calibrate
+
+clean: ## remove everything that was built
+	rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
+
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

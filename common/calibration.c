@@ -1,6 +1,6 @@
 #include "common/calibration.h"
-#include "common/serve.h"
 #include "common/net.h"
+#include "common/serve.h"
 #include "common/util.h"
 #include "common/work.h"
 
@@ -149,13 +149,12 @@ static bool read_file(const char *path, struct calibration *calibration)
     json_error_t error;
     json_t *json = json_load_file(path, 0, &error);
     cpu_model(model, sizeof model);
-    bool good = json &&
-                json_unpack(json, "{s:s, s:s, s:{s:F}, s:F, s:F}", "schema", &schema, "cpu_model",
-                            &of, "units_per_ms", "hash", &calibration->hash_units_per_ms,
-                            "request_us", &calibration->request_us, "parallel",
-                            &calibration->parallel) == 0 &&
-                strcmp(schema, SCHEMA) == 0 && strcmp(of, model) == 0 &&
-                calibration->hash_units_per_ms > 0;
+    bool good =
+        json &&
+        json_unpack(json, "{s:s, s:s, s:{s:F}, s:F, s:F}", "schema", &schema, "cpu_model", &of,
+                    "units_per_ms", "hash", &calibration->hash_units_per_ms, "request_us",
+                    &calibration->request_us, "parallel", &calibration->parallel) == 0 &&
+        strcmp(schema, SCHEMA) == 0 && strcmp(of, model) == 0 && calibration->hash_units_per_ms > 0;
     json_decref(json);
     return good;
 }
@@ -166,10 +165,9 @@ static void write_file(const char *path, const struct calibration *calibration)
     char model[256], temporary[4096 + 32];
     cpu_model(model, sizeof model);
     snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
-    json_t *json =
-        json_pack("{s:s, s:s, s:{s:f}, s:f, s:f}", "schema", SCHEMA, "cpu_model", model,
-                  "units_per_ms", "hash", calibration->hash_units_per_ms, "request_us",
-                  calibration->request_us, "parallel", calibration->parallel);
+    json_t *json = json_pack("{s:s, s:s, s:{s:f}, s:f, s:f}", "schema", SCHEMA, "cpu_model", model,
+                             "units_per_ms", "hash", calibration->hash_units_per_ms, "request_us",
+                             calibration->request_us, "parallel", calibration->parallel);
     if (!json || json_dump_file(json, temporary, JSON_INDENT(2)) || rename(temporary, path))
         die_errno("cannot write the calibration '%s'", path);
     json_decref(json);

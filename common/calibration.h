@@ -9,8 +9,8 @@ struct calibration {
 };
 
 /* Read the calibration from `path` (NULL: $ARCHBENCH_CALIBRATION, or calibration.json in the
- * build folder). When there is none for this CPU model, measure it, which takes about a second, and
- * save it there for all others: one machine, one meaning of a millisecond. */
+ * build folder). When there is none for this CPU model, measure it, which takes about a second,
+ * and save it there for all others: one machine, one meaning of a millisecond. */
 struct calibration calibration_load(const char *path);
 
 /* Measure afresh and save. */

@@ -7,14 +7,15 @@ enum { FILLER_BYTES = 65536 };
 #define LINGER_NS (2 * NSEC_PER_SEC)
 
 /* What body=N is made of. Shared and constant, so that large bodies cost no memory. */
-#define TEXT_16   "0123456789abcde\n"
-#define TEXT_256  TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 \
-                  TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16
-#define TEXT_4K   TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 \
-                  TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256
-static const char filler[FILLER_BYTES + 1] =
-    TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K
-    TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K;
+#define TEXT_16 "0123456789abcde\n"
+#define TEXT_256                                                                                   \
+    TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16        \
+        TEXT_16 TEXT_16 TEXT_16 TEXT_16 TEXT_16
+#define TEXT_4K                                                                                    \
+    TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256      \
+        TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256 TEXT_256
+static const char filler[FILLER_BYTES + 1] = TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K
+    TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K;
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -91,29 +92,22 @@ static enum want reply_text(struct conn *conn, int status, const char *body)
     return reply(conn, head, body);
 }
 
-/* An error reply ends the connection: what follows on the stream cannot be trusted. */
-static enum want reply_error(struct conn *conn, int status, const char *reason)
-{
-    char body[160];
-    size_t len = strlen(reason);
-    if (len > sizeof body - 2)
-        len = sizeof body - 2;
-    memcpy(body, reason, len);
-    memcpy(body + len, "\n", 2);
-    conn->close_after = conn->linger_after = true;
-    count_add(conn->counters, COUNTER_bad_requests, 1);
-    return reply_text(conn, status, body);
-}
-
 /* A request that is well-formed HTTP but asks for what is not there: the connection stays. */
 static enum want reply_refusal(struct conn *conn, int status, const char *reason)
 {
     char body[160];
-    size_t len = strlen(reason);
+    size_t len = strnlen(reason, sizeof body - 2);
     memcpy(body, reason, len);
     memcpy(body + len, "\n", 2);
     count_add(conn->counters, COUNTER_bad_requests, 1);
     return reply_text(conn, status, body);
+}
+
+/* An error in the stream ends the connection: what follows cannot be trusted. */
+static enum want reply_error(struct conn *conn)
+{
+    conn->close_after = conn->linger_after = true;
+    return reply_refusal(conn, conn->request.status, conn->request.reason);
 }
 
 static enum want reply_metrics(struct conn *conn)
@@ -121,8 +115,7 @@ static enum want reply_metrics(struct conn *conn)
     char *text = conn->text + HTTP_REPLY_MAX; /* http_reply_head writes below this */
     _Static_assert(HTTP_REPLY_MAX + COUNTERS_TEXT_MAX <= CONN_TEXT_BYTES, "metrics must fit");
     size_t len = counters_metrics(conn->service->counters, text, COUNTERS_TEXT_MAX);
-    struct http_reply head = {
-        .status = 200, .type = "text/plain; version=0.0.4", .length = len};
+    struct http_reply head = {.status = 200, .type = "text/plain; version=0.0.4", .length = len};
     return reply(conn, head, text);
 }
 
@@ -135,9 +128,8 @@ static bool target_is(const struct span *path, const char *word)
 static struct span origin_form(const struct http_request *request)
 {
     struct span target = {request->target, request->target_len};
-    char *authority = target.len > 7 && strncasecmp(target.data, "http://", 7) == 0
-                          ? target.data + 7
-                          : NULL;
+    char *authority =
+        target.len > 7 && strncasecmp(target.data, "http://", 7) == 0 ? target.data + 7 : NULL;
     if (!authority)
         return target;
     char *slash = memchr(authority, '/', target.len - 7);
@@ -184,14 +176,12 @@ static enum want parse(struct conn *conn)
 {
     while (conn->in_begin < conn->in_end) {
         size_t used, len = conn->in_end - conn->in_begin;
-        enum http_event event =
-            http_feed(&conn->request, conn->in + conn->in_begin, len, &used);
+        enum http_event event = http_feed(&conn->request, conn->in + conn->in_begin, len, &used);
         conn->in_begin += used;
         switch (event) {
         case HTTP_MORE: break;
         case HTTP_REQUEST_DONE: return dispatch(conn);
-        case HTTP_ERROR:
-            return reply_error(conn, conn->request.status, conn->request.reason);
+        case HTTP_ERROR: return reply_error(conn);
         case HTTP_EXPECTS:
             if (conn->in_begin == conn->in_end) /* else the body is coming anyway */
                 return send_continue(conn);

@@ -1,4 +1,5 @@
-/* conn: one connection as a pure state machine. Bytes in, a job out; a finished job in, bytes out.
+/* conn: one connection as a pure state machine. Bytes in, a job out; a finished job in, bytes
+ * out.
  *
  * It makes no system call on a descriptor and allocates nothing: the architecture moves the bytes
  * and the time. After each call the returned `want` (kept in conn->want) says what comes next. */
@@ -27,8 +28,8 @@ enum want {
 struct service {
     struct calibration calibration;
     struct counters_file *counters;
-    int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
-    int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
+    int64_t idle_timeout_ns;        /* between requests, and for each progress of a reply */
+    int64_t header_timeout_ns;      /* from a request's first byte to the end of its head */
     volatile sig_atomic_t draining; /* replies say Connection: close */
 };
 
@@ -47,18 +48,18 @@ struct conn {
     struct counter_slot *counters;
     enum want want;
     enum conn_phase phase;
-    bool close_after;         /* this reply is the last one */
-    bool linger_after;        /* ... and input may still be on its way */
-    int64_t since_ns;         /* when the phase began (coarse clock) */
-    size_t in_begin, in_end;  /* received and not yet parsed */
-    const char *out;          /* next byte to send */
+    bool close_after;        /* this reply is the last one */
+    bool linger_after;       /* ... and input may still be on its way */
+    int64_t since_ns;        /* when the phase began (coarse clock) */
+    size_t in_begin, in_end; /* received and not yet parsed */
+    const char *out;         /* next byte to send */
     size_t out_len;
-    size_t filler_len;        /* bytes of the body that follow from the shared filler */
+    size_t filler_len; /* bytes of the body that follow from the shared filler */
     struct job job;
     struct http_request request;
     char in[CONN_IN_BYTES];
-    /* The target while a request comes in; the reply's head and short body while it goes out. The two
-     * never overlap: a request is parsed only when the reply before it is sent. */
+    /* The target while a request comes in; the reply's head and short body while it goes out. The
+     * two never overlap: a request is parsed only when the reply before it is sent. */
     char text[CONN_TEXT_BYTES];
 };
 

@@ -71,10 +71,11 @@ size_t counters_metrics(const struct counters_file *file, char *text, size_t siz
     size_t len = 0;
     for (int i = 0; i < COUNTERS; i++) {
         const struct description *d = &descriptions[i];
-        int n = snprintf(text + len, size - len,
-                         "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
-                         d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name,
-                         d->suffix, (long long)counters_sum(file, (enum counter)i));
+        int n =
+            snprintf(text + len, size - len,
+                     "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
+                     d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name, d->suffix,
+                     (long long)counters_sum(file, (enum counter)i));
         if (n < 0 || (size_t)n >= size - len)
             break; /* a whole line or none */
         len += (size_t)n;

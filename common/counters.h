@@ -50,7 +50,8 @@ struct counters_file *counters_create(const char *path);
 /* Map an existing file read-only, for an observer. NULL with errno when it cannot. */
 const struct counters_file *counters_open(const char *path);
 
-/* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is atomic. */
+/* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is
+ * atomic. */
 struct counter_slot *counters_claim(struct counters_file *);
 
 static inline void count_add(struct counter_slot *slot, enum counter which, int64_t n)
@@ -64,7 +65,8 @@ int64_t counters_sum(const struct counters_file *, enum counter);
 /* A worker ends: keep its context switches, which /proc forgets. */
 void counters_retire(struct counter_slot *, const struct rusage *);
 
-/* Prometheus text format 0.0.4 into `text`; returns its length. `size` must be COUNTERS_TEXT_MAX. */
+/* Prometheus text format 0.0.4 into `text`; returns its length. `size` must be COUNTERS_TEXT_MAX.
+ */
 size_t counters_metrics(const struct counters_file *, char *text, size_t size);
 /* The same numbers as the members of a JSON object, without braces. */
 size_t counters_json(const struct counters_file *, char *text, size_t size);

@@ -35,8 +35,8 @@ void hist_merge(struct hist *into, const struct hist *from)
 
 void hist_since(struct hist *since, const struct hist *now, const struct hist *before)
 {
-    *since = (struct hist){.infinite = now->infinite - before->infinite,
-                           .sum = now->sum - before->sum};
+    *since =
+        (struct hist){.infinite = now->infinite - before->infinite, .sum = now->sum - before->sum};
     for (unsigned i = 0; i < HIST_SLOTS; i++) {
         uint64_t added = now->slot[i] - before->slot[i];
 

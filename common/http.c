@@ -261,8 +261,8 @@ static char *put_hex(char *at, uint64_t n)
     return at;
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7). gmtime_r takes libc's time-zone lock, which all
- * threads would meet at; the civil date is Hinnant's days-to-date arithmetic. */
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7). gmtime_r takes libc's time-zone lock, which
+ * all threads would meet at; the civil date is Hinnant's days-to-date arithmetic. */
 static char *put_date(char *at)
 {
     static const char day_names[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};

@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 enum {
-    HTTP_TARGET_MAX = 2048,      /* longer: 414 */
-    HTTP_FIELDS_MAX = 100,       /* more header fields: 431 */
+    HTTP_TARGET_MAX = 2048,       /* longer: 414 */
+    HTTP_FIELDS_MAX = 100,        /* more header fields: 431 */
     HTTP_FIELD_BYTES_MAX = 16384, /* more bytes of names and values: 431 */
-    HTTP_BODY_MAX = 1 << 20,     /* more: 413 */
-    HTTP_NAME_MAX = 20,          /* of the fields we look into */
-    HTTP_REPLY_MAX = 512,        /* room that http_reply_head needs */
+    HTTP_BODY_MAX = 1 << 20,      /* more: 413 */
+    HTTP_NAME_MAX = 20,           /* of the fields we look into */
+    HTTP_REPLY_MAX = 512,         /* room that http_reply_head needs */
 };
 
 enum http_event {
@@ -41,8 +41,8 @@ struct http_request {
 /* Begin with a new connection. `target` stays the caller's. */
 void http_init(struct http_request *, char *target);
 
-/* Take bytes; *used tells how many. After HTTP_REQUEST_DONE or HTTP_EXPECTS the rest of the bytes is to be fed
- * again: the call goes on behind that point. */
+/* Take bytes; *used tells how many. After HTTP_REQUEST_DONE or HTTP_EXPECTS the rest of the bytes
+ * is to be fed again: the call goes on behind that point. */
 enum http_event http_feed(struct http_request *, const char *data, size_t len, size_t *used);
 
 /* Of a complete request: may the connection stay open after the reply? */
@@ -51,7 +51,7 @@ bool http_is_head(const struct http_request *);
 
 struct http_reply {
     int status;
-    bool http_1_0;   /* the client speaks 1.0: keep-alive must be said */
+    bool http_1_0; /* the client speaks 1.0: keep-alive must be said */
     bool keep_alive;
     bool has_digest;
     uint64_t digest;
@@ -59,7 +59,8 @@ struct http_reply {
     size_t length;    /* Content-Length */
 };
 
-/* Write the reply's head, with the empty line, into `text` (HTTP_REPLY_MAX bytes). Returns its length. */
+/* Write the reply's head, with the empty line, into `text` (HTTP_REPLY_MAX bytes). Returns its
+ * length. */
 size_t http_reply_head(const struct http_reply *, char *text);
 
 const char *http_status_text(int status);

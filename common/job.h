@@ -1,5 +1,6 @@
-/* job: the steps of one request, performed one after the other. A job never decides where it waits:
- * whoever runs it says which waits are handed back and which happen on the calling thread. */
+/* job: the steps of one request, performed one after the other. A job never decides where it
+ * waits: whoever runs it says which waits are handed back and which happen on the calling thread.
+ */
 #ifndef ARCHBENCH_JOB_H
 #define ARCHBENCH_JOB_H
 
@@ -19,12 +20,12 @@ enum wait {
 struct job {
     const struct calibration *calibration;
     struct program program;
-    uint8_t next;       /* the step under way */
+    uint8_t next; /* the step under way */
     bool started;
-    bool shed;          /* refused: no step will run, the reply is 503 */
-    enum wait pending;  /* what it waits for; WAIT_NONE: all steps done */
-    unsigned async;     /* waits that are handed back */
-    uint64_t digest;    /* of the CPU steps so far */
+    bool shed;         /* refused: no step will run, the reply is 503 */
+    enum wait pending; /* what it waits for; WAIT_NONE: all steps done */
+    unsigned async;    /* waits that are handed back */
+    uint64_t digest;   /* of the CPU steps so far */
 };
 
 /* Run from the first step until a wait in `async`, which is returned and stays in job->pending;

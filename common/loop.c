@@ -48,16 +48,20 @@ static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
     ((struct loop *)ev_userdata(ev))->ticked = true;
 }
 
-/* A coarse look at all peers instead of a timer for each: patience needs no precision. */
+/* A coarse look at all peers instead of a timer for each: patience needs no precision. A peer
+ * that is not watched waits for us, not we for it; its job may be another thread's just now. */
 static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
 {
     struct loop *loop = ev_userdata(ev);
     int64_t at_ns = now_coarse_ns();
     struct peer *peer;
     (void)timer, (void)events;
-    LIST_FOREACH (peer, &loop->all, all) {
+    LIST_FOREACH(peer, &loop->all, all)
+    {
+        if (peer->event || !ev_is_active(&peer->io))
+            continue;
         bool leaves = loop->server->service.draining && conn_is_idle(&peer->conn);
-        if (!peer->event && (leaves || conn_expired(&peer->conn, at_ns)))
+        if (leaves || conn_expired(&peer->conn, at_ns))
             note(peer, LOOP_EXPIRED);
     }
 }

@@ -1,7 +1,8 @@
 /* loop: connections on libev, behind a loop that the server writes itself: wait, switch, call.
  *
- * libev delivers events by calling back; here its callbacks only note what happened, and loop_wait() hands it
- * out one event at a time. So the control flow, which is what an architecture is, stays in the server. */
+ * libev delivers events by calling back; here its callbacks only note what happened, and
+ * loop_wait() hands it out one event at a time. So the control flow, which is what an
+ * architecture is, stays in the server. */
 #ifndef ARCHBENCH_LOOP_H
 #define ARCHBENCH_LOOP_H
 
@@ -17,7 +18,7 @@ enum loop_event {
     LOOP_ACCEPT,  /* somebody waits at the listener: server_accept_ready() until -EAGAIN */
     LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
     LOOP_DUE,     /* the peer's delay is over: job_resume(), conn_pump() */
-    LOOP_EXPIRED, /* the peer used up its time, or the server drains and it is idle: loop_remove() */
+    LOOP_EXPIRED, /* the peer used up its time, or we drain and it is idle: loop_remove() */
     LOOP_WAKE,    /* another thread called loop_wake() */
     LOOP_TICK,    /* the period of loop_tick() has passed */
     LOOP_STOPPED, /* SIGTERM came, and the last connection is gone */
@@ -29,7 +30,7 @@ struct peer {
     struct loop *loop;
     ev_io io;
     struct timer timer;
-    enum loop_event event;    /* noted and not handed out yet; then it stands in loop->noted */
+    enum loop_event event; /* noted and not handed out yet; then it stands in loop->noted */
     TAILQ_ENTRY(peer) noted;
     LIST_ENTRY(peer) all;
 };
@@ -47,8 +48,9 @@ struct loop {
     LIST_HEAD(, peer) all;
 };
 
-/* Watch the server's listener, its signals and the time. `backend`: EVBACKEND_SELECT, _POLL or _EPOLL; 0 lets
- * libev choose. Dies when it cannot. One loop per thread; all calls but loop_wake() from that thread. */
+/* Watch the server's listener, its signals and the time. `backend`: EVBACKEND_SELECT, _POLL or
+ * _EPOLL; 0 lets libev choose. Dies when it cannot. One loop per thread; all calls but
+ * loop_wake() from that thread. */
 void loop_init(struct loop *, struct server *, unsigned backend);
 void loop_free(struct loop *);
 

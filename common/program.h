@@ -1,4 +1,5 @@
-/* program: what a /work request asks for, as steps in the order written. Pure text in, steps out. */
+/* program: what a /work request asks for, as steps in the order written. Pure text in, steps out.
+ */
 #ifndef ARCHBENCH_PROGRAM_H
 #define ARCHBENCH_PROGRAM_H
 
@@ -41,8 +42,8 @@ bool program_has_cpu(const struct program *);
 /* CPU seconds that the steps are worth on an idle core. */
 double program_cpu_seconds(const struct program *);
 
-/* The digest after one CPU step: `digest` is that of the steps before, 0 at first. Takes the step's
- * time: this is the work. */
+/* The digest after one CPU step: `digest` is that of the steps before, 0 at first. Takes the
+ * step's time: this is the work. */
 uint64_t program_compute(const struct step *, const struct calibration *, uint64_t digest);
 /* The digest that a correct reply carries. Does all CPU steps. */
 uint64_t program_digest(const struct program *, const struct calibration *);

@@ -1,7 +1,7 @@
 /* queue: a bounded first-in-first-out queue between threads, whose waiting can be seen.
  *
- * Half-Sync/Half-Async calls it the queueing layer: one side never blocks on it (put, poll), the other
- * sleeps on it (take). Items are embedded in what is queued; whoever took an item owns it. */
+ * Half-Sync/Half-Async calls it the queueing layer: one side never blocks on it (put, poll), the
+ * other sleeps on it (take). Items are embedded in what is queued; whoever took an item owns it. */
 #ifndef ARCHBENCH_QUEUE_H
 #define ARCHBENCH_QUEUE_H
 
@@ -21,8 +21,8 @@ struct queue {
     pthread_cond_t filled, left;
     STAILQ_HEAD(, queue_item) items;
     int count, limit;
-    int leaving;             /* takers that are asked to go */
-    int64_t longest_wait_ns; /* of the items taken since queue_wait_ns() last asked */
+    int leaving;                   /* takers that are asked to go */
+    int64_t longest_wait_ns;       /* of the items taken since queue_wait_ns() last asked */
     struct counter_slot *counters; /* may be NULL: not counted */
 };
 
@@ -36,13 +36,14 @@ struct queue_item *queue_take(struct queue *);
 /* The oldest item, or NULL at once. */
 struct queue_item *queue_poll(struct queue *);
 
-/* Ask `takers` of those who take to leave; who is busy does so at the next take. Items wait for the rest. */
+/* Ask `takers` of those who take to leave; who is busy does so at the next take. Items wait for
+ * the rest. */
 void queue_dismiss(struct queue *, int takers);
 /* Wait until all who were asked have left: none of them touches the queue any more. */
 void queue_await_departures(struct queue *);
 
-/* The longest wait in nanoseconds since the last call, of items taken or of the one that waits now: the
- * measure by which workers are added or let go. */
+/* The longest wait in nanoseconds since the last call, of items taken or of the one that waits
+ * now: the measure by which workers are added or let go. */
 int64_t queue_wait_ns(struct queue *);
 
 #endif

@@ -24,9 +24,8 @@ static ssize_t transmit(struct conn *conn, int fd)
 /* A blocking call must return now and then, to see whether the peer has used up its time. */
 static void set_patience(int fd, const struct service *service)
 {
-    int64_t ns = service->idle_timeout_ns < service->header_timeout_ns
-                     ? service->idle_timeout_ns
-                     : service->header_timeout_ns;
+    int64_t ns = service->idle_timeout_ns < service->header_timeout_ns ? service->idle_timeout_ns
+                                                                       : service->header_timeout_ns;
     struct timeval tick = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / NSEC_PER_USEC};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);

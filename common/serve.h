@@ -5,15 +5,16 @@
 
 #include "common/conn.h"
 
-/* Direct style, for a thread or process per connection: serve `fd` (blocking) until it is over. Every wait
- * happens on the calling thread. */
+/* Direct style, for a thread or process per connection: serve `fd` (blocking) until it is over.
+ * Every wait happens on the calling thread. */
 void serve_blocking(int fd, struct service *, struct counter_slot *);
 
-/* Readiness style: go on with a connection on `fd` (non-blocking) until it would block. Call it when
- * what conn->want names has come true. Receives at most once per call, so that one busy peer cannot hold the
- * loop; hence for level-triggered or one-shot notification. Returns
+/* Readiness style: go on with a connection on `fd` (non-blocking) until it would block. Call it
+ * when what conn->want names has come true. Receives at most once per call, so that one busy peer
+ * cannot hold the loop; hence for level-triggered or one-shot notification. Returns
  *   WANT_READ or WANT_WRITE: call again when fd is readable / writable;
- *   WANT_JOB: conn->job.pending, one of `async`, is to be waited for; then job_resume() and call again;
+ *   WANT_JOB: conn->job.pending, one of `async`, is to be waited for; then job_resume() and call
+ *   again;
  *   WANT_CLOSE: it is over; conn_end() has been called: close fd. */
 enum want conn_pump(struct conn *, int fd, unsigned async);
 

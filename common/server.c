@@ -70,8 +70,8 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     };
 
     answer_about(argc, argv);
-    int operand = options_parse(&(struct options){server_name, "", server_summary, own, common},
-                                argc, argv);
+    int operand =
+        options_parse(&(struct options){server_name, "", server_summary, own, common}, argc, argv);
     if (operand < argc)
         die("'%s' is not an option (see --help)", argv[operand]);
     if (idle_ns <= 0 || header_ns <= 0)

@@ -1,7 +1,7 @@
 /* timers: deadlines in nanoseconds, soonest first, behind one descriptor that any loop can watch.
  *
- * libev's epoll back end rounds every timeout up to whole milliseconds; a 10 ms wait would last half
- * a millisecond longer there than in a thread, and the comparison would be about rounding. */
+ * libev's epoll back end rounds every timeout up to whole milliseconds; a 10 ms wait would last
+ * half a millisecond longer there than in a thread, and the comparison would be about rounding. */
 #ifndef ARCHBENCH_TIMERS_H
 #define ARCHBENCH_TIMERS_H
 
@@ -15,7 +15,7 @@ struct timer {
 };
 
 struct timers {
-    int fd;              /* readable when the soonest deadline has passed */
+    int fd; /* readable when the soonest deadline has passed */
     size_t count, room;
     struct timer **heap; /* [1..count], parent of i is i / 2 */
     int64_t armed_ns;    /* what fd is set to; 0: nothing */
@@ -29,8 +29,8 @@ void timers_free(struct timers *);
 void timers_add(struct timers *, struct timer *, int64_t deadline_ns);
 /* Take it out; nothing happens when it is not waiting. */
 void timers_remove(struct timers *, struct timer *);
-/* Take out the soonest one whose deadline is at or before now_ns; NULL when there is none, and fd is
- * set for the next. Call until NULL. */
+/* Take out the soonest one whose deadline is at or before now_ns; NULL when there is none, and fd
+ * is set for the next. Call until NULL. */
 struct timer *timers_expire(struct timers *, int64_t now_ns);
 
 #endif

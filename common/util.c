@@ -90,7 +90,7 @@ static bool unit_factor(const struct unit *units, const char *text, size_t len, 
 
 bool parse_duration(const char *text, size_t len, int64_t *ns)
 {
-    static const struct unit units[] = {{"ns", 1},   {"us", 1e3},  {"ms", 1e6}, {"s", 1e9},
+    static const struct unit units[] = {{"ns", 1},   {"us", 1e3},   {"ms", 1e6}, {"s", 1e9},
                                         {"m", 60e9}, {"h", 3600e9}, {NULL, 0}};
     double value, factor;
     size_t end;
@@ -108,8 +108,8 @@ bool parse_duration(const char *text, size_t len, int64_t *ns)
 
 bool parse_size(const char *text, size_t len, uint64_t *bytes)
 {
-    static const struct unit units[] = {{"", 1},          {"k", 1024}, {"m", 1048576},
-                                        {"g", 1073741824}, {NULL, 0}};
+    static const struct unit units[] = {
+        {"", 1}, {"k", 1024}, {"m", 1048576}, {"g", 1073741824}, {NULL, 0}};
     double value, factor;
     size_t end;
     if (!parse_decimal(text, len, &value, &end) ||

@@ -28,15 +28,15 @@ void mix_add(struct mix *mix, double weight)
 
 int mix_draw(const struct mix *mix, struct random *random)
 {
-    int class = 0;
     double point;
+    int drawn = 0;
 
     if (mix->count <= 1)
         return 0;
     point = random_unit(random) * mix->below[mix->count - 1];
-    while (class < mix->count - 1 && point > mix->below[class])
-        class ++; /* a class of weight 0 has no room between two bounds: never drawn */
-    return class;
+    while (drawn < mix->count - 1 && point > mix->below[drawn])
+        drawn++; /* a class of weight 0 has no room between two bounds: never drawn */
+    return drawn;
 }
 
 void arrivals_init(struct arrivals *a, enum arrivals_kind kind, uint64_t seed, int worker)

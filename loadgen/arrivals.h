@@ -34,8 +34,8 @@ int mix_draw(const struct mix *, struct random *);
 
 /* One process of arrivals: constant or Poisson. */
 struct stream {
-    double rate; /* per second; 0: never */
-    double phase; /* constant: where in its gap the first arrival lies, 0 to 1 */
+    double rate;   /* per second; 0: never */
+    double phase;  /* constant: where in its gap the first arrival lies, 0 to 1 */
     double due_ns; /* the next arrival, after the start */
     uint64_t number;
     int class; /* -1: drawn from the mix */

@@ -57,7 +57,7 @@ struct connection {
     struct connection *older, *newer; /* in its state's list */
     int64_t since_ns; /* when its state began: connect, send, or freed (and checks on those) */
     int64_t intended_ns;
-    int fd; /* owned while the state has a socket */
+    int fd;              /* owned while the state has a socket */
     uint32_t generation; /* of the socket: tells its events from those of the one before */
     uint32_t sent;       /* bytes of the request that are written */
     uint8_t state, class;
@@ -77,7 +77,7 @@ struct client {
     struct worker_stats *stats;
     enum phase phase;
     int epoll;
-    int64_t now_ns; /* the last reading of the clock */
+    int64_t now_ns;    /* the last reading of the clock */
     bool begun, ended; /* the window, for this worker */
     int64_t begun_ns, begun_cpu_ns;
     uint64_t open_requests; /* of the window, without an outcome */
@@ -277,8 +277,8 @@ static void request_failed(struct client *c, struct connection *conn, enum outco
 static void send_rest(struct client *c, struct connection *conn)
 {
     const struct plan_class *class = &c->plan->class[conn->class];
-    ssize_t n = send(conn->fd, class->request + conn->sent, class->request_len - conn->sent,
-                     MSG_NOSIGNAL);
+    ssize_t n =
+        send(conn->fd, class->request + conn->sent, class->request_len - conn->sent, MSG_NOSIGNAL);
 
     if (n >= 0)
         conn->sent += (uint32_t)n;
@@ -449,8 +449,7 @@ static void expire(struct client *c)
 {
     struct connection *conn;
 
-    while ((conn = c->list[STATE_BUSY].oldest) &&
-           conn->since_ns + c->plan->timeout_ns <= c->now_ns)
+    while ((conn = c->list[STATE_BUSY].oldest) && conn->since_ns + c->plan->timeout_ns <= c->now_ns)
         request_failed(c, conn, ERROR_timeout);
     while ((conn = c->list[STATE_CONNECTING].oldest) &&
            conn->since_ns + c->plan->timeout_ns <= c->now_ns)
@@ -523,8 +522,8 @@ static void move_on(struct client *c)
         begin_window(c);
     if (c->phase == PHASE_RUN && c->now_ns >= c->schedule->end_ns)
         end_window(c);
-    if (c->phase == PHASE_DRAIN && (c->open_requests == 0 ||
-                                    c->now_ns >= c->schedule->end_ns + c->plan->drain_ns))
+    if (c->phase == PHASE_DRAIN &&
+        (c->open_requests == 0 || c->now_ns >= c->schedule->end_ns + c->plan->drain_ns))
         c->phase = PHASE_OVER;
 }
 

@@ -133,7 +133,8 @@ static void take_signals(struct crew *crew)
  * can. */
 static bool crew_sleep(struct crew *crew, int64_t when_ns, int extra)
 {
-    struct pollfd fds[] = {{crew->signals, POLLIN, 0}, {crew->reports, POLLIN, 0}, {extra, POLLIN, 0}};
+    struct pollfd fds[] = {
+        {crew->signals, POLLIN, 0}, {crew->reports, POLLIN, 0}, {extra, POLLIN, 0}};
     int64_t rest = when_ns - now_ns();
     struct timespec timeout = {0};
     char bytes[64];

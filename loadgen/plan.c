@@ -97,8 +97,7 @@ static void copy_numbers(struct plan *plan, const struct wishes *wishes)
     plan->realtime = wishes->realtime;
     plan->warmup_ns = wishes->warmup_ns;
     plan->duration_ns = wishes->duration_ns;
-    plan->drain_ns =
-        wishes->drain_ns < plan->timeout_ns ? wishes->drain_ns : plan->timeout_ns;
+    plan->drain_ns = wishes->drain_ns < plan->timeout_ns ? wishes->drain_ns : plan->timeout_ns;
     if (plan->duration_ns <= 0)
         die("-d has to be longer than 0");
     if (plan->workers > plan->connections)
@@ -151,9 +150,8 @@ static void read_programs(const struct plan *plan, struct costs *costs)
     for (int i = 0; i < plan->class_count; i++) {
         const char *target = plan->workload.class[i].target;
 
-        costs->is_program[i] =
-            strncmp(target, "/work", strlen("/work")) == 0 &&
-            program_parse(&costs->program[i], target, strlen(target), &reason);
+        costs->is_program[i] = strncmp(target, "/work", strlen("/work")) == 0 &&
+                               program_parse(&costs->program[i], target, strlen(target), &reason);
     }
 }
 
@@ -205,8 +203,7 @@ static void set_class_rates(struct plan *plan, const struct costs *costs)
     for (int i = 0; i < plan->class_count; i++) {
         struct plan_class *class = &plan->class[i];
 
-        class->rate =
-            requests_per_s(&plan->workload.class[i].rate, costs->cores, costs->cpu_s[i]);
+        class->rate = requests_per_s(&plan->workload.class[i].rate, costs->cores, costs->cpu_s[i]);
         class->weight = class->rate;
         sum += class->rate;
     }

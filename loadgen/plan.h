@@ -22,9 +22,9 @@ struct wishes {
 
 struct plan_class {
     const char *name;
-    double weight;  /* relative frequency */
-    double rate;    /* requests per second of its own stream; 0: it is drawn by weight */
-    char *request;  /* all bytes of it; owned by the plan */
+    double weight; /* relative frequency */
+    double rate;   /* requests per second of its own stream; 0: it is drawn by weight */
+    char *request; /* all bytes of it; owned by the plan */
     size_t request_len;
     bool head;
     bool has_digest;

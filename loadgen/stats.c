@@ -90,7 +90,7 @@ struct totals *totals_of(const struct shared *shared, int workers, int classes)
     for (int w = 0; w < workers; w++) {
         add_worker(totals, &shared->worker[w]);
         for (int i = 0; i < classes; i++)
-            class_stats_merge(&totals->class[i], &shared->worker[w].class[i]);
+            class_stats_merge(&totals->class[i], &shared -> worker[w].class[i]);
     }
     for (int i = 0; i < classes; i++)
         class_stats_merge(&totals->all, &totals->class[i]);

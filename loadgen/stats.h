@@ -43,19 +43,19 @@ struct class_stats {
 
 struct worker_stats {
     /* Milestones, for the coordinator. */
-    bool connected; /* every connection is made or has failed once */
-    bool finished;  /* the drain is over; nothing below changes any more */
-    bool realtime;  /* SCHED_FIFO was granted */
-    int open;       /* connections that stood when `connected` was set */
+    bool connected;    /* every connection is made or has failed once */
+    bool finished;     /* the drain is over; nothing below changes any more */
+    bool realtime;     /* SCHED_FIFO was granted */
+    int open;          /* connections that stood when `connected` was set */
     int connect_errno; /* why a connection failed last, or 0 */
 
     /* Over the window. */
     uint64_t good_in_window; /* good replies that came in during it, whenever they were sent */
     uint64_t reconnects;     /* connections made anew */
     uint64_t digests_checked;
-    uint64_t backlog_max;   /* arrivals that waited for a connection at one time */
-    uint64_t backlog_end;   /* arrivals that waited when it closed */
-    int64_t backlogged_ns;  /* how long arrivals waited at all */
+    uint64_t backlog_max;    /* arrivals that waited for a connection at one time */
+    uint64_t backlog_end;    /* arrivals that waited when it closed */
+    int64_t backlogged_ns;   /* how long arrivals waited at all */
     int64_t cpu_ns, wall_ns; /* CPU time used, and the time it was measured over */
 
     struct class_stats class[WORKLOAD_CLASSES];

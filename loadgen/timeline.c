@@ -78,8 +78,9 @@ void timeline_row(struct timeline *t, int64_t now_ns)
         fprintf(t->csv, "\n");
     }
     if (t->progress)
-        fprintf(stderr, "\r%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %.3f ms"
-                        "  p99 %.3f ms\033[K",
+        fprintf(stderr,
+                "\r%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %.3f ms"
+                "  p99 %.3f ms\033[K",
                 time_s, (double)t->plan->duration_ns / 1e9, offered, achieved,
                 (unsigned long long)errors, p50 / 1e6, p99 / 1e6);
     t->before = t->now;

@@ -20,9 +20,9 @@ struct loader {
     FILE *file;
     const char *path, *wanted; /* wanted: the point to read, or NULL */
     struct workload base;
-    struct workload chosen;      /* base as changed by the wanted point */
-    struct workload passing;     /* base as changed by another point: only checked */
-    struct workload *target;     /* what keys of the current section change */
+    struct workload chosen;       /* base as changed by the wanted point */
+    struct workload passing;      /* base as changed by another point: only checked */
+    struct workload *target;      /* what keys of the current section change */
     struct workload_class *class; /* of the current [class], or NULL */
     bool in_profile, found, has_points;
     int line;

@@ -72,7 +72,8 @@ def pair(c, ax, y, arch, ends, right, pale=False):
     ax.annotate(text, (max(at[1], p99.high if p99.high and p99.finite else 0), y),
                 xytext=(16, 0), textcoords="offset points", va="center",
                 fontsize=13 if pale else 17, fontweight="normal" if pale else "bold",
-                color=style.GREY if pale else style.INK, annotation_clip=False)
+                color=style.GREY if pale else style.INK, annotation_clip=False,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=3)
 
 
 def draw(run):

@@ -68,7 +68,7 @@ def draw(run):
     if not results:
         raise NoData("this run has no workload with a single point")
     archs = style.in_order(run.archs())
-    columns = min(COLUMNS, len(results))
+    columns = 2 if len(results) in (2, 4) else min(COLUMNS, len(results))
     rows = -(-len(results) // columns)
     c = chart.Chart(run, rows, columns, sharey=True,
                     height_in=max(chart.HEIGHT_IN, rows * (1.2 + 0.42 * len(archs)) + 1.9))

@@ -114,8 +114,14 @@ static void name_folders(struct cell *cell)
              cell->trial, getpid());
 }
 
-/* Remove a folder of plain files, if it is there. */
-static void remove_folder(const char *path)
+static bool is_log(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strcmp(dot, ".log") == 0;
+}
+
+/* Remove the plain files of a folder, if it is there; not the logs when these are to be kept. */
+static void empty_folder(const char *path, bool keep_logs)
 {
     char file[PATH_SIZE + 256];
     DIR *dir = opendir(path);
@@ -123,9 +129,15 @@ static void remove_folder(const char *path)
         return;
     for (struct dirent *entry; (entry = readdir(dir));) {
         snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        unlink(file);
+        if (!keep_logs || !is_log(entry->d_name))
+            unlink(file);
     }
     closedir(dir);
+}
+
+static void remove_folder(const char *path)
+{
+    empty_folder(path, false);
     rmdir(path);
 }
 
@@ -238,8 +250,8 @@ static void keep(const struct cell *cell, const struct trial_setup *setup,
     announce(cell, trial->reasons);
 }
 
-/* Repeat until an attempt is valid or they are used up. The last one is kept, unless a signal
- * ended it. Returns the exit status. */
+/* Repeat until an attempt is valid or they are used up. The last one is kept, with the logs of all,
+ * unless a signal ended it. Returns the exit status. */
 static int run_cell(const struct cell *cell, const struct trial_setup *setup)
 {
     json_t *earlier = json_array();
@@ -249,8 +261,7 @@ static int run_cell(const struct cell *cell, const struct trial_setup *setup)
     while (!trial.interrupted && json_array_size(trial.reasons) && attempt < cell->attempts) {
         remember(earlier, attempt++, trial.reasons);
         trial_free(&trial);
-        remove_folder(cell->temporary);
-        make_folders(cell->temporary);
+        empty_folder(cell->temporary, true);
         trial = trial_run(setup);
     }
     int status = json_array_size(trial.reasons) ? EXIT_INVALID : EXIT_VALID;

@@ -12,13 +12,13 @@ net/ipv4/tcp_abort_on_overflow net/ipv4/ip_local_port_range net/ipv4/tcp_congest
 kernel/sched_rt_runtime_us kernel/sched_autogroup_enabled kernel/pid_max kernel/threads-max
 kernel/randomize_va_space vm/overcommit_memory vm/swappiness fs/file-max fs/nr_open""".split()
 LIMITS = {"open_files": resource.RLIMIT_NOFILE, "processes": resource.RLIMIT_NPROC,
-          "realtime_priority": 14, "stack": resource.RLIMIT_STACK}  # 14: RLIMIT_RTPRIO of Linux
+          "realtime_priority": resource.RLIMIT_RTPRIO, "stack": resource.RLIMIT_STACK}
 PACKAGES = """libc6 libev4 libev-dev liburing2 node-llhttp libinih1 libjansson4 libssl3 gcc
 linux-libc-dev python3-numpy python3-scipy python3-matplotlib gnuplot-nox""".split()
 
 
 def text_of(path):
-    """The first line of a small file, or None where it cannot be read."""
+    """A small file without the blanks around it, or None where it cannot be read."""
     try:
         return pathlib.Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

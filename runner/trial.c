@@ -180,12 +180,11 @@ static json_t *loadgen_command(const struct run *run, int control)
         append(list, "-c", json_sprintf("%d", setup->connections));
     if (setup->seed)
         append(list, "--seed", json_sprintf("%d", setup->seed));
-    if (setup->cores.shared)
-        json_array_append_new(list, json_string("--realtime"));
     append(list, "--json", json_sprintf("%s/load.json", setup->folder));
     append(list, "--hgrm", json_sprintf("%s/response", setup->folder));
     append(list, "--timeseries", json_sprintf("%s/timeseries.csv", setup->folder));
     append(list, "--control", json_sprintf("%d", control));
+    json_array_append_new(list, json_string("--realtime"));
     json_array_append_new(list, json_string("--quiet"));
     json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->port));
     return list;

@@ -1,11 +1,12 @@
-/* event: one thread, one loop, a handler for each ready descriptor (libev on select, poll or epoll).
+/* event: one thread, one loop, a handler for each ready descriptor (on select, poll or epoll).
  *
- * Who blocks:  nobody waits for a peer or a timer; but a computation or a disk read in a handler stops
- *              every connection until it is over.
+ * Who blocks:  nobody waits for a peer or a timer; but a computation or a disk read in a handler
+ *              stops every connection until it is over.
  * Strength:    a connection costs one small struct, no stack; no locks; few context switches.
  * Weakness:    one core, whatever the machine has; control flow cut into handlers.
  * Try it:      build/servers/event --backend epoll --port 8080 &
- *              curl '127.0.0.1:8080/work?cpu=hash:2s' & time curl 127.0.0.1:8080/   # waits for the other
+ *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
+ *              time curl 127.0.0.1:8080/        # waits for the other
  *
  * Name:    event
  * Ids:     A5 A5s A5p A5e

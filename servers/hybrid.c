@@ -2,11 +2,13 @@
  * between them (Half-Sync/Half-Async).
  *
  * Who blocks:  only workers, in computation and disk reads. The loop never waits for a job.
- * Strength:    connections are as cheap as in `event`, computation uses every core, and because workers run
- *              at lower priority, short requests stay short while long ones wait in a queue one can see.
- * Weakness:    two hand-offs (queue, wake-up) for each computing request; a queue to size and to shed.
+ * Strength:    connections are as cheap as in `event`, computation uses every core; and because
+ *              workers run at lower priority, short requests stay short while long ones wait in a
+ *              queue that one can see.
+ * Weakness:    two hand-offs (queue, wake-up) for each computing request; a queue to size and shed.
  * Try it:      build/servers/hybrid --max-workers 2 --port 8080 &
- *              curl '127.0.0.1:8080/work?cpu=hash:2s' & time curl 127.0.0.1:8080/   # answers at once
+ *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
+ *              time curl 127.0.0.1:8080/        # answers at once
  *
  * Name:    hybrid
  * Ids:     A7 A9
@@ -21,19 +23,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* The loop's thread owns a task, except from queue_put on `todo` until queue_poll from `done`: then it is
- * the queue's, or that of the worker who took it. */
+/* The loop's thread owns a task, except from queue_put on `todo` until queue_poll from `done`:
+ * then it is the queue's, or that of the worker who took it. */
 struct task {
     struct peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;
 };
 
 struct pool {
-    struct queue todo, done; /* the queueing layer: bounded one way; the other way never holds more */
-    struct loop loop;        /* the asynchronous layer */
+    struct queue todo,
+        done;         /* the queueing layer: bounded one way; the other way never holds more */
+    struct loop loop; /* the asynchronous layer */
     struct server server;
-    int workers;             /* the synchronous layer, less those told to leave; kept by the loop's thread */
-    int calm_ticks;          /* in a row without a wait worth mentioning */
+    int workers;    /* the synchronous layer, less those told to leave; kept by the loop's thread */
+    int calm_ticks; /* in a row without a wait worth mentioning */
     int min_workers, max_workers, niceness;
     int64_t grow_wait_ns;
 };
@@ -117,8 +120,8 @@ static void drop(struct peer *peer)
     free(peer);
 }
 
-/* Request routing by operation type: a timer waits in the loop, all else goes to the workers. False:
- * the queue is full and the request was shed; its reply can go out at once. */
+/* Request routing by operation type: a timer waits in the loop, all else goes to the workers.
+ * False: the queue is full and the request was shed; its reply can go out at once. */
 static bool route(struct pool *pool, struct peer *peer)
 {
     loop_watch(peer, 0);
@@ -189,7 +192,9 @@ static void run(struct pool *pool)
 int main(int argc, char **argv)
 {
     int queue_limit = 128;
-    struct pool pool = {.min_workers = 1, .max_workers = usable_cores(), .niceness = 19,
+    struct pool pool = {.min_workers = 1,
+                        .max_workers = usable_cores(),
+                        .niceness = 19,
                         .grow_wait_ns = 2 * NSEC_PER_MSEC};
     const struct option_row knobs[] = {
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "jobs that may wait; beyond: 503", 1, 1e6},

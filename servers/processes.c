@@ -4,7 +4,8 @@
  * Strength:    direct style in an address space of its own: a crash or a leak ends one connection.
  * Weakness:    a fork for each connection, page tables and a kernel stack for each process, and a
  *              switch of address spaces whenever another connection gets the core.
- * Try it:      build/servers/processes --port 8080 &  build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
+ * Try it:      build/servers/processes --port 8080 &
+ *              build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
  *              then watch `pstree -p` or `ls /proc/PID/task/PID/children`.
  *
  * Name:    processes
@@ -21,7 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by the last. */
+/* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by
+ * the last. */
 struct family {
     pid_t *child;
     size_t count, room;

@@ -5,7 +5,8 @@
  *              keeps the address space.
  * Weakness:    a stack for each connection; whatever is shared needs a lock; with more runnable
  *              threads than cores, everybody waits for the scheduler, short requests too.
- * Try it:      build/servers/threads --port 8080 &  build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
+ * Try it:      build/servers/threads --port 8080 &
+ *              build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
  *              then watch `ls /proc/PID/task | wc -l`.
  *
  * Name:    threads
@@ -77,7 +78,8 @@ static void start_thread_for(struct crowd *crowd, const pthread_attr_t *attribut
 
     *peer = (struct peer){.fd = fd, .crowd = crowd};
     crowd_join(crowd, peer);
-    if (pthread_create(&thread, attributes, serve_peer, peer)) { /* from here the thread owns peer */
+    if (pthread_create(&thread, attributes, serve_peer,
+                       peer)) { /* from here the thread owns peer */
         count_add(server->counters, COUNTER_refused, 1);
         crowd_leave(crowd, peer);
         return;
@@ -91,8 +93,8 @@ static void drain(struct crowd *crowd)
     struct peer *peer;
     close(crowd->server->listener);
     pthread_mutex_lock(&crowd->lock);
-    LIST_FOREACH (peer, &crowd->peers, link)
-        shutdown(peer->fd, SHUT_RD);
+    LIST_FOREACH(peer, &crowd->peers, link)
+    shutdown(peer->fd, SHUT_RD);
     while (!LIST_EMPTY(&crowd->peers))
         pthread_cond_wait(&crowd->empty, &crowd->lock);
     pthread_mutex_unlock(&crowd->lock);

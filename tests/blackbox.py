@@ -1089,7 +1089,7 @@ class Overload(ServerCase):
         replies = [peer.reply() for peer in peers]
         statuses = [reply.status for reply in replies]
         self.assertEqual(set(statuses), {200, 503})
-        self.assertGreaterEqual(statuses.count(200), 3)
+        self.assertGreaterEqual(statuses.count(200), 2)
         for reply in replies:
             if reply.status == 503:
                 self.assertRegex(reply.headers["retry-after"], r"^\d+$")

@@ -193,6 +193,341 @@ def add_cpu_share(run, trial, w):
             run.cell("cpu_share", str(share), arch, trial, {"achieved_rate": 500, **values})
 
 
+class Folder(unittest.TestCase):
+    """A folder for one test, gone afterwards."""
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="archbench plots ")  # with a space
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+
+
+def run_program(*command, **keywords):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60,
+                          check=False, **keywords)
+
+
+class Statistics(unittest.TestCase):
+    def test_median_keeps_infinity(self):
+        self.assertEqual(stats.median([3, 1, 2]), 2)
+        self.assertEqual(stats.median([1, 2, 3, 4]), 2.5)
+        self.assertEqual(stats.median([1, INF, 2]), 2)
+        self.assertEqual(stats.median([1, INF, INF]), INF)
+
+    def test_interval_is_repeatable_and_holds_the_median(self):
+        values = [10, 11, 12, 13, 14, 50]
+        low, high = stats.bootstrap_median(values)
+        self.assertEqual((low, high), stats.bootstrap_median(values))
+        self.assertLess(low, stats.median(values))
+        self.assertGreater(high, stats.median(values))
+        self.assertGreaterEqual(low, 10)
+        self.assertLessEqual(high, 50)
+
+    def test_interval_of_three_trials_is_their_range(self):
+        self.assertEqual(stats.bootstrap_median([5, 1, 3]), (1, 5))
+
+    def test_interval_reaches_infinity_without_inventing_numbers(self):
+        low, high = stats.bootstrap_median([1, 2, INF])
+        self.assertEqual((low, high), (1, INF))
+
+    def test_interval_coverage(self):
+        """Of 95 % intervals over 9 trials, about 95 % hold the true median (here 0)."""
+        draws = stats.np.random.default_rng(7).normal(size=(200, 9))
+        intervals = [stats.bootstrap_median(list(d)) for d in draws]
+        covered = sum(low <= 0 <= high for low, high in intervals) / len(intervals)
+        self.assertGreater(covered, 0.88)
+        self.assertLess(covered, 1.0)
+
+    def test_one_trial_has_no_interval(self):
+        e = stats.estimate([5.0])
+        self.assertIsNone(e.low)
+        self.assertTrue(e.valid)
+
+    def test_invalid_trials_do_not_touch_the_median(self):
+        e = stats.estimate([1.0, 2.0, 3.0], [100.0])
+        self.assertEqual((e.value, e.trials, e.invalid), (2.0, 3, [100.0]))
+        alone = stats.estimate([], [100.0])
+        self.assertEqual(alone.value, 100.0)
+        self.assertFalse(alone.valid)
+        self.assertIsNone(stats.estimate([]))
+
+    def test_difference_needs_more_than_scatter(self):
+        near = stats.estimate([1.0, 1.2, 1.4]), stats.estimate([1.3, 1.5, 1.7])
+        far = stats.estimate([1.0, 1.1, 1.2]), stats.estimate([2.0, 2.1, 2.2])
+        self.assertFalse(stats.clearly_above(near[1], near[0]))
+        self.assertTrue(stats.clearly_above(far[1], far[0]))
+        self.assertFalse(stats.clearly_above(far[0], far[1]))
+        self.assertFalse(stats.clearly_above(stats.estimate([], [9.0]), far[0]))
+        self.assertTrue(stats.clearly_above(stats.estimate([INF]), far[0]))
+
+
+class Style(unittest.TestCase):
+    def test_known_architectures_all_look_different(self):
+        looks = [style.look(a) for a in style.ARCHITECTURES]
+        self.assertEqual(len(set(looks)), len(looks))
+        core = [style.look(a) for a in ("processes", "threads", "event", "hybrid")]
+        self.assertEqual(len({c for c, _ in core}), 4)
+        self.assertEqual(len({m for _, m in core}), 4)
+
+    def test_unknown_architecture_looks_the_same_in_every_process(self):
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from lib import style; " \
+               "print(style.look('future_server'))"
+        seen = {run_program("/usr/bin/python3", "-c", code, PLOTS,
+                            env={**os.environ, "PYTHONHASHSEED": seed}).stdout
+                for seed in ("1", "2")}
+        self.assertEqual(seen, {f"{style.look('future_server')}\n"})
+
+    def test_numbers_for_people(self):
+        for value, text in ((0.01234, "0.0123"), (4.561, "4.56"), (78.91, "78.9"),
+                            (1234.5, "1,230"), (0, "0"), (INF, "∞"), (None, "–"), (-3.14159, "-3.14")):
+            self.assertEqual(style.human(value), text)
+        for us, text in ((850, "850 µs"), (1200, "1.20 ms"), (2.5e6, "2.50 s"), (INF, "infinite")):
+            self.assertEqual(style.duration(us), text)
+
+
+class Loading(Folder):
+    def test_estimates_verdicts_and_order(self):
+        synthetic = SyntheticRun(self.folder / "run")
+        for trial, rate in enumerate((100, 120, 110), 1):
+            synthetic.cell("io", "base", "event", trial, {"achieved_rate": rate})
+        synthetic.cell("io", "base", "event", 4, {"achieved_rate": 7}, ["the generator lagged"])
+        for point in ("100", "20", "3"):
+            synthetic.cell("load", point, "event", 1, {"io": latencies(1, INF)})
+        run = Run(synthetic.write())
+        e = run.estimate("io", "base", "event", "achieved_rate")
+        self.assertEqual((e.value, e.low, e.high, e.trials), (110, 100, 120, 3))
+        self.assertEqual(e.invalid, [7])
+        self.assertEqual(run.verdicts("io", "event"), (3, 1))
+        self.assertEqual(run.points("load"), ["3", "20", "100"])
+        self.assertEqual(run.estimate("load", "3", "event", "response_p99_us", "io").value, INF)
+        self.assertIsNone(run.estimate("io", "base", "threads", "achieved_rate"))
+
+    def test_cells_that_measured_nothing_are_still_known(self):
+        synthetic = SyntheticRun(self.folder / "run", cells=[
+            {"workload": "io", "point": "base", "server": "hybrid", "trial": 2},
+            "cells/io/base/event.1"])
+        synthetic.cell("io", "base", "event", 1, {}, ["the server did not become ready"])
+        invalid = dict(Run(synthetic.write()).invalid_cells())
+        self.assertEqual(invalid["io", "base", "event", "1"], ["the server did not become ready"])
+        self.assertEqual(invalid["io", "base", "hybrid", "2"], ["planned, but never finished"])
+
+    def test_workload_file(self):
+        synthetic = SyntheticRun(self.folder / "run")
+        synthetic.cell("load", "10", "event", 1, {"achieved_rate": 1})
+        run = Run(synthetic.write())
+        self.assertEqual(run.workload("load").question, "Where does latency turn upwards?")
+        self.assertAlmostEqual(run.workload("io").wait_s("io"), 0.010)
+        self.assertAlmostEqual(run.workload("bimodal").cpu_s("slow"), 0.020)
+        self.assertEqual(run.workload("bimodal").cpu_s("short"), 0)
+
+    def test_not_a_run(self):
+        with self.assertRaises(NoData):
+            Run(self.folder)
+
+
+class TableC1(Folder):
+    """Each threshold from both sides."""
+
+    def words(self, synthetic):
+        folder = synthetic.write()
+        done = run_program(PLOTS / "table_c1.py", folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(folder / "tables" / "c1.csv", newline="", encoding="utf-8") as file:
+            return {(r["architecture"], r["column"]): r for r in csv.DictReader(file)}
+
+    def three_trials(self, synthetic, workload, arch, metrics):
+        for trial in (1, 2, 3):
+            synthetic.cell(workload, "base", arch, trial, metrics)
+
+    def test_io_word_is_the_worse_of_rate_and_cost(self):
+        s = SyntheticRun(self.folder / "run")
+        for arch, rate, cpu in (("event", 1000, 20), ("hybrid", 910, 20), ("threads", 1000, 30),
+                                ("processes", 590, 21)):
+            self.three_trials(s, "io", arch, {"achieved_rate": rate, "cpu_us_per_request": cpu})
+        rows = self.words(s)
+        earned = {a: rows[a, "I/O throughput"]["earned"] for a in
+                  ("event", "hybrid", "threads", "processes")}
+        self.assertEqual(earned, {"event": "Excellent", "hybrid": "Excellent",
+                                  "threads": "Moderate", "processes": "Poor"})
+        self.assertEqual(rows["threads", "I/O throughput"]["agreement"], "agree")
+        self.assertEqual(rows["processes", "I/O throughput"]["agreement"], "no claim")
+        self.assertAlmostEqual(float(rows["threads", "I/O throughput"]["value"]), 2 / 3, 3)
+
+    def test_cpu_word_is_the_share_of_all_cores(self):
+        """Two cores and 5.02 ms per request: 398.4 requests/s are possible."""
+        s = SyntheticRun(self.folder / "run")
+        for arch, rate in (("event", 199), ("hybrid", 340), ("threads", 336), ("processes", 240)):
+            self.three_trials(s, "cpu", arch, {"achieved_rate": rate, "cores_used": 1.5})
+        rows = self.words(s)
+        earned = {a: rows[a, "CPU efficiency"]["earned"] for a in
+                  ("event", "hybrid", "threads", "processes")}
+        self.assertEqual(earned, {"event": "Poor", "hybrid": "Excellent", "threads": "Moderate",
+                                  "processes": "Moderate"})
+        self.assertEqual(rows["threads", "CPU efficiency"]["agreement"], "disagree")
+        self.assertAlmostEqual(float(rows["event", "CPU efficiency"]["value"]), 0.4995, 3)
+
+    def test_cpu_share_is_open_when_more_was_not_asked_for(self):
+        s = SyntheticRun(self.folder / "run")
+        self.three_trials(s, "cpu", "hybrid", {"achieved_rate": 200, "target_rate": 201})
+        row = self.words_of_one(s, "hybrid", "CPU efficiency")
+        self.assertEqual((row["earned"], row["agreement"]), ("not saturated", "open"))
+
+    def words_of_one(self, synthetic, arch, column):
+        return self.words(synthetic)[arch, column]
+
+    def test_latency_words(self):
+        """io waits 10 ms, a slow request computes for 20 ms: limits at 20 ms and 2 ms."""
+        s = SyntheticRun(self.folder / "run")
+        for arch, io_p99, short_p99 in (("hybrid", 19e3, 1.9e3), ("event", 19e3, INF),
+                                        ("threads", 21e3, 1.9e3), ("processes", 19e3, 2.1e3)):
+            self.three_trials(s, "io", arch, {"total": latencies(1e4, io_p99)})
+            self.three_trials(s, "bimodal", arch, {"short": latencies(300, short_p99),
+                                                   "slow": latencies(3e4, 9e4, 100)})
+        rows = self.words(s)
+        earned = {a: rows[a, "Latency profile"]["earned"] for a in
+                  ("hybrid", "event", "threads", "processes")}
+        self.assertEqual(earned, {"hybrid": "Optimal", "event": "Low (I/O)",
+                                  "threads": "High (blocking)", "processes": "Low (I/O)"})
+
+    def test_doubt_is_stated(self):
+        s = SyntheticRun(self.folder / "run")
+        for trial, rate in ((1, 85), (2, 95)):
+            s.cell("io", "base", "hybrid", trial, {"achieved_rate": rate})
+        s.cell("io", "base", "event", 1, {"achieved_rate": 100})
+        s.cell("io", "base", "threads", 1, {"achieved_rate": 1e6}, ["wrong digest"])
+        rows = self.words(s)
+        note = rows["hybrid", "I/O throughput"]["note"]
+        self.assertIn("borderline", note)
+        self.assertIn("only 2 valid trials", note)
+        self.assertEqual(rows["threads", "I/O throughput"]["earned"], "not measured")
+        self.assertEqual(rows["event", "I/O throughput"]["earned"], "Excellent")
+        self.assertEqual(rows["event", "CPU efficiency"]["earned"], "not measured")
+
+
+class Figures(Folder):
+    def title(self, stem, folder):
+        """Draw one figure as SVG; its title, or the error."""
+        target = self.folder / f"{stem}.svg"
+        done = run_program(PLOTS / f"{stem}.py", folder, "-o", target)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return re.search(r"<dc:title>(.*?)</dc:title>", target.read_text()).group(1)
+
+    def test_no_difference_is_said(self):
+        s = SyntheticRun(self.folder / "run")
+        for trial, wobble in ((1, 0.9), (2, 1.0), (3, 1.1)):
+            for arch, factor in (("event", 1.0), ("threads", 1.05)):
+                s.cell("io", "base", arch, trial, {"achieved_rate": 1000 * wobble * factor})
+        self.assertEqual(self.title("throughput", s.write()),
+                         "No workload separates the architectures clearly")
+
+    def test_an_invalid_cell_is_drawn_but_proves_nothing(self):
+        s = SyntheticRun(self.folder / "run")
+        s.cell("io", "base", "event", 1, {"achieved_rate": 9000}, ["the generator lagged"])
+        s.cell("io", "base", "threads", 1, {"achieved_rate": 1000})
+        s.cell("io", "base", "hybrid", 1, {"achieved_rate": 2000})
+        title = self.title("throughput", s.write())
+        self.assertIn("hybrid serves 2.0 times the requests of threads", title)
+
+    def test_offered_load_is_measured_not_named(self):
+        sys.modules.pop("load", None)
+        import load  # noqa: PLC0415
+        s = SyntheticRun(self.folder / "run")
+        s.cell("load", "90", "event", 1, {"offered_rate": 100, "achieved_rate": 99})
+        s.cell("load", "10", "event", 1, {"offered_rate": 300, "achieved_rate": 200})
+        points = load.series(Run(s.write()), "event", "achieved_rate")
+        self.assertEqual([(x, e.value) for x, e in points], [(100, 99), (300, 200)])
+
+    def test_nothing_to_draw_is_not_a_failure(self):
+        s = SyntheticRun(self.folder / "run")
+        s.cell("io", "base", "event", 1, {"achieved_rate": 1})
+        done = run_program(PLOTS / "memory.py", s.write())
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("no workload connections", done.stderr)
+
+
+class Percentiles(Folder):
+    def setUp(self):
+        super().setUp()
+        s = SyntheticRun(self.folder / "run")
+        self.cell = s.cell("io", "base", "event", 1, {"achieved_rate": 1})
+        (self.cell / "io.hgrm").write_text(HGRM + "#[Infinite = 7]\n")
+
+    def test_picture(self):
+        target = self.folder / "it's.png"
+        done = run_program(PLOTS / "percentiles", self.cell, "-o", target)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(target.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+
+    def test_text(self):
+        done = run_program(PLOTS / "percentiles", "--terminal", self.cell,
+                           env={**os.environ, "COLUMNS": "90", "LINES": "30"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for expected in ("io (7 infinite)", "99.9 %", "event: io base, trial 1", "****"):
+            self.assertIn(expected, done.stdout)
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 90)
+
+    def test_a_cell_without_replies(self):
+        (self.cell / "io.hgrm").write_text("\n".join(HGRM.splitlines()[:2]) + "\n")
+        done = run_program(PLOTS / "percentiles", self.cell)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no .hgrm file", done.stderr)
+
+
+class Everything(unittest.TestCase):
+    """plots/all over a full run, once; then over the smallest one."""
+
+    @classmethod
+    def setUpClass(cls):
+        holder = tempfile.TemporaryDirectory(prefix="archbench-plots-")
+        cls.addClassCleanup(holder.cleanup)
+        cls.folder = build_full(Path(holder.name) / "run")
+        cls.done = run_program(PLOTS / "all", cls.folder)
+
+    def test_everything_is_written(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stderr)
+        for stem in ("load", "cpu_share", "throughput", "cost", "memory", "bimodal"):
+            for kind in ("png", "svg"):
+                self.assertTrue((self.folder / "figures" / f"{stem}.{kind}").is_file(), stem)
+        for name in ("c1.csv", "c1.md", "overview.csv", "overview.md"):
+            self.assertTrue((self.folder / "tables" / name).is_file(), name)
+
+    def test_findings(self):
+        for stem, finding in (
+                ("load", "hybrid serves up to 1,240 requests/s, event up to 646"),
+                ("cpu_share", "At 70 % CPU work, the p99 of short requests is 1.84 ms in hybrid, "
+                              "infinite in event"),
+                ("throughput", "The gap is widest in cpu: hybrid serves 1.9 times"),
+                ("cost", "In io, a request costs processes 3.1 times the CPU time of event"),
+                ("memory", "An idle connection costs 12.1 KiB in event, 237 KiB in processes"),
+                ("bimodal", "Beside slow requests, the p99 of short ones is 828 µs in hybrid")):
+            self.assertIn(finding, (self.folder / "figures" / f"{stem}.svg").read_text(), stem)
+
+    def test_report_is_one_file_and_complete(self):
+        text = (self.folder / "report.html").read_text()
+        self.assertEqual(re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text), [])
+        self.assertEqual(text.count("data:image/svg+xml"), 6)
+        for expected in ("Do short requests stay short", "the generator lagged", "Example CPU",
+                         "planned, but never finished", "prefers-color-scheme", "Low (I/O)"):
+            self.assertIn(expected, text)
+
+    def test_overview_counts_verdicts(self):
+        with open(self.folder / "tables" / "overview.csv", newline="", encoding="utf-8") as file:
+            rows = {(r["workload"], r["point"], r["architecture"]): r for r in csv.DictReader(file)}
+        self.assertEqual((rows["trivial", "base", "processes"]["valid"],
+                          rows["trivial", "base", "processes"]["invalid"]), ("0", "3"))
+        self.assertEqual(rows["load", "130", "event"]["p99 ms"], "inf")
+        self.assertNotIn(("mix", "base", "hybrid"), rows)
+
+    def test_smallest_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            s = SyntheticRun(Path(folder) / "run")
+            s.cell("trivial", "base", "newcomer", 1, {"achieved_rate": 5, "total": latencies(1, 2)})
+            done = run_program(PLOTS / "all", s.write())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("left out: memory", done.stdout)
+            self.assertTrue((Path(folder) / "run" / "report.html").is_file())
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--build"]:
         print(build_full(sys.argv[2]))

@@ -22,6 +22,7 @@ TITLE_CHARACTERS = 64
 SUBTITLE_CHARACTERS = 104
 NOTHING_TO_DRAW = 3  # exit status
 BAND_STEP = 0.075  # of the finite part of a log axis: one row of infinite values
+BAND_LIMIT = 0.5  # of the same: all rows together
 INFINITE_MARK = {"color": style.GREY, "marker": "^", "markersize": 9, "linestyle": ""}
 
 
@@ -94,7 +95,8 @@ class Chart:
         low, high = (min(finite) / 1.4, max(finite) * 1.4) if finite else (1, 10)
         lost = [(a, line) for layer in layers for a, line in layer.items()
                 if any(not e.finite for _, e in line)]
-        step = (high / low) ** BAND_STEP  # one row of the band, on the logarithmic axis
+        # One row of the band, as a factor, since the axis is logarithmic.
+        step = (high / low) ** min(BAND_STEP, BAND_LIMIT / max(1, len(lost)))
         rows = {id(line): high * step ** (k + 0.6) for k, (_, line) in enumerate(lost)}
         ax.set_yscale("log")
         for k, layer in enumerate(layers):

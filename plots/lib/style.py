@@ -28,8 +28,9 @@ ARCHITECTURES = {
     "nginx": ("#000000", "H"),
     "apache": ("#777777", "8"),
 }
-SPARE_COLOURS = ("#CC6677", "#DDAA33", "#004488", "#228833", "#BB5566", "#4477AA", "#AA3377")
-SPARE_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "h")
+# For others: neither the colours nor the markers of the four that every run has.
+SPARE_COLOURS = ("#CC6677", "#882E72", "#7A6A00", "#5D3A9B", "#994F00", "#4B4B4B", "#AA3377")
+SPARE_MARKERS = ("v", "P", "X", "p", "h", "<", ">", "d", "*")
 
 
 def look(arch):

@@ -1,0 +1,157 @@
+/* verdict: see verdict.h. One function is one gate. */
+#include "loadgen/verdict.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const double LAG_FLOOR_NS = 100e3; /* no clock of a common kernel is better */
+static const double LAG_SHARE = 0.05;     /* of the median service time */
+static const double BUSY_MAX = 0.90;      /* above, the generator may be the bottleneck */
+static const double SHORTFALL_MAX = 0.02; /* replies missing from the arrivals */
+static const double LITTLE_ERROR_MAX = 0.05;
+static const double DISTURBED_MAX = 0.01; /* errors and reconnects that Little's law may ignore */
+
+__attribute__((format(printf, 2, 3))) static void add(struct verdict *v, const char *format, ...)
+{
+    va_list args;
+
+    if (v->count == VERDICT_REASONS)
+        return;
+    va_start(args, format);
+    vsnprintf(v->reason[v->count++], VERDICT_TEXT, format, args);
+    va_end(args);
+}
+
+bool littles_law(const struct result *r, struct littles_law *law)
+{
+    const struct class_stats *all = &r->totals->all;
+    double rate = r->duration_s > 0 ? (double)all->good / r->duration_s : 0;
+
+    if (r->plan->arrivals != ARRIVALS_CLOSED || rate <= 0)
+        return false;
+    law->connections = r->plan->connections;
+    law->rate_x_latency = rate * hist_mean(&all->service) / 1e9;
+    law->error = fabs(law->rate_x_latency - law->connections) / law->connections;
+    return true;
+}
+
+static int commonest_error(const struct class_stats *all)
+{
+    int commonest = 0;
+
+    for (int i = 1; i < ERRORS; i++) {
+        if (all->errors[i] > all->errors[commonest])
+            commonest = i;
+    }
+    return commonest;
+}
+
+static void judge_presence(struct result *r)
+{
+    const struct class_stats *all = &r->totals->all;
+    int error = commonest_error(all);
+    bool connecting = error == ERROR_connect && r->totals->connect_errno;
+
+    if (r->lost > 0)
+        add(&r->verdict,
+            "%d of %d workers died, and their requests are not all accounted for: run again",
+            r->lost, r->plan->workers);
+    if (r->duration_s <= 0)
+        add(&r->verdict, "it was stopped before the window opened: let it run longer");
+    else if (all->requests == 0)
+        add(&r->verdict,
+            "no request fell into the window of %.3f s: raise the rate or the duration",
+            r->duration_s);
+    else if (all->good == 0)
+        add(&r->verdict,
+            "none of %llu requests got a good reply, mostly because of '%s'%s%s: see to the server "
+            "and to the request",
+            (unsigned long long)all->requests, error_name(error), connecting ? ", " : "",
+            connecting ? strerror(r->totals->connect_errno) : "");
+}
+
+static void judge_lag(struct result *r)
+{
+    double lag_ns = hist_percentile(&r->totals->all.lag, 99);
+    double limit_ns = LAG_SHARE * hist_percentile(&r->totals->all.service, 50);
+
+    if (isnan(limit_ns) || limit_ns < LAG_FLOOR_NS)
+        limit_ns = LAG_FLOOR_NS;
+    if (lag_ns > limit_ns)
+        add(&r->verdict,
+            "the generator sent late: its p99 lag of %.0f us is above %.0f us (the larger of 100 "
+            "us "
+            "and 5 %% of the median service time): give it --realtime, a core of its own (--cpus) "
+            "or more "
+            "workers (-w)",
+            lag_ns / 1e3, limit_ns / 1e3);
+}
+
+static void judge_busy(struct result *r)
+{
+    for (int i = 0; i < r->plan->workers; i++) {
+        double busy = worker_busy(&r->shared->worker[i]);
+
+        if (busy > BUSY_MAX)
+            add(&r->verdict,
+                "generator worker %d was %.0f %% busy, above %.0f %%, so it may be the bottleneck: "
+                "use more workers (-w) on cores of their own, or a lower rate",
+                i, 100 * busy, 100 * BUSY_MAX);
+    }
+}
+
+static void judge_shortfall(struct result *r)
+{
+    const struct class_stats *all = &r->totals->all;
+    double missing = 1 - (double)all->answered / (double)all->requests;
+
+    if (r->plan->arrivals == ARRIVALS_CLOSED || all->requests == 0 || all->good == 0)
+        return;
+    if (missing > SHORTFALL_MAX && !r->totals->saturated)
+        add(&r->verdict,
+            "%.1f %% of %llu arrivals got no reply, above %.0f %%, although connections were free "
+            "(mostly '%s'): see to the server, or allow more --timeout and --drain",
+            100 * missing, (unsigned long long)all->requests, 100 * SHORTFALL_MAX,
+            error_name(commonest_error(all)));
+}
+
+static void judge_digests(struct result *r)
+{
+    uint64_t wrong = r->totals->all.errors[ERROR_digest];
+
+    if (wrong > 0)
+        add(&r->verdict,
+            "%llu of %llu replies had no or the wrong digest of their work: does the server do the "
+            "work, and does it use the same calibration file?",
+            (unsigned long long)wrong, (unsigned long long)r->totals->digests_checked);
+}
+
+/* The window cuts the first and the last request of each connection, hence one request of tolerance. When
+ * requests failed or connections were remade, not all of them were in use all the time. */
+static void judge_little(struct result *r)
+{
+    const struct class_stats *all = &r->totals->all;
+    double disturbed = (double)(all->requests - all->good + r->totals->reconnects);
+    struct littles_law law;
+
+    if (!littles_law(r, &law) || disturbed > DISTURBED_MAX * (double)all->requests)
+        return;
+    if (law.error > LITTLE_ERROR_MAX + law.connections / (double)all->requests)
+        add(&r->verdict,
+            "Little's law is off by %.1f %%, above %.0f %%: rate x latency is %.2f with %.0f "
+            "connections, so time passed between requests: give the generator more CPU",
+            100 * law.error, 100 * LITTLE_ERROR_MAX, law.rate_x_latency, law.connections);
+}
+
+void verdict_judge(struct result *r)
+{
+    r->verdict.count = 0;
+    judge_presence(r);
+    judge_lag(r);
+    judge_busy(r);
+    judge_shortfall(r);
+    judge_digests(r);
+    judge_little(r);
+}

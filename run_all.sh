@@ -1,0 +1,64 @@
+#!/bin/bash
+# Everything: install what is missing, build, calibrate, run the cells, draw tables and figures.
+# Each stage also runs alone: ./run_all.sh STAGE [options].
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<'END'
+usage: ./run_all.sh [STAGE] [options]
+
+stages (default: all of them, in this order)
+  deps       install the packages that are missing
+  build      compile
+  calibrate  measure how much work a millisecond is on this machine
+  cells      plan the cells and run them
+  plots      draw tables, figures and the report of results/latest (or of --resume DIR)
+
+options
+  --smoke | --quick | --full   how long: half a minute, five minutes (default), most of an hour
+  --only ARCH,...              only these architectures
+  --workloads W,...            only these workloads
+  --trials N                   repetitions of every cell
+  --seed N                     of the order of the cells and of the arrivals
+  --resume DIR                 go on with an interrupted run
+  --dry-run                    print the plan of cells and stop
+END
+}
+
+deps() { make --no-print-directory deps; }
+build() { make --no-print-directory -j"$(nproc)"; }
+# Once per machine is enough: results of several runs can then be compared.
+calibrate() { [[ ${#stages[@]} -gt 1 && -e build/calibration.json ]] || build/calibrate; }
+cells() { runner/run --with-parent "$@"; }
+plots() { plots/all "$run"; }
+
+# The options go to runner/run as they are; these say something to us as well.
+stages=(deps build calibrate cells plots)
+run=results/latest
+options=()
+while (($#)); do
+    case $1 in
+    -h | --help) usage && exit ;;
+    deps | build | calibrate | cells | plots) stages=("$1") ;;
+    --dry-run) stages=(build cells) && options+=("$1") ;;
+    --resume) run=${2:?--resume needs a folder} && options+=("$1" "$2") && shift ;;
+    *) options+=("$1") ;;
+    esac
+    shift
+done
+
+for stage in "${stages[@]}"; do
+    case $stage in
+    cells) cells "${options[@]}" ;;
+    *) "$stage" ;;
+    esac
+done
+
+if [[ ${stages[-1]} == plots ]]; then
+    folder=$(realpath --relative-to=. "$run")
+    printf '\nLook at:\n'
+    for made in report.html tables figures summary.csv manifest.json; do
+        [[ ! -e $folder/$made ]] || printf '  %s\n' "$folder/$made"
+    done
+fi

@@ -1,0 +1,239 @@
+/* The small parts: text to numbers, options, counters, queue, timers. */
+#include "common/counters.h"
+#include "common/options.h"
+#include "common/queue.h"
+#include "common/timers.h"
+#include "common/util.h"
+
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Test(util, durations)
+{
+    static const struct {
+        const char *text;
+        int64_t ns; /* -1: refused */
+    } cases[] = {{"10ms", 10000000},
+                 {"250us", 250000},
+                 {"1.5s", 1500000000},
+                 {"2m", 120000000000},
+                 {"1h", 3600000000000},
+                 {"7ns", 7},
+                 {"0", 0},
+                 {"0.001ms", 1000},
+                 {"", -1},
+                 {"10", -1},
+                 {"ms", -1},
+                 {"-1ms", -1},
+                 {"1 ms", -1},
+                 {"1msx", -1},
+                 {"1e3ms", -1},
+                 {"inf", -1},
+                 {"25h", -1},
+                 {"0x1s", -1},
+                 {".5s", -1},
+                 {"1.s", -1},
+                 {"99999999999999999h", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t ns = -1;
+        bool good = parse_duration(cases[i].text, strlen(cases[i].text), &ns);
+        cr_assert_eq(good ? ns : -1, cases[i].ns, "<%s>: %lld", cases[i].text, (long long)ns);
+    }
+}
+
+Test(util, sizes_and_integers)
+{
+    uint64_t bytes;
+    long n;
+    cr_assert(parse_size("64k", 3, &bytes) && bytes == 65536);
+    cr_assert(parse_size("1.5m", 4, &bytes) && bytes == 1572864);
+    cr_assert(!parse_size("64kb", 4, &bytes) && !parse_size("", 0, &bytes));
+    cr_assert(parse_integer("-5", -10, 10, &n) && n == -5);
+    cr_assert(!parse_integer("11", -10, 10, &n) && !parse_integer("1x", 0, 10, &n));
+    cr_assert(!parse_integer("", 0, 10, &n) && !parse_integer(" 1", 0, 10, &n));
+}
+
+static int run_options(int argc, char **argv, int *port, int *mode, int64_t *time_ns)
+{
+    const struct option_row rows[] = {
+        {"port", 'p', OPTION_INT, port, "PORT", "a port", 0, 65535},
+        {"mode", 0, OPTION_CHOICE, mode, "slow|fast", "how", 0, 0},
+        {"time", 't', OPTION_DURATION, time_ns, "TIME", "how long", 0, 0},
+        {0},
+    };
+    optind = 1;
+    return options_parse(&(struct options){"test", "URL", "A test.", rows, NULL}, argc, argv);
+}
+
+Test(options, fill_their_variables)
+{
+    int port = 1, mode = 0;
+    int64_t time_ns = 0;
+    char *argv[] = {"test", "-p", "80", "--mode=fast", "url", "--time", "2s", NULL};
+    int operand = run_options(7, argv, &port, &mode, &time_ns);
+    cr_assert_eq(port, 80);
+    cr_assert_eq(mode, 1);
+    cr_assert_eq(time_ns, 2 * NSEC_PER_SEC);
+    cr_assert_eq(operand, 6);
+    cr_assert_str_eq(argv[operand], "url");
+}
+
+Test(options, a_bad_value_dies_with_2, .exit_code = 2)
+{
+    int port = 1, mode = 0;
+    int64_t time_ns = 0;
+    char *argv[] = {"test", "-p", "65536", NULL};
+    run_options(3, argv, &port, &mode, &time_ns);
+}
+
+Test(options, an_unknown_option_dies_with_2, .exit_code = 2)
+{
+    int port = 1, mode = 0;
+    int64_t time_ns = 0;
+    char *argv[] = {"test", "--nonsense", NULL};
+    run_options(2, argv, &port, &mode, &time_ns);
+}
+
+Test(counters, sum_over_forked_processes)
+{
+    struct counters_file *file = counters_create(NULL);
+    for (int i = 0; i < 100; i++) {
+        if (fork() == 0) {
+            struct counter_slot *slot = counters_claim(file); /* 100 workers share 64 slots */
+            for (int n = 0; n < 1000; n++)
+                count_add(slot, COUNTER_requests, 1);
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0) {
+    }
+    cr_assert_eq(counters_sum(file, COUNTER_requests), 100000);
+    cr_assert_eq(counters_sum(file, COUNTER_closed), 0);
+}
+
+Test(counters, an_observer_reads_the_file)
+{
+    char path[] = "/tmp/archbench-counters-XXXXXX", text[COUNTERS_TEXT_MAX];
+    close(mkstemp(path));
+    struct counters_file *file = counters_create(path);
+    const struct counters_file *seen = counters_open(path);
+    unlink(path);
+    count_add(counters_claim(file), COUNTER_shed, 7);
+    cr_assert_eq(counters_sum(seen, COUNTER_shed), 7);
+    text[counters_json(seen, text, sizeof text)] = 0;
+    cr_assert(strstr(text, "\"shed\":7"));
+}
+
+struct number {
+    struct queue_item item;
+    int value;
+};
+
+Test(queue, is_bounded_and_first_in_first_out)
+{
+    struct queue queue;
+    struct number numbers[4];
+    queue_init(&queue, 3, NULL);
+    for (int i = 0; i < 3; i++) {
+        numbers[i].value = i;
+        cr_assert(queue_put(&queue, &numbers[i].item));
+    }
+    cr_assert(!queue_put(&queue, &numbers[3].item));
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(((struct number *)queue_take(&queue))->value, i);
+    cr_assert_null(queue_poll(&queue));
+}
+
+static void *take_all(void *argument)
+{
+    long taken = 0;
+    while (queue_take(argument))
+        taken++;
+    return (void *)taken;
+}
+
+Test(queue, loses_nothing_between_threads)
+{
+    enum { TAKERS = 4, ITEMS = 20000 };
+    struct queue queue;
+    struct number *numbers = calloc(ITEMS, sizeof *numbers);
+    pthread_t takers[TAKERS];
+    long sum = 0;
+    queue_init(&queue, 0, NULL);
+    for (int i = 0; i < TAKERS; i++)
+        pthread_create(&takers[i], NULL, take_all, &queue);
+    for (int i = 0; i < ITEMS; i++)
+        cr_assert(queue_put(&queue, &numbers[i].item));
+    while (queue.count) /* dismissed takers leave items behind: let them finish first */
+        usleep(1000);
+    queue_dismiss(&queue, TAKERS);
+    queue_await_departures(&queue);
+    for (int i = 0; i < TAKERS; i++) {
+        void *taken;
+        pthread_join(takers[i], &taken);
+        sum += (long)taken;
+    }
+    cr_assert_eq(sum, ITEMS);
+    free(numbers);
+}
+
+Test(queue, reports_the_longest_wait)
+{
+    struct queue queue;
+    struct number number;
+    queue_init(&queue, 0, NULL);
+    cr_assert_eq(queue_wait_ns(&queue), 0);
+    queue_put(&queue, &number.item);
+    usleep(20000);
+    cr_assert_geq(queue_wait_ns(&queue), 20 * NSEC_PER_MSEC); /* the one that still waits */
+    queue_take(&queue);
+    cr_assert_geq(queue_wait_ns(&queue), 20 * NSEC_PER_MSEC); /* the one that was taken */
+    cr_assert_eq(queue_wait_ns(&queue), 0);
+}
+
+Test(timers, expire_in_order_whatever_was_removed)
+{
+    enum { N = 500 };
+    struct timers timers;
+    static struct timer timer[N];
+    unsigned random = 7;
+    timers_init(&timers);
+    for (int i = 0; i < N; i++) {
+        random = random * 1103515245 + 12345;
+        timers_add(&timers, &timer[i], 1 + (random >> 8) % 1000);
+    }
+    for (int i = 0; i < N; i += 3)
+        timers_remove(&timers, &timer[i]);
+    timers_remove(&timers, &timer[0]); /* not waiting any more: nothing happens */
+    int left = 0;
+    int64_t last_ns = 0;
+    for (struct timer *t; (t = timers_expire(&timers, 2000)); left++) {
+        cr_assert_geq(t->deadline_ns, last_ns);
+        cr_assert_neq((t - timer) % 3, 0);
+        last_ns = t->deadline_ns;
+    }
+    cr_assert_eq(left, N - (N + 2) / 3);
+    timers_free(&timers);
+}
+
+Test(timers, the_descriptor_tells_the_soonest)
+{
+    struct timers timers;
+    struct timer late = {0}, soon = {0};
+    timers_init(&timers);
+    int64_t begin_ns = now_ns();
+    timers_add(&timers, &late, begin_ns + NSEC_PER_SEC);
+    timers_add(&timers, &soon, begin_ns + 20 * NSEC_PER_MSEC);
+    struct pollfd pollfd = {.fd = timers.fd, .events = POLLIN};
+    cr_assert_eq(poll(&pollfd, 1, 900), 1);
+    cr_assert_geq(now_ns() - begin_ns, 20 * NSEC_PER_MSEC);
+    cr_assert_eq(timers_expire(&timers, now_ns()), &soon);
+    cr_assert_null(timers_expire(&timers, now_ns()));
+    cr_assert_eq(poll(&pollfd, 1, 0), 0); /* set to the next, not readable any more */
+    timers_free(&timers);
+}

@@ -1,0 +1,176 @@
+/* The /work grammar and the work itself. */
+#include "common/job.h"
+#include "common/program.h"
+#include "common/util.h"
+#include "common/work.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct calibration calibration = {.hash_units_per_ms = 100};
+
+static bool parses(struct program *program, const char *target)
+{
+    const char *reason = NULL;
+    bool good = program_parse(program, target, strlen(target), &reason);
+    cr_assert(good || reason, "%s", target);
+    return good;
+}
+
+Test(program, reads_steps_in_order)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?io=timer:10ms&cpu=hash:2.5ms&body=256&class=a_B-9&cpu=hash:250us"));
+    cr_assert_eq(p.steps, 3);
+    cr_assert(p.step[0].kind == STEP_TIMER && p.step[0].amount_ns == 10 * NSEC_PER_MSEC);
+    cr_assert(p.step[1].kind == STEP_HASH && p.step[1].amount_ns == 2500 * NSEC_PER_USEC);
+    cr_assert(p.step[2].kind == STEP_HASH && p.step[2].amount_ns == 250 * NSEC_PER_USEC);
+    cr_assert(p.sized && p.body_bytes == 256);
+    cr_assert_str_eq(p.class_name, "a_B-9");
+    cr_assert_float_eq(program_cpu_seconds(&p), 0.00275, 1e-9);
+}
+
+Test(program, decodes_percent)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?io=timer%3A10ms&class=%41"));
+    cr_assert_eq(p.step[0].amount_ns, 10 * NSEC_PER_MSEC);
+    cr_assert_str_eq(p.class_name, "A");
+}
+
+Test(program, accepts_the_edges)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work") && p.steps == 0);
+    cr_assert(parses(&p, "/work?") && p.steps == 0);
+    cr_assert(parses(&p, "/work?io=timer:60s&body=16777216&io=timer:0"));
+    cr_assert(parses(&p, "/work?class=1234567890123456789012345678901"));
+}
+
+Test(program, refuses)
+{
+    static const char *const bad[] = {
+        "/",
+        "/works",
+        "/work/",
+        "/work?&",
+        "/work?io",
+        "/work?io=",
+        "/work?io=timer",
+        "/work?io=timer:",
+        "/work?io=timer:10",
+        "/work?io=timer:-1ms",
+        "/work?io=timer:1e3ms",
+        "/work?io=timer:61s",
+        "/work?io=timer:10msx",
+        "/work?io=timer: 1ms",
+        "/work?io=hash:1ms",
+        "/work?cpu=timer:1ms",
+        "/work?cpu=spin:1ms",
+        "/work?body=",
+        "/work?body=-1",
+        "/work?body=1k",
+        "/work?body=16777217",
+        "/work?body=1&body=1",
+        "/work?class=",
+        "/work?class=a&class=b",
+        "/work?class=a%20b",
+        "/work?class=12345678901234567890123456789012",
+        "/work?x=1",
+        "/work?IO=timer:1ms",
+        "/work?io=timer%3",
+        "/work?io=timer%zz1ms",
+        "/work?class=%00",
+        "/work?io=timer:1ms&",
+        "/work?io=timer:99999999999999999999s",
+        "/work?body=99999999999999999999",
+        "/work?class=ab%",
+        "/work?io=timer:.5s",
+        "/work?io=timer:1.s",
+    };
+    struct program p;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (strcmp(bad[i], "/work?io=timer:1ms&") != 0) /* an empty last part is no part */
+            cr_assert(!parses(&p, bad[i]), "%s", bad[i]);
+}
+
+Test(program, sixteen_steps_and_no_more)
+{
+    char target[1024] = "/work?io=timer:1ms";
+    struct program p;
+    for (int i = 1; i < PROGRAM_STEPS_MAX; i++)
+        strcat(target, "&io=timer:1ms");
+    cr_assert(parses(&p, target) && p.steps == PROGRAM_STEPS_MAX);
+    strcat(target, "&io=timer:1ms");
+    cr_assert(!parses(&p, target));
+}
+
+/* Every prefix of a target is read from a buffer of exactly its size. */
+Test(program, reads_nothing_behind_its_input)
+{
+    const char *target = "/work?io=timer%3A10ms&cpu=hash:2ms&body=256&class=short";
+    for (size_t len = 0; len <= strlen(target); len++) {
+        char *exact = malloc(len ? len : 1);
+        const char *reason;
+        struct program p;
+        memcpy(exact, target, len);
+        program_parse(&p, exact, len, &reason); /* the sanitizer watches */
+        cr_assert_leq(p.steps, 2);
+        free(exact);
+    }
+}
+
+static uint64_t digest_of(const char *target)
+{
+    struct program p;
+    cr_assert(parses(&p, target));
+    return program_digest(&p, &calibration);
+}
+
+Test(program, digest_names_the_work)
+{
+    cr_assert_eq(digest_of("/work?cpu=hash:1ms"), digest_of("/work?cpu=hash:1ms"));
+    cr_assert_neq(digest_of("/work?cpu=hash:1ms"), digest_of("/work?cpu=hash:2ms"));
+    cr_assert_neq(digest_of("/work?cpu=hash:1ms&cpu=hash:2ms"),
+                  digest_of("/work?cpu=hash:2ms&cpu=hash:1ms"));
+    cr_assert_eq(digest_of("/work?cpu=hash:1ms&io=timer:1ms"), digest_of("/work?cpu=hash:1ms"));
+    cr_assert_eq(digest_of("/work?io=timer:1ms"), 0);
+}
+
+/* SHA-256 of 1024 zero bytes is a published value: the unit is what it says. */
+Test(program, the_unit_is_sha256_of_a_kibibyte)
+{
+    static const unsigned char want[8] = {0x5f, 0x70, 0xbf, 0x18, 0xa0, 0x86, 0x00, 0x70};
+    uint64_t digest = work_hash(0, 1);
+    cr_assert(memcmp(&digest, want, sizeof want) == 0);
+}
+
+Test(job, hands_back_only_what_is_async)
+{
+    struct job job = {.calibration = &calibration};
+    cr_assert(parses(&job.program, "/work?cpu=hash:1ms&io=timer:1ms&cpu=hash:1ms"));
+    cr_assert_eq(job_start(&job, WAIT_NONE), WAIT_NONE);
+    uint64_t digest = job.digest;
+    cr_assert_eq(job_start(&job, WAIT_TIMER), WAIT_TIMER);
+    cr_assert_eq(job_delay_ns(&job), NSEC_PER_MSEC);
+    cr_assert_eq(job_resume(&job, 0), WAIT_NONE);
+    cr_assert_eq(job.digest, digest);
+    cr_assert_eq(job_start(&job, WAIT_TIMER | WAIT_COMPUTE), WAIT_COMPUTE);
+    job_block(&job);
+    cr_assert_eq(job_resume(&job, 0), WAIT_TIMER);
+    cr_assert_eq(job_resume(&job, 0), WAIT_COMPUTE);
+    job_block(&job);
+    cr_assert_eq(job_resume(&job, 0), WAIT_NONE);
+    cr_assert_eq(job.digest, digest);
+}
+
+Test(job, a_blocking_timer_takes_its_time)
+{
+    struct job job = {.calibration = &calibration};
+    cr_assert(parses(&job.program, "/work?io=timer:20ms"));
+    int64_t begin_ns = now_ns();
+    job_start(&job, WAIT_NONE);
+    cr_assert_geq(now_ns() - begin_ns, 20 * NSEC_PER_MSEC);
+}

@@ -1,0 +1,368 @@
+#!/usr/bin/python3
+"""The runner from outside: its plan, one cell, resuming, and that nothing is ever left behind.
+
+BUILD names the folder with the programs (default: build). Every process that a test starts carries a
+mark in its environment, by which those left behind are found.
+"""
+import csv
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import textwrap
+import time
+import unittest
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+RUN = ROOT / "runner" / "run"
+MARK = "ARCHBENCH_TEST_MARK"
+
+TINY = """
+    [workload]
+    question    = Does the runner work?
+    arrivals    = constant
+    rate        = 200
+    connections = 4
+    [class short]
+    request = /
+    [point a]
+    [point b]
+    rate = 300
+    [smoke]
+    warmup   = 50ms
+    duration = 250ms
+    [full]
+    points   = a
+    trials   = 2
+"""
+COMPUTE = """
+    [workload]
+    question    = How much CPU time is a millisecond of work?
+    arrivals    = closed
+    connections = 2
+    [class cpu]
+    request = /work?cpu=hash:5ms&class=cpu
+"""
+
+
+def alive(mark):
+    """Pids of all processes that carry the mark."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_until(condition, limit_s=10):
+    end = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def script(path, text):
+    path.write_text("#!/usr/bin/python3\n" + textwrap.dedent(text), encoding="utf-8")
+    path.chmod(0o755)
+
+
+class RunnerTest(unittest.TestCase):
+    """A folder of its own, with workloads in it, and a mark."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="archbench-runner."))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.mark = uuid.uuid4().hex
+        self.environment = dict(os.environ, **{MARK: self.mark})
+        self.tiny = self.workload("tiny", TINY)
+        self.results = self.folder / "results"
+
+    def workload(self, name, text):
+        path = self.folder / f"{name}.ini"
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return str(path)
+
+    def start(self, *command):
+        return subprocess.Popen([str(part) for part in command], env=self.environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def do(self, *command):
+        """Run to the end; returns status, stdout, stderr."""
+        process = self.start(*command)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def runner(self, *options):
+        return [RUN, "--build", BUILD, "--results", self.results, *options]
+
+    def cell(self, server, workload, *options, build=BUILD):
+        return [BUILD / "cell", "--build", build, "--server", server, "--workload", workload, "--out",
+                self.folder / "cells", "--warmup", "50ms", *options]
+
+    def assert_nothing_left(self):
+        self.assertTrue(wait_until(lambda: not alive(self.mark)), "processes are left behind")
+
+    def run_folder(self):
+        return next(path for path in self.results.iterdir() if not path.is_symlink())
+
+    def cells(self, folder=None):
+        return sorted((folder or self.run_folder()).glob("cells/*/*/[!.]*/cell.json"))
+
+
+class PlanTest(RunnerTest):
+    def plan(self, *options):
+        status, out, err = self.do(*self.runner("--dry-run", "--workloads", self.tiny, *options))
+        self.assertEqual(status, 0, err)
+        return out.split("\n")[:-1]
+
+    def expected(self, points, trials):
+        servers = [path.name for path in (BUILD / "servers").iterdir()
+                   if not path.suffix and os.access(path, os.X_OK)]
+        return sorted(f"tiny/{point} {server}.{trial}" for server, point, trial
+                      in itertools.product(servers, points, range(1, trials + 1)))
+
+    def test_every_cell_once(self):
+        self.assertEqual(sorted(self.plan("--smoke", "--trials", "3")), self.expected("ab", 3))
+
+    def test_a_profile_chooses_points_and_trials(self):
+        self.assertEqual(sorted(self.plan("--full")), self.expected("a", 2))
+
+    def test_only_these_servers(self):
+        self.assertEqual(sorted(self.plan("--smoke", "--only", "threads")),
+                         ["tiny/a threads.1", "tiny/b threads.1"])
+
+    def test_the_seed_is_the_order(self):
+        options = ["--smoke", "--trials", "4", "--seed"]
+        first = self.plan(*options, "1")
+        self.assertEqual(first, self.plan(*options, "1"))
+        self.assertNotEqual(first, self.plan(*options, "2"))
+
+    def test_blocks_are_in_the_order_of_trials(self):
+        trials = [int(name.rpartition(".")[2]) for name in self.plan("--smoke", "--trials", "3")]
+        self.assertEqual(trials, sorted(trials))
+
+    def test_blocks_are_not_in_the_order_of_names(self):
+        names = self.plan("--smoke", "--trials", "3", "--seed", "1")
+        self.assertNotEqual(names, sorted(names, key=lambda name: name.rpartition(".")[2]))
+
+    def test_the_workloads_that_are_there(self):
+        for profile in "--smoke", "--quick", "--full":
+            status, out, err = self.do(*self.runner("--dry-run", profile))
+            self.assertEqual(status, 0, err)
+            names = {name.partition("/")[0] for name in out.split()}
+            self.assertLessEqual({path.stem for path in (ROOT / "workloads").glob("*.ini")}, names)
+
+    def test_what_cannot_be_planned_is_said(self):
+        odd = self.workload("odd", TINY + "[quick]\npoints = a c\n")
+        for options, word in ((["--only", "nobody"], "nobody"), (["--workloads", "nothing"], "nothing"),
+                              (["--workloads", odd], "c")):
+            status, _, err = self.do(*self.runner("--dry-run", *options))
+            self.assertEqual(status, 2)
+            self.assertRegex(err, rf"^runner/run: .*\b{word}\b")
+
+
+class RunTest(RunnerTest):
+    def test_a_run_leaves_what_is_documented(self):
+        status, out, err = self.do(*self.runner("--smoke", "--workloads", self.tiny))
+        self.assertEqual(status, 0, err)
+        folder = self.run_folder()
+        self.assertEqual(os.readlink(self.results / "latest"), folder.name)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for key in ("run_id profile seed started finished environment calibration servers"
+                    .split()):
+            self.assertTrue(manifest[key], key)
+        self.assertEqual(len(self.cells()), len(manifest["cells"]))
+        self.assertIn(f"[{len(manifest['cells'])}/{len(manifest['cells'])}]", out)
+        for name in "servers/threads", "loadgen", "cell":
+            self.assertRegex(manifest["environment"]["binaries"][name], r"^[0-9a-f]{64}$")
+        self.check_summary(folder)
+        self.assert_nothing_left()
+
+    def check_summary(self, folder):
+        with open(folder / "summary.csv", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(list(rows[0]),
+                         "workload point arch trial verdict class metric value".split())
+        for path in self.cells(folder):
+            cell = json.loads(path.read_text())
+            mine = {(row["class"], row["metric"]): float(row["value"]) for row in rows
+                    if (row["point"], row["arch"]) == (cell["point"], cell["server"])}
+            self.assertEqual(mine["", "attempt"], cell["attempt"])
+            self.assertEqual(mine["short", "requests"], cell["load"]["classes"]["short"]["requests"])
+            self.assertEqual(mine["total", "response_p99_us"],
+                             cell["load"]["total"]["response"]["p99_us"])
+            self.assertEqual(mine["", "cores_used"], cell["cost"]["cores_used"])
+
+    def test_killed_and_resumed(self):
+        runner = self.start(*self.runner("--smoke", "--trials", "2", "--workloads", self.tiny,
+                                         "--only", "threads,processes"))
+        self.assertTrue(wait_until(lambda: self.results.exists() and len(self.cells()) >= 2))
+        runner.kill()
+        runner.communicate()
+        self.assert_nothing_left()
+        finished = {path: path.stat().st_ino for path in self.cells()}
+        self.assertLess(len(finished), 8)
+        self.resume_and_check(finished, 8)
+
+    def resume_and_check(self, finished, total):
+        """Resuming measures what is missing, and only that."""
+        status, out, err = self.do(*self.runner("--resume", self.run_folder()))
+        self.assertEqual(status, 0, err)
+        self.assertIn(f"{total - len(finished)} cells to run", out)
+        self.assertEqual(len(self.cells()), total)
+        for path, inode in finished.items():
+            self.assertEqual(path.stat().st_ino, inode, f"{path} was measured again")
+        self.assertEqual(list(self.run_folder().glob("cells/*/*/.*")), [])
+
+    def test_interrupted(self):
+        for number in signal.SIGINT, signal.SIGTERM:
+            shutil.rmtree(self.results, ignore_errors=True)
+            runner = self.start(*self.runner("--smoke", "--trials", "9", "--workloads", self.tiny))
+            self.assertTrue(wait_until(lambda: self.results.exists() and self.cells()))
+            time.sleep(0.2)  # into the middle of the second one
+            runner.send_signal(number)
+            _, err = runner.communicate(timeout=10)
+            self.assertEqual(runner.returncode, 130)
+            self.assertIn("--resume", err)
+            self.assertEqual(alive(self.mark), [])
+            self.assertEqual(list(self.run_folder().glob("cells/*/*/.*")), [])
+
+    def test_torn_cells_do_not_count(self):
+        options = ["--smoke", "--workloads", self.tiny, "--only", "threads"]
+        self.assertEqual(self.do(*self.runner(*options))[0], 0)
+        torn, whole = self.cells()
+        torn.write_text(torn.read_text()[:-100])
+        temporary = torn.parent.parent / ".threads.1.tmp.1"
+        temporary.mkdir()
+        shutil.copy(whole, temporary)
+        self.resume_and_check({whole: whole.stat().st_ino}, 2)
+
+    def test_a_changed_program_is_recorded(self):
+        self.assertEqual(self.do(*self.runner("--smoke", "--workloads", self.tiny, "--only",
+                                              "threads"))[0], 0)
+        path = self.run_folder() / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["environment"]["binaries"]["loadgen"] = "0" * 64
+        path.write_text(json.dumps(manifest))
+        status, _, err = self.do(*self.runner("--resume", self.run_folder()))
+        self.assertEqual(status, 0)
+        self.assertIn("program loadgen is another one", err)
+        self.assertIn("program loadgen is another one",
+                      json.loads(path.read_text())["resumed"][0]["changes"])
+
+    def test_what_is_no_run_cannot_be_resumed(self):
+        status, _, err = self.do(*self.runner("--resume", self.folder))
+        self.assertEqual(status, 2)
+        self.assertIn("is no run", err)
+
+
+class CellTest(RunnerTest):
+    def read(self, path):
+        return json.loads((self.folder / "cells" / path / "cell.json").read_text())
+
+    def documented_keys(self):
+        """Names in the first column of the table in docs/formats.md; the fixed ones among those in the
+        second stand behind `key`: `inner`."""
+        text = (ROOT / "docs" / "formats.md").read_text()
+        section = text.split("## Cell")[1].split("\n## ")[0]
+        keys = set()
+        for row in re.findall(r"^\| (`.*?) \|", section, re.M):
+            keys |= set(re.findall(r"`(\w+)`", row))
+        return keys
+
+    def test_every_documented_key(self):
+        self.do(*self.cell("threads", self.tiny, "--point", "b", "--duration", "250ms"))
+        cell = self.read("tiny/b/threads.1")
+        self.assertEqual(set(cell), self.documented_keys())
+        self.assertEqual(set(cell["cost"]), set(
+            "cpu_s cpu_us_per_request cores_used switches_voluntary switches_involuntary "
+            "switches_per_request tasks".split()))
+        kinds = set("user_kb page_tables_kb kernel_stacks_kb sockets_kb".split())
+        for state in "before", "during":
+            self.assertEqual(set(cell["memory"][state]), kinds)
+        self.assertEqual(set(cell["memory"]["per_connection"]), kinds | {"total_kb"})
+        self.assertEqual(set(cell["host"]), {"steal", "listen_overflows", "listen_drops"})
+        self.assertEqual(set(cell["placement"]),
+                         {"mode", "server_cores", "generator_cores", "realtime"})
+        self.assertEqual(cell["memory"]["connections"], 4)
+        self.assertEqual(cell["cost"]["tasks"], 5)  # one that accepts, one per connection
+        self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"], 16)
+        self.assertEqual(cell["exit"]["final"]["name"], "threads")
+        self.assertEqual({path.name for path in (self.folder / "cells/tiny/b/threads.1").iterdir()}
+                         - {"total.hgrm"},
+                         {"cell.json", "short.hgrm", "timeseries.csv", "server.log", "loadgen.log"})
+        self.assert_nothing_left()
+
+    def test_cpu_time_is_the_work_that_was_done(self):
+        """5 ms of work are 5 ms of CPU time, wherever it was spent: in threads, in processes (some of
+        them dead), or in the one loop."""
+        compute = self.workload("compute", COMPUTE)
+        for server in "threads", "processes", "event":
+            self.do(*self.cell(server, compute, "--duration", "600ms", "--attempts", "3"))
+            cost = self.read(f"compute/base/{server}.1")["cost"]
+            self.assertGreater(cost["cpu_us_per_request"], 5000 * 0.8, server)
+            self.assertLess(cost["cpu_us_per_request"], 5000 * 1.6, server)
+            self.assertAlmostEqual(cost["cores_used"], 1 if server == "event" else cost["cores_used"],
+                                   delta=0.5)
+
+    def test_a_killed_cell_leaves_nothing(self):
+        for server in "processes", "threads":
+            cell = self.start(*self.cell(server, self.tiny, "--point", "a", "--duration", "20s"))
+            # cell, guard, server, generator, its worker, and threads or processes of the server
+            self.assertTrue(wait_until(lambda: len(alive(self.mark)) >= 5))
+            time.sleep(0.2)
+            cell.kill()
+            cell.communicate()
+            self.assert_nothing_left()
+            self.assertFalse((self.folder / f"cells/tiny/a/{server}.1").exists())
+
+    def fake_server(self, text):
+        """A build folder with the real generator and one made-up server."""
+        (self.folder / "build/servers").mkdir(parents=True)
+        (self.folder / "build/loadgen").symlink_to(BUILD / "loadgen")
+        script(self.folder / "build/servers/fake", text)
+        return self.folder / "build"
+
+    def test_a_server_that_dies_makes_the_cell_invalid(self):
+        build = self.fake_server("""
+            import os, socket
+            listener = socket.create_server(("127.0.0.1", 0))
+            print("ready fake 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+            listener.accept()
+            os.kill(os.getpid(), 11)
+        """)
+        with open(self.folder / "calibration.json", "w", encoding="utf-8"):
+            pass
+        status, out, _ = self.do(*self.cell("fake", self.tiny, "--point", "a", "--duration", "250ms",
+                                            "--attempts", "2", build=build))
+        self.assertEqual(status, 1)
+        self.assertRegex(out, "^INVALID tiny/a fake.1: .*died of signal 11")
+        cell = self.read("tiny/a/fake.1")
+        self.assertEqual(cell["validity"]["verdict"], "INVALID")
+        self.assertEqual(cell["attempt"], 2)
+        self.assertRegex(cell["earlier_reasons"][0], "^attempt 1: the server ended too early")
+        self.assertEqual(cell["exit"]["status"], -11)
+        self.assertIsNone(cell["cost"])
+        self.assert_nothing_left()
+
+    def test_an_invalid_set_up_is_one_line(self):
+        for options, word in ((["--server", "nobody"], "nobody"), (["--point", "z"], "z"),
+                              (["--workload", "/nowhere.ini"], "nowhere"), (["--trial", "x"], "trial")):
+            status, _, err = self.do(*self.cell("threads", self.tiny, "--point", "a", *options))
+            self.assertEqual(status, 2)
+            self.assertRegex(err, rf"^cell: .*{word}.*\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
