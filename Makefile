@@ -10,6 +10,7 @@ WARN      = -Wall -Wextra -Wshadow $(if $(CI),-Werror)
 SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp $(CFLAGS) $(SAN) -pthread
 COMPILE   = $(CC) $(BASE) $(WARN) -MMD -MP
+SLOW      = $(if $(SANITIZE),SLOW=3)# patience of the tests
 LIBS      = -linih -ljansson -lcrypto -lm
 
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -62,13 +63,13 @@ $(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
-	$(Q)tests/run --build $(B)
+	$(Q)$(SLOW) tests/run --build $(B)
 
 unit: $(PROGRAMS) $(TESTS) ## only the unit tests
-	$(Q)tests/run --build $(B) --unit
+	$(Q)$(SLOW) tests/run --build $(B) --unit
 
 blackbox: $(PROGRAMS) ## only the tests over the running servers
-	$(Q)tests/run --build $(B) --blackbox
+	$(Q)$(SLOW) tests/run --build $(B) --blackbox
 
 lint: ## formatting, static analysis, scripts
 	$(Q)./deps.sh lint

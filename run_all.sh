@@ -42,8 +42,10 @@ while (($#)); do
     -h | --help) usage && exit ;;
     deps | build | calibrate | cells | plots) stages=("$1") ;;
     --dry-run) stages=(build cells) && options+=("$1") ;;
+    --smoke | --quick | --full) options+=("$1") ;;
     --resume) run=${2:?--resume needs a folder} && options+=("$1" "$2") && shift ;;
-    *) options+=("$1") ;;
+    --only | --workloads | --trials | --seed) options+=("$1" "${2:?$1 needs a value}") && shift ;;
+    *) usage >&2 && exit 2 ;;
     esac
     shift
 done

@@ -11,7 +11,7 @@
 #include "common/job.h"
 #include "common/util.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 
 enum { CONN_IN_BYTES = 2048, CONN_TEXT_BYTES = 4096 };
 
@@ -30,7 +30,7 @@ struct service {
     struct counters_file *counters;
     int64_t idle_timeout_ns;        /* between requests, and for each progress of a reply */
     int64_t header_timeout_ns;      /* from a request's first byte to the end of its head */
-    volatile sig_atomic_t draining; /* replies say Connection: close */
+    atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
 };
 
 enum conn_phase {

@@ -74,8 +74,8 @@ void hist_merge(struct hist *into, const struct hist *from);
 void hist_since(struct hist *since, const struct hist *now, const struct hist *before);
 
 /* The smallest recorded value (to the slot's width) that at least `percent` % of all values, the
- * infinite ones included, do not exceed; nanoseconds. INFINITY when that value is infinite, NAN when
- * the histogram is empty. 100 gives the maximum. */
+ * infinite ones included, do not exceed; nanoseconds. INFINITY when that value is infinite, NAN
+ * when the histogram is empty. 100 gives the maximum. */
 double hist_percentile(const struct hist *, double percent);
 
 /* Over the finite values, nanoseconds. NAN when there is none. */

@@ -76,6 +76,8 @@ static bool is_word(const char *text, size_t len, const char *word)
 static int on_header_value_complete(llhttp_t *parser)
 {
     struct http_request *request = request_of(parser);
+    if (!request->name_len)
+        return fail(request, 400, "a header field has no name");
     if (++request->fields > HTTP_FIELDS_MAX)
         return fail(request, 431, "there are more than 100 header fields");
     if (is_word(request->name, request->name_len, "host")) {

@@ -6,6 +6,8 @@
 
 #define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
+#define DRAIN_SWEEP_S 0.02
+
 static void note(struct peer *peer, enum loop_event event)
 {
     if (peer->event)
@@ -66,18 +68,24 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
     }
 }
 
-/* Nobody new; who is idle leaves at once, the others after their reply. */
+/* Nobody new. A peer that seems idle may have a request in its socket: each is looked at once more,
+ * then the sweep closes who is idle still; the others leave after their reply. */
 static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
 {
     struct loop *loop = ev_userdata(ev);
-    (void)signal;
+    struct peer *peer;
+    (void)signal, (void)events;
     if (loop->server->service.draining)
         return;
-    loop->server->service.draining = 1;
+    loop->server->service.draining = true;
     loop->acceptable = false;
     ev_io_stop(ev, &loop->listener);
     close(loop->server->listener);
-    on_sweep(ev, &loop->sweep, events);
+    LIST_FOREACH (peer, &loop->all, all)
+        if (ev_is_active(&peer->io) && conn_is_idle(&peer->conn))
+            note(peer, LOOP_READY);
+    loop->sweep.repeat = DRAIN_SWEEP_S;
+    ev_timer_again(ev, &loop->sweep);
 }
 
 void loop_init(struct loop *loop, struct server *server, unsigned backend)
@@ -95,6 +103,7 @@ void loop_init(struct loop *loop, struct server *server, unsigned backend)
     ev_io_init(&loop->listener, on_connect, server->listener, EV_READ);
     ev_io_init(&loop->due, on_due, loop->timers.fd, EV_READ);
     ev_timer_init(&loop->sweep, on_sweep, period, period);
+    ev_set_priority(&loop->sweep, EV_MINPRI); /* after what is ready has been noted */
     ev_async_init(&loop->wake, on_wake);
     ev_signal_init(&loop->terminate, on_terminate, SIGTERM);
     ev_signal_init(&loop->interrupt, on_terminate, SIGINT);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,15 +47,24 @@ int net_listen(const char *host, int *port, int backlog)
     return fd;
 }
 
+bool net_await(int listener, int timeout_ms)
+{
+    struct pollfd pollfd = {.fd = listener, .events = POLLIN};
+    return poll(&pollfd, 1, timeout_ms) > 0;
+}
+
 int net_reserve(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Descriptors are out. Left alone, the peer would stay in the backlog and keep the listener
- * readable for ever. Give up the reserve for a moment to take the peer and turn it away. */
+/* Descriptors are out. Left alone, a peer would stay in the backlog and keep the listener
+ * readable for ever. Give up the reserve for a moment to take the peer and turn it away. The
+ * kernel says EMFILE also when nobody waits, so look first. */
 static int refuse_one(int listener, int *reserve)
 {
+    if (!net_await(listener, 0))
+        return -EAGAIN;
     if (*reserve >= 0)
         close(*reserve);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -18,6 +18,10 @@ int net_listen(const char *host, int *port, int backlog);
 int net_accept(int listener, int flags, int *reserve);
 int net_reserve(void);
 
+/* Wait until a peer waits at the listener, or it was shut down; at most timeout_ms (-1: for ever).
+ * False: neither happened. */
+bool net_await(int listener, int timeout_ms);
+
 /* Resolve host and port into an IPv4 address. Returns false when the name has none. */
 bool net_resolve(const char *host, int port, struct sockaddr_in *address);
 

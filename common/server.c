@@ -1,6 +1,7 @@
 #include "common/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static void on_stop(int signal)
 {
     int error = errno;
     (void)signal;
-    stop_service->draining = 1;
+    stop_service->draining = true;
     shutdown(stop_fd, SHUT_RD);
     errno = error;
 }
@@ -115,7 +116,9 @@ int server_accept(struct server *server)
         if (fd >= 0 || fd == -EINTR)
             return fd;
         note_refusal(server, fd);
-        if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
+        if (fd == -EAGAIN) /* no descriptor is free, and nobody waits for one */
+            net_await(server->listener, -1);
+        else if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
             usleep(10000); /* out of memory or buffers: time may help, spinning does not */
     }
     return -ESHUTDOWN;

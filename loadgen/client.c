@@ -1,13 +1,14 @@
 /* client: see client.h.
  *
- * A connection is always in exactly one state, and on that state's list, oldest first. So the oldest
- * of a list is the next to time out, to be tried again or to be used: every decision is O(1).
+ * A connection is always in exactly one state, and on that state's list, oldest first. So the
+ * oldest of a list is the next to time out, to be tried again or to be used: every decision is
+ * O(1).
  *
  * A connection is registered once, edge-triggered, for reading and writing. A reply that completes
  * is counted and the next request goes out at once, in the same breath: two system calls for a
  * request (recv, send) plus a share of one epoll_pwait2. Edges are not lost because a recv that
- * returned less than it could have has emptied the socket, and a peer that has closed
- * (EPOLLRDHUP) is read until the end. */
+ * returned less than it could have has emptied the socket, and a peer that has closed (EPOLLRDHUP)
+ * is read until the end. */
 #include "loadgen/client.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include "loadgen/arrivals.h"
 #include "loadgen/backlog.h"
 #include "loadgen/reply.h"
+#include "loadgen/tally.h"
 
 enum {
     BUFFER_SIZE = 64 * 1024,
@@ -48,6 +50,7 @@ enum state {
 
 enum phase {
     PHASE_CONNECT, /* making connections, nothing is sent */
+    PHASE_READY,   /* the schedule is known and has not begun */
     PHASE_RUN,     /* warm-up and window */
     PHASE_DRAIN,   /* no new arrivals; what the window began may end */
     PHASE_OVER,
@@ -55,14 +58,13 @@ enum phase {
 
 struct connection {
     struct connection *older, *newer; /* in its state's list */
-    int64_t since_ns; /* when its state began: connect, send, or freed (and checks on those) */
+    int64_t since_ns; /* when its state began: the connect, the send, the end of a reply */
     int64_t intended_ns;
     int fd;              /* owned while the state has a socket */
     uint32_t generation; /* of the socket: tells its events from those of the one before */
     uint32_t sent;       /* bytes of the request that are written */
     uint8_t state, class;
-    bool in_window; /* its request counts */
-    bool useful;    /* this socket has carried a reply: reconnecting at once is no spinning */
+    bool useful; /* this socket has carried a reply: reconnecting at once is no spinning */
     struct reply reply;
 };
 
@@ -80,7 +82,7 @@ struct client {
     int64_t now_ns;    /* the last reading of the clock */
     bool begun, ended; /* the window, for this worker */
     int64_t begun_ns, begun_cpu_ns;
-    uint64_t open_requests; /* of the window, without an outcome */
+    struct tally tally;
     struct list list[STATES];
     struct connection *connections; /* owned */
     int count;
@@ -122,74 +124,15 @@ static void set_state(struct client *c, struct connection *conn, enum state stat
     list_append(&c->list[state], conn);
 }
 
-/* Counting. */
-
-static bool in_window(const struct client *c, int64_t when_ns)
-{
-    return when_ns >= c->schedule->begin_ns && when_ns < c->schedule->end_ns;
-}
-
-static void count_request(struct client *c, int class)
-{
-    c->stats->class[class].requests++;
-    c->open_requests++;
-}
-
-/* A request of the window ended without a good reply: it took for ever. */
-static void count_error(struct client *c, int class, enum outcome error)
-{
-    struct class_stats *stats = &c->stats->class[class];
-
-    stats->errors[error]++;
-    hist_add_infinite(&stats->response);
-    hist_add_infinite(&stats->service);
-    c->open_requests--;
-}
-
-static void count_good(struct client *c, const struct connection *conn)
-{
-    struct class_stats *stats = &c->stats->class[conn->class];
-
-    stats->good++;
-    hist_add(&stats->response, c->now_ns - conn->intended_ns);
-    hist_add(&stats->service, c->now_ns - conn->since_ns);
-    c->open_requests--;
-}
-
-static void count_reply(struct client *c, const struct connection *conn, enum outcome outcome)
-{
-    if (outcome == OUTCOME_GOOD && in_window(c, c->now_ns))
-        c->stats->good_in_window++;
-    if (!conn->in_window)
-        return;
-    c->stats->class[conn->class].answered++;
-    c->stats->digests_checked += c->plan->class[conn->class].has_digest;
-    if (outcome == OUTCOME_GOOD)
-        count_good(c, conn);
-    else
-        count_error(c, conn->class, outcome);
-}
-
 /* Arrivals that wait. */
-
-static void count_backlogged(struct client *c)
-{
-    int64_t from = c->backlog_since_ns, to = c->now_ns;
-
-    if (from < c->schedule->begin_ns)
-        from = c->schedule->begin_ns;
-    if (to > c->schedule->end_ns)
-        to = c->schedule->end_ns;
-    if (to > from)
-        c->stats->backlogged_ns += to - from;
-}
 
 static void queue_arrival(struct client *c, struct arrival arrival)
 {
     if (c->backlog.length == 0)
         c->backlog_since_ns = c->now_ns;
     backlog_push(&c->backlog, arrival);
-    if (in_window(c, arrival.intended_ns) && c->backlog.length > c->stats->backlog_max)
+    if (tally_in_window(&c->tally, arrival.intended_ns) &&
+        c->backlog.length > c->stats->backlog_max)
         c->stats->backlog_max = c->backlog.length;
 }
 
@@ -197,8 +140,8 @@ static bool unqueue_arrival(struct client *c, struct arrival *arrival)
 {
     if (!backlog_pop(&c->backlog, arrival))
         return false;
-    if (c->backlog.length == 0 && !c->ended)
-        count_backlogged(c);
+    if (c->backlog.length == 0)
+        tally_waited(&c->tally, c->backlog_since_ns, c->now_ns);
     return true;
 }
 
@@ -214,8 +157,8 @@ static void connection_watch(struct client *c, struct connection *conn)
         die_errno("cannot watch a connection");
 }
 
-/* The socket is useless. The connection is made anew: at once if it had been of use, else after a pause,
- * so that a server which refuses or hangs up costs a few attempts a second and not a core. */
+/* The socket is useless. The connection is made anew: at once if it had been of use, else after a
+ * pause, so that a server which hangs up costs a few attempts a second and not a core. */
 static void connection_drop(struct client *c, struct connection *conn)
 {
     close(conn->fd);
@@ -234,18 +177,17 @@ static void connect_failed(struct client *c, struct connection *conn, int error)
         close(conn->fd);
     conn->fd = -1;
     set_state(c, conn, STATE_PAUSED);
-    if (c->phase == PHASE_CONNECT)
+    if (c->phase < PHASE_RUN)
         return;
     if (c->plan->arrivals == ARRIVALS_CLOSED) {
-        if (c->phase != PHASE_RUN || !in_window(c, c->now_ns))
+        if (c->phase != PHASE_RUN)
             return;
         arrival = (struct arrival){c->now_ns, mix_draw(&c->arrivals.mix, &c->arrivals.random)};
-        count_request(c, arrival.class);
+        tally_arrival(&c->tally, arrival.class, arrival.intended_ns);
     } else if (!unqueue_arrival(c, &arrival)) {
         return;
     }
-    if (in_window(c, arrival.intended_ns))
-        count_error(c, arrival.class, ERROR_connect);
+    tally_failure(&c->tally, arrival.class, arrival.intended_ns, ERROR_connect);
 }
 
 static void connection_start(struct client *c, struct connection *conn)
@@ -268,8 +210,7 @@ static void connection_start(struct client *c, struct connection *conn)
 /* The request ended without a complete reply, and with it the connection. */
 static void request_failed(struct client *c, struct connection *conn, enum outcome error)
 {
-    if (conn->in_window)
-        count_error(c, conn->class, error);
+    tally_failure(&c->tally, conn->class, conn->intended_ns, error);
     connection_drop(c, conn);
 }
 
@@ -286,18 +227,17 @@ static void send_rest(struct client *c, struct connection *conn)
         request_failed(c, conn, ERROR_reset);
 }
 
-/* Send `arrival` on an idle or just freed connection. c->now_ns must be fresh: it is the send time. */
+/* Send `arrival` on an idle or just freed connection. c->now_ns must be fresh: it is the send
+ * time. */
 static void start_request(struct client *c, struct connection *conn, struct arrival arrival)
 {
     const struct plan_class *class = &c->plan->class[arrival.class];
     int64_t could_ns = arrival.intended_ns > conn->since_ns ? arrival.intended_ns : conn->since_ns;
 
-    conn->in_window = in_window(c, arrival.intended_ns);
     conn->class = (uint8_t)arrival.class;
     conn->intended_ns = arrival.intended_ns;
     conn->sent = 0;
-    if (conn->in_window)
-        hist_add(&c->stats->class[arrival.class].lag, c->now_ns - could_ns);
+    tally_sent(&c->tally, arrival.class, arrival.intended_ns, c->now_ns - could_ns);
     reply_begin(&conn->reply, class->head, class->has_digest);
     set_state(c, conn, STATE_BUSY);
     send_rest(c, conn);
@@ -313,10 +253,9 @@ static void connection_free(struct client *c, struct connection *conn)
         arrival = (struct arrival){c->now_ns, mix_draw(&c->arrivals.mix, &c->arrivals.random)};
         if (arrival.intended_ns >= c->schedule->end_ns)
             return;
-        if (in_window(c, arrival.intended_ns))
-            count_request(c, arrival.class);
+        tally_arrival(&c->tally, arrival.class, arrival.intended_ns);
         start_request(c, conn, arrival);
-    } else if (c->phase != PHASE_CONNECT && unqueue_arrival(c, &arrival)) {
+    } else if (unqueue_arrival(c, &arrival)) {
         start_request(c, conn, arrival);
     }
 }
@@ -332,8 +271,7 @@ static void admit_arrivals(struct client *c)
         struct connection *idle = c->list[STATE_IDLE].oldest;
 
         c->next = arrivals_next(&c->arrivals);
-        if (in_window(c, arrival.intended_ns))
-            count_request(c, arrival.class);
+        tally_arrival(&c->tally, arrival.class, arrival.intended_ns);
         tick(c);
         if (idle)
             start_request(c, idle, arrival);
@@ -362,7 +300,8 @@ static enum outcome judge_reply(const struct client *c, const struct connection 
 
 static void reply_complete(struct client *c, struct connection *conn, bool peer_closed)
 {
-    count_reply(c, conn, judge_reply(c, conn));
+    tally_reply(&c->tally, conn->class, conn->intended_ns, conn->since_ns, c->now_ns,
+                judge_reply(c, conn));
     conn->useful = true;
     if (!conn->reply.keep_alive || peer_closed)
         connection_drop(c, conn);
@@ -486,9 +425,8 @@ static void begin_window(struct client *c)
 
 static void end_window(struct client *c)
 {
+    admit_arrivals(c); /* those that became due since the last look */
     c->phase = PHASE_DRAIN;
-    if (c->backlog.length > 0)
-        count_backlogged(c);
     c->ended = true;
     c->stats->backlog_end = c->backlog.length;
     if (c->begun) {
@@ -516,32 +454,31 @@ static void watch_connecting(struct client *c, const struct client_signals *sign
     report_milestone(signals, &c->stats->connected);
 }
 
-static void move_on(struct client *c)
+/* The schedule begins: arrivals, or the first requests of a closed loop, come from now on. */
+static void begin_run(struct client *c)
 {
-    if (c->phase == PHASE_RUN && !c->begun && c->now_ns >= c->schedule->begin_ns)
-        begin_window(c);
-    if (c->phase == PHASE_RUN && c->now_ns >= c->schedule->end_ns)
-        end_window(c);
-    if (c->phase == PHASE_DRAIN &&
-        (c->open_requests == 0 || c->now_ns >= c->schedule->end_ns + c->plan->drain_ns))
-        c->phase = PHASE_OVER;
-}
-
-/* The coordinator says go: start the clock of the arrivals, or all connections of a closed loop. */
-static void go(struct client *c)
-{
-    struct connection *conn;
     int idle = c->list[STATE_IDLE].length;
 
     c->phase = PHASE_RUN;
     arrivals_start(&c->arrivals, c->schedule->start_ns);
     c->next = arrivals_next(&c->arrivals);
-    if (c->plan->arrivals != ARRIVALS_CLOSED)
-        return;
-    while (idle-- > 0 && (conn = c->list[STATE_IDLE].oldest)) {
+    while (c->plan->arrivals == ARRIVALS_CLOSED && idle-- > 0) {
         tick(c);
-        connection_free(c, conn);
+        connection_free(c, c->list[STATE_IDLE].oldest);
     }
+}
+
+static void move_on(struct client *c)
+{
+    if (c->phase == PHASE_READY && c->now_ns >= c->schedule->start_ns)
+        begin_run(c);
+    if (c->phase == PHASE_RUN && !c->begun && c->now_ns >= c->schedule->begin_ns)
+        begin_window(c);
+    if (c->phase == PHASE_RUN && c->now_ns >= c->schedule->end_ns)
+        end_window(c);
+    if (c->phase == PHASE_DRAIN &&
+        (c->tally.open == 0 || c->now_ns >= c->schedule->end_ns + c->plan->drain_ns))
+        c->phase = PHASE_OVER;
 }
 
 /* The loop. */
@@ -566,6 +503,7 @@ static int64_t next_due_ns(const struct client *c)
         due = earlier(due, paused->since_ns + RETRY_PAUSE_NS);
     switch (c->phase) {
     case PHASE_CONNECT: break;
+    case PHASE_READY: due = earlier(due, c->schedule->start_ns); break;
     case PHASE_RUN:
         due = earlier(due, c->next.intended_ns);
         due = earlier(due, c->begun ? c->schedule->end_ns : c->schedule->begin_ns);
@@ -605,7 +543,7 @@ static void work(struct client *c, const struct client_signals *signals)
         int n = wait_events(c, events);
         for (int i = 0; i < n; i++) {
             if (events[i].data.u64 == GO_EVENT)
-                go(c);
+                c->phase = PHASE_READY;
             else
                 connection_event(c, events[i].data.u64, events[i].events);
             admit_arrivals(c);
@@ -662,6 +600,7 @@ static struct client *client_create(const struct plan *plan, int worker,
     c->plan = plan;
     c->schedule = schedule;
     c->stats = stats;
+    c->tally = (struct tally){.schedule = schedule, .stats = stats};
     c->next.intended_ns = INT64_MAX;
     c->count = plan_connections_of(plan, worker);
     c->connections = must_calloc((size_t)c->count, sizeof(*c->connections));
@@ -681,14 +620,10 @@ static void count_leftovers(struct client *c)
 {
     struct arrival arrival;
 
-    while (backlog_pop(&c->backlog, &arrival)) {
-        if (in_window(c, arrival.intended_ns))
-            count_error(c, arrival.class, ERROR_unsent);
-    }
-    for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer) {
-        if (conn->in_window)
-            count_error(c, conn->class, ERROR_unanswered);
-    }
+    while (unqueue_arrival(c, &arrival))
+        tally_failure(&c->tally, arrival.class, arrival.intended_ns, ERROR_unsent);
+    for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer)
+        tally_failure(&c->tally, conn->class, conn->intended_ns, ERROR_unanswered);
 }
 
 static void client_free(struct client *c)

@@ -14,8 +14,8 @@ struct client_signals {
 };
 
 /* Do the work of worker number `worker`: connect, wait for go, send by the schedule, drain, keep
- * the connections until told to leave. Counts into `stats`, which is shared and starts zeroed. Dies when
- * it cannot begin, e.g. because descriptors are out. */
+ * the connections until told to leave. Counts into `stats`, which is shared and starts zeroed.
+ * Dies when it cannot begin, e.g. because descriptors are out. */
 void client_run(const struct plan *, int worker, const struct schedule *, struct worker_stats *,
                 const struct client_signals *);
 

@@ -1,5 +1,5 @@
-/* crew: see crew.h. The coordinator speaks to the workers by closing pipes: it reaches all of them at
- * once, and happens by itself should the coordinator die. */
+/* crew: see crew.h. The coordinator speaks to the workers by closing pipes: it reaches all of them
+ * at once, and happens by itself should the coordinator die. */
 #include "loadgen/crew.h"
 
 #include <errno.h>
@@ -24,8 +24,8 @@ static const int64_t LEAD_NS = 5 * NSEC_PER_MSEC;
 /* An early end lies this far ahead, so that every worker knows it before it comes. */
 static const int64_t NOTICE_NS = 150 * NSEC_PER_MSEC;
 
-/* Workers must answer within microseconds, also on a core that the server keeps busy. What they might
- * start must not inherit that. */
+/* Workers must answer within microseconds, also on a core that the server keeps busy. What they
+ * might start must not inherit that. */
 static bool become_realtime(void)
 {
     struct sched_param param = {.sched_priority = 1};
@@ -129,8 +129,8 @@ static void take_signals(struct crew *crew)
     }
 }
 
-/* Sleep until `when_ns`, a report, a signal, or `extra` (or -1) can be read. Returns whether `extra`
- * can. */
+/* Sleep until `when_ns`, a report, a signal, or `extra` (or -1) can be read. Returns whether
+ * `extra` can. */
 static bool crew_sleep(struct crew *crew, int64_t when_ns, int extra)
 {
     struct pollfd fds[] = {
@@ -171,17 +171,17 @@ static bool all_finished(const struct crew *crew)
 /* Without any connection there is nothing to measure. */
 static void check_start(struct crew *crew)
 {
-    int open = 0, error = 0;
+    int open = 0, error = 0, lost = crew->lost;
 
     for (int i = 0; i < crew->plan->workers; i++) {
         open += crew->shared->worker[i].open;
         if (crew->shared->worker[i].connect_errno)
             error = crew->shared->worker[i].connect_errno;
     }
-    if (crew->lost == 0 && (open > 0 || crew->interrupts > 0))
+    if (lost == 0 && (open > 0 || crew->interrupts > 0))
         return;
     crew_end(crew);
-    if (crew->lost > 0)
+    if (lost > 0)
         exit(2); /* the worker has said why */
     die("cannot connect to %s: %s", crew->plan->host, strerror(error ? error : ETIMEDOUT));
 }
@@ -236,8 +236,8 @@ static void set_schedule(struct crew *crew)
     crew->go = -1;
 }
 
-/* Sleep through to `when_ns`, or to the end if it is moved before that. Returns false then, or when no
- * worker is left. */
+/* Sleep through to `when_ns`, or to the end if it is moved before that. Returns false then, or
+ * when no worker is left. */
 static bool sleep_until(struct crew *crew, int64_t when_ns)
 {
     while (now_ns() < when_ns) {

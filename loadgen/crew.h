@@ -1,5 +1,5 @@
-/* crew: the worker processes and their coordinator. Processes, not threads: each has its own limit of
- * descriptors, and nothing is shared but the counts. */
+/* crew: the worker processes and their coordinator. Processes, not threads: each has its own limit
+ * of descriptors, and nothing is shared but the counts. */
 #ifndef ARCHBENCH_CREW_H
 #define ARCHBENCH_CREW_H
 
@@ -25,8 +25,8 @@ struct crew {
 void crew_start(struct crew *, const struct plan *);
 
 /* Run the schedule: warm-up, window, drain. `control` is the descriptor of a program that samples
- * around the window, or -1: see --control in docs/formats.md. SIGINT and SIGTERM end the window early;
- * a second one ends the workers. */
+ * around the window, or -1: see --control in docs/formats.md. SIGINT and SIGTERM end the window
+ * early; a second one ends the workers. */
 void crew_watch(struct crew *, struct timeline *, int control);
 
 /* Let the workers go and wait for them. The shared memory stays until crew_free. */

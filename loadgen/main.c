@@ -1,8 +1,8 @@
 /* loadgen: sends requests by a schedule of its own and tells what became of them.
  *
- * Open loop (-r RATE): requests are due whatever the server does, as those of many independent users
- * are. Response times count from the moment a request was due, so a server that stalls cannot
- * hide it. Closed loop: each connection sends when its reply has come.
+ * Open loop (-r RATE): requests are due whatever the server does, as those of many independent
+ * users are. Response times count from the moment a request was due, so a server that stalls
+ * cannot hide it. Closed loop: each connection sends when its reply has come.
  *
  *   build/loadgen -c 64 -d 5s -r 1000 http://127.0.0.1:8080/
  *   build/loadgen --workload workloads/mix.ini --json out.json http://127.0.0.1:8080/ */

@@ -1,5 +1,6 @@
-/* plan: what one run will do, settled before the first connection is made: the workload, the command
- * line over it, the request bytes, the rates in requests per second and the digests to expect. */
+/* plan: what one run will do, settled before the first connection is made: the workload, the
+ * command line over it, the request bytes, the rates in requests per second and the digests to
+ * expect. */
 #ifndef ARCHBENCH_PLAN_H
 #define ARCHBENCH_PLAN_H
 

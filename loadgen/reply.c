@@ -55,7 +55,7 @@ static int on_value_end(llhttp_t *parser)
     return 0;
 }
 
-/* llhttp believes the Content-Length of replies that have no body by definition (RFC 9110, 6.4.1). */
+/* llhttp believes the Content-Length of replies that never have a body (RFC 9110, 6.4.1). */
 static int on_headers_end(llhttp_t *parser)
 {
     struct reply *reply = (struct reply *)parser;
@@ -94,7 +94,6 @@ void reply_begin(struct reply *reply, bool head, bool want_digest)
     reply->digest_digits = 0;
     reply->name_matched = 0;
     reply->head = head;
-    reply->started = false;
     reply->done = false;
     reply->keep_alive = false;
 }
@@ -103,7 +102,6 @@ enum reply_state reply_feed(struct reply *reply, const char *data, size_t len)
 {
     llhttp_errno_t error = llhttp_execute(&reply->parser, data, len);
 
-    reply->started |= len > 0;
     if (reply->done)
         return llhttp_get_error_pos(&reply->parser) == data + len ? REPLY_DONE : REPLY_BAD;
     return error == HPE_OK ? REPLY_MORE : REPLY_BAD;

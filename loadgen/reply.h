@@ -21,7 +21,6 @@ struct reply {
     uint8_t digest_digits;
     uint8_t name_matched; /* characters of the header's name that fit so far */
     bool head;            /* the request was a HEAD: no body, whatever the header says */
-    bool started;         /* at least one byte came */
     bool done;
     bool keep_alive; /* the connection can take another request */
 };
@@ -32,8 +31,8 @@ void reply_begin(struct reply *, bool head, bool want_digest);
 /* Take the next bytes. Interim 1xx replies are passed over. */
 enum reply_state reply_feed(struct reply *, const char *data, size_t len);
 
-/* The peer has closed: DONE for a body that ends so, BAD for a reply that is cut off or was never
- * begun (`started` tells). */
+/* The peer has closed: DONE for a body that ends so, BAD for a reply that is cut off or was
+ * never begun. */
 enum reply_state reply_end(struct reply *);
 
 static inline bool reply_has_digest(const struct reply *reply, uint64_t digest)

@@ -233,7 +233,7 @@ static void set_checks(json_t *root, const struct result *r)
         set(little, "error", number(law.error));
     }
     set(root, "littles_law", little);
-    set_count(digest, "checked", r->totals->digests_checked);
+    set_count(digest, "checked", digests_checked(r));
     set_count(digest, "wrong", r->totals->all.errors[ERROR_digest]);
     set(root, "digest", digest);
     set_text(validity, "verdict", r->verdict.count == 0 ? "VALID" : "INVALID");

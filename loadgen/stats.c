@@ -72,7 +72,6 @@ static void add_worker(struct totals *totals, const struct worker_stats *worker)
 {
     totals->good_in_window += worker->good_in_window;
     totals->reconnects += worker->reconnects;
-    totals->digests_checked += worker->digests_checked;
     totals->backlog_max += worker->backlog_max;
     totals->saturated |= worker_saturated(worker);
     totals->realtime &= worker->realtime;

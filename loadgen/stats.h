@@ -52,7 +52,6 @@ struct worker_stats {
     /* Over the window. */
     uint64_t good_in_window; /* good replies that came in during it, whenever they were sent */
     uint64_t reconnects;     /* connections made anew */
-    uint64_t digests_checked;
     uint64_t backlog_max;    /* arrivals that waited for a connection at one time */
     uint64_t backlog_end;    /* arrivals that waited when it closed */
     int64_t backlogged_ns;   /* how long arrivals waited at all */
@@ -61,8 +60,8 @@ struct worker_stats {
     struct class_stats class[WORKLOAD_CLASSES];
 };
 
-/* The schedule of a run, on CLOCK_MONOTONIC. Written by the coordinator before `go`; it may move the
- * end forward later, to stop early. */
+/* The schedule of a run, on CLOCK_MONOTONIC. Written by the coordinator before `go`; it may move
+ * the end forward later, to stop early. */
 struct schedule {
     int64_t start_ns, begin_ns, end_ns; /* the window is begin to end */
 };
@@ -84,7 +83,7 @@ uint64_t class_stats_errors(const struct class_stats *);
 struct totals {
     struct class_stats all; /* over all classes */
     struct class_stats class[WORKLOAD_CLASSES];
-    uint64_t good_in_window, reconnects, digests_checked, backlog_max;
+    uint64_t good_in_window, reconnects, backlog_max;
     bool realtime, saturated;
     double busy_max; /* CPU share of the busiest worker */
     int connect_errno;

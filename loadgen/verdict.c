@@ -37,6 +37,19 @@ bool littles_law(const struct result *r, struct littles_law *law)
     return true;
 }
 
+uint64_t digests_checked(const struct result *r)
+{
+    uint64_t checked = 0;
+
+    for (int i = 0; i < r->plan->class_count; i++) {
+        const struct class_stats *stats = &r->totals->class[i];
+
+        if (r->plan->class[i].has_digest)
+            checked += stats->good + stats->errors[ERROR_digest];
+    }
+    return checked;
+}
+
 static int commonest_error(const struct class_stats *all)
 {
     int commonest = 0;
@@ -105,7 +118,7 @@ static void judge_busy(struct result *r)
 static void judge_shortfall(struct result *r)
 {
     const struct class_stats *all = &r->totals->all;
-    double missing = 1 - (double)all->answered / (double)all->requests;
+    double missing = (double)(all->requests - all->answered) / (double)all->requests;
 
     if (r->plan->arrivals == ARRIVALS_CLOSED || all->requests == 0 || all->good == 0)
         return;
@@ -125,11 +138,12 @@ static void judge_digests(struct result *r)
         add(&r->verdict,
             "%llu of %llu replies had no or the wrong digest of their work: does the server do the "
             "work, and does it use the same calibration file?",
-            (unsigned long long)wrong, (unsigned long long)r->totals->digests_checked);
+            (unsigned long long)wrong, (unsigned long long)digests_checked(r));
 }
 
-/* The window cuts the first and the last request of each connection, hence one request of tolerance. When
- * requests failed or connections were remade, not all of them were in use all the time. */
+/* The window cuts the first and the last request of each connection, hence one request of
+ * tolerance. When requests failed or connections were remade, not all of them were in use all the
+ * time. */
 static void judge_little(struct result *r)
 {
     const struct class_stats *all = &r->totals->all;

@@ -23,8 +23,8 @@ struct result {
     struct verdict verdict;
 };
 
-/* Little's law, L = lambda W (J. D. C. Little, Operations Research 9(3), 1961): in a closed loop, the
- * requests in flight are the connections. */
+/* Little's law, L = lambda W (J. D. C. Little, Operations Research 9(3), 1961): in a closed loop,
+ * the requests in flight are the connections. */
 struct littles_law {
     double connections;    /* L */
     double rate_x_latency; /* lambda W, good replies only */
@@ -33,6 +33,9 @@ struct littles_law {
 
 /* Returns false when it says nothing: an open loop, or nothing measured. */
 bool littles_law(const struct result *, struct littles_law *);
+
+/* Replies (2xx or 3xx) whose digest was compared. */
+uint64_t digests_checked(const struct result *);
 
 /* Fill in result->verdict from the rest. */
 void verdict_judge(struct result *);

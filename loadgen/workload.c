@@ -227,6 +227,7 @@ static int take_key(void *user, const char *section, const char *key, const char
 {
     struct loader *l = user;
 
+    (void)section; /* read_line has noticed it */
     if (l->failed)
         return 0;
     if (l->in_profile)
@@ -306,8 +307,8 @@ static void begin_section(struct loader *l, const char *name)
 }
 
 /* fgets for the INI reader. It cuts long lines, joins indented ones and keeps silent about a
- * section without keys, and a [point] without keys is a legal one: so these three are dealt with here,
- * where the line number is known too. */
+ * section without keys, and a [point] without keys is a legal one: so these three are dealt with
+ * here, where the line number is known too. */
 static char *read_line(char *text, int size, void *stream)
 {
     struct loader *l = stream;

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What does an open connection that does nothing cost, and where?
+"""What does a connection cost that is open and does next to nothing?
 
 Memory that the machine lost per connection, by kind: the server's own memory (shared pages counted
 once), page tables, kernel stacks, and the kernel memory of both socket ends. The dashed line is
@@ -32,14 +32,14 @@ def fullest_point(run):
 def finding(totals):
     ends = extremes(totals)
     if ends is None:
-        return "Memory per idle connection"
+        return "Memory per open connection"
     low, high, clear = ends
     if not clear:
-        return (f"No clear difference: an idle connection costs about "
+        return (f"No clear difference: an open connection costs about "
                 f"{style.human(totals[high].value)} KiB everywhere")
     ratio = totals[high].value / totals[low].value if totals[low].value > 0 else None
     by = f": {style.times(ratio)}" if ratio else ""
-    return (f"An idle connection costs {style.human(totals[low].value)} KiB in {low}, "
+    return (f"An open connection costs {style.human(totals[low].value)} KiB in {low}, "
             f"{style.human(totals[high].value)} KiB in {high}{by}")
 
 
@@ -89,7 +89,7 @@ def draw(run):
     for _, label, colour, hatch in KINDS:
         c.key_area(label, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
     c.key(f"the guide: {GUIDE_KB} KB", color=style.INK, linestyle="--", linewidth=2)
-    return c.finish(finding(totals), f"{held(point):,.0f} idle connections")
+    return c.finish(finding(totals), f"{held(point):,.0f} connections, nearly idle")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # Percentile plot of one cell. Called by plots/percentiles with these strings set:
 # heading, note, classes (words), labels (quoted words), plain (1: text terminal).
-# The x axis is 1 / (1 - p): every decade is one more nine, so the tail has as much room as the rest.
+# The x axis is 1 / (1 - p): every decade is one more nine, so the tail gets as much room as the
+# rest.
 
 array colour[6] = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 
@@ -22,9 +23,9 @@ if (!plain) {
     set tics nomirror
     set lmargin 9
     set rmargin 4
-    set bmargin 4
+    set bmargin 5.5
 }
-set key tmargin left horizontal reverse Left
+set key bmargin center horizontal reverse Left
 
 # The last row (percentile 1) has no fourth column, and gnuplot leaves it out.
 plot for [i = 1:words(classes)] word(classes, i) . ".hgrm" using 4:1 with lines lw 6 \

@@ -80,6 +80,17 @@ def flat(value, name=""):
         yield name, str(value)
 
 
+def environment(run):
+    """(heading, pairs): what a reader asks first, the calibration, then all the rest."""
+    cpu, cores, kernel = run.machine()
+    told = {"CPU": cpu, "cores": cores, "Linux": kernel, "profile": run.manifest.get("profile"),
+            "seed": run.manifest.get("seed"), "started": run.manifest.get("started"),
+            "finished": run.manifest.get("finished")}
+    yield "In short", list(flat(told))
+    yield "Calibration", list(flat(run.manifest.get("calibration", {})))
+    yield "Everything recorded", list(flat(run.manifest.get("environment", {})))
+
+
 def context(run):
     drawn = list(figures(run))
     first = next((f for stem in HEADLINES for f in drawn if f["stem"] == stem), None)
@@ -96,17 +107,16 @@ def context(run):
         "overview_columns": [c[0] for c in table_overview.COLUMNS],
         "invalid": list(run.invalid_cells()),
         "cells": len(run.cells),
-        "environment": list(flat(run.manifest.get("environment", {}))),
-        "calibration": list(flat(run.manifest.get("calibration", {}))),
+        "environment": list(environment(run)),
         "colour": lambda arch: style.look(arch)[0],
     }
 
 
 def render(run):
     loader = jinja2.FileSystemLoader(HERE)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.get_template("report.html.j2").render(context(run))
+    jinja = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
+                               lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return jinja.get_template("report.html.j2").render(context(run))
 
 
 def main():

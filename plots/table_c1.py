@@ -189,8 +189,8 @@ def judge_latency(m, arch):
     measured = (f"io: p99 {style.duration(io.value)}, {style.human(added.value)} × the wait; "
                 f"bimodal: p99 of short {style.duration(short.value)}, "
                 f"{style.human(held_up.value)} × a slow request")
-    evidence = (f"one short request in a hundred takes {style.duration(short.value)} or more beside "
-                f"slow ones of {style.duration(1e6 * slow_s)}")
+    evidence = (f"one short request in a hundred takes {style.duration(short.value)} or more "
+                f"beside slow ones of {style.duration(1e6 * slow_s)}")
     return Result(latency_word(added.value, held_up.value), held_up.value, held_up.low,
                   held_up.high, measured, evidence, min(io.trials, short.trials), True,
                   latency_borderline(added, held_up))
@@ -228,9 +228,10 @@ def why(arch, column, result):
 
 
 def note(result):
-    few = result.judged and result.trials < ENOUGH_TRIALS
-    return "; ".join(filter(None, (
-        result.note, f"only {result.trials} valid trial{'s' * (result.trials > 1)}" if few else "")))
+    few = ""
+    if result.judged and result.trials < ENOUGH_TRIALS:
+        few = f"only {result.trials} valid trial{'s' if result.trials > 1 else ''}"
+    return "; ".join(filter(None, (result.note, few)))
 
 
 HEADER = ["architecture", "row", "column", "guide", "earned", "agreement", "value", "low", "high",

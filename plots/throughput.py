@@ -47,10 +47,11 @@ def panel(c, ax, workload, archs, of):
             ax.plot([e.low, e.high], [row, row], color=style.INK, linewidth=2,
                     solid_capstyle="butt")
         ax.text(max(e.value, e.high or 0) + 0.03 * top, row, style.human(e.value), va="center",
-                fontsize=15, color=style.INK if e.valid else style.GREY)
+                fontsize=15, color=style.INK if e.valid else style.GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     ax.set_xlim(0, top * 1.34)
     ax.set_title(workload)
-    ax.locator_params(axis="x", nbins=4)
+    ax.locator_params(axis="x", nbins=3)
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     c.name_rows(ax, archs)
 

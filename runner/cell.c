@@ -1,5 +1,5 @@
-/* cell: one server, one point of a workload, one trial: measured alone, judged, and left as a folder
- * OUT/WORKLOAD/POINT/SERVER.TRIAL/ that is there as a whole or not at all. */
+/* cell: one server, one point of a workload, one trial: measured alone, judged, and left as a
+ * folder OUT/WORKLOAD/POINT/SERVER.TRIAL/ that is there as a whole or not at all. */
 #include "common/options.h"
 #include "common/util.h"
 #include "loadgen/workload.h"
@@ -159,7 +159,8 @@ static void rename_histograms(const char *folder)
     closedir(dir);
 }
 
-/* Put the finished folder in its place in one step; an older one of the same cell is swapped out. */
+/* Put the finished folder in its place in one step; an older one of the same cell is swapped out.
+ * */
 static void publish(const struct cell *cell)
 {
     if (rename(cell->temporary, cell->folder) == 0)
@@ -178,7 +179,8 @@ static json_t *iso_time(time_t at)
 }
 
 /* From here on we end with our parent, and only where we look for signals: so no way out leaves a
- * process or half a folder behind. SIGKILL alone leaves the folder, under a name that never counts. */
+ * process or half a folder behind. SIGKILL alone leaves the folder, under a name that never counts.
+ * */
 static int take_signals(pid_t parent)
 {
     sigset_t set;
@@ -197,10 +199,16 @@ static int take_signals(pid_t parent)
     return fd;
 }
 
-/* So that samples are taken on time though all cores are busy. What we start does not inherit it.
- * Not granted: the samples carry their own times, so they are still right. */
-static void hurry(void)
+/* Samples are to be taken on time though all cores are busy, and not at the expense of the
+ * generator, whose core we leave alone where there is another. What we start inherits neither. Not
+ * granted: the samples carry their own times, so they are still right. */
+static void hurry(const struct cores *cores)
 {
+    cpu_set_t others;
+    CPU_XOR(&others, &cores->server, &cores->generator);
+    CPU_AND(&others, &others, &cores->server); /* the server's alone; nothing with a single core */
+    if (CPU_COUNT(&others) > 0)
+        sched_setaffinity(0, sizeof others, &others);
     sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK,
                        &(struct sched_param){.sched_priority = 2});
 }
@@ -305,6 +313,6 @@ int main(int argc, char **argv)
         .signals = take_signals(parent),
     };
     name_folders(&cell);
-    hurry();
+    hurry(&setup.cores);
     return run_cell(&cell, &setup);
 }

@@ -12,9 +12,9 @@ struct cores {
     cpu_set_t server, generator;
 };
 
-/* Divide the cores of this process. From 4 cores on, the generator has the last quarter to itself. With fewer
- * it has the last one, which the server uses too when `share` is asked for, or there
- * is only one. */
+/* Divide the cores of this process. From 4 cores on, the generator has the last quarter to itself.
+ * With fewer it has the last one, which the server uses too when `share` is asked for, or there is
+ * only one. */
 struct cores cores_divide(bool share);
 
 /* "0,1,5" into `text`; returns it. */

@@ -84,7 +84,7 @@ def versions():
 def flags(build):
     """Compiler and flags as the Makefile would use them now."""
     return output_of("make", "-s", f"B={build}", "--eval",
-                     "print-flags: ; @echo $(CC) $(ALL_FLAGS)", "print-flags")
+                     "print-flags: ; @echo $(COMPILE)", "print-flags")
 
 
 def binaries(build):

@@ -1,7 +1,7 @@
-/* group: the programs of one cell, as one process group that cannot outlive the cell.
- * Its leader is a guard: a process that waits for its end of a pipe (the leash) to close, whatever
- * ends the cell, SIGKILL included, and then kills the group. As a member it keeps the group's number
- * from being reused, so the blow can hit nobody else. */
+/* group: the programs of one cell, as one process group that cannot outlive the cell. Its leader is
+ * a guard: a process that waits for its end of a pipe (the leash) to close, whatever ends the cell,
+ * SIGKILL included, and then kills the group. As a member it keeps the group's number from being
+ * reused, so the blow can hit nobody else. */
 #ifndef ARCHBENCH_GROUP_H
 #define ARCHBENCH_GROUP_H
 

@@ -40,8 +40,8 @@ static json_t *ratio(double dividend, int64_t divisor)
     return divisor > 0 ? json_real(dividend / (double)divisor) : json_null();
 }
 
-/* Requests are the server's own count, read at the same moments as its CPU time: the generator counts
- * by the edges of its window, which are not quite the same. */
+/* Requests are the server's own count, read at the same moments as its CPU time: the generator
+ * counts by the edges of its window, which are not quite the same. */
 static json_t *cost(const struct trial *trial)
 {
     const struct proc_usage *a = &trial->begin.usage, *b = &trial->end.usage;

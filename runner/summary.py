@@ -36,8 +36,8 @@ def load_metrics(load):
 
 
 def cell_metrics(cell):
-    """Metrics that hold for the cell as a whole. `attempt` is there even when nothing was measured, so
-    that no cell is missing from the table."""
+    """Metrics that hold for the cell as a whole. `attempt` is there even when nothing was measured,
+    so that no cell is missing from the table."""
     yield "attempt", cell["attempt"]
     yield from load_metrics(cell["load"] or {})
     cost = cell["cost"] or {}

@@ -92,7 +92,8 @@ static void hear_server(struct run *run)
     run->server_out = -1;
 }
 
-/* Wait until `wanted` is readable or a signal asks us to stop, listening to the server meanwhile. */
+/* Wait until `wanted` is readable or a signal asks us to stop, listening to the server meanwhile.
+ * */
 static enum outcome await(struct run *run, int wanted, int64_t deadline_ns)
 {
     enum { WANTED, SIGNALS, OUTPUT, END };
@@ -115,7 +116,8 @@ static enum outcome await(struct run *run, int wanted, int64_t deadline_ns)
     return OUTCOME_LATE;
 }
 
-/* Say why a step failed; `late` is the sentence for a step that took too long. True when it did not fail. */
+/* Say why a step failed; `late` is the sentence for a step that took too long. True when it did not
+ * fail. */
 static bool went_well(struct run *run, enum outcome outcome, const char *late)
 {
     struct signalfd_siginfo info = {0};

@@ -219,5 +219,5 @@ int main(int argc, char **argv)
     run(&pool);
     dismiss(&pool, pool.workers);
     queue_await_departures(&pool.todo);
-    return server_finish(&pool.server);
+    exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
 }

@@ -17,6 +17,7 @@
 #include "common/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -67,6 +68,16 @@ static bool reap(struct server *server, struct family *family, int options)
     return true;
 }
 
+/* A signal must not meet a child that still has its parent's idea of what to stop. */
+static void hold_signals(int how)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(how, &signals, NULL);
+}
+
 /* The child: one connection, then nothing. */
 static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent)
 {
@@ -74,6 +85,7 @@ static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent
     if (getppid() != parent) /* it died before the line above took effect */
         _exit(1);
     server_stop_on_signal(&server->service, fd);
+    hold_signals(SIG_UNBLOCK);
     close(server->listener);
     serve_blocking(fd, &server->service, counters_claim(server->service.counters));
     _exit(0);
@@ -81,7 +93,9 @@ static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent
 
 static void fork_for(struct server *server, struct family *family, int fd)
 {
-    pid_t parent = getpid(), pid = fork();
+    pid_t parent = getpid(), pid;
+    hold_signals(SIG_BLOCK);
+    pid = fork();
     if (pid == 0)
         serve_and_exit(server, fd, parent);
     if (pid < 0) {
@@ -90,6 +104,7 @@ static void fork_for(struct server *server, struct family *family, int fd)
         count_add(server->counters, COUNTER_spawned, 1);
         family_add(family, pid);
     }
+    hold_signals(SIG_UNBLOCK);
     close(fd); /* the child's copy keeps the connection open */
 }
 

@@ -49,8 +49,8 @@ Test(arrivals, a_closed_loop_has_none)
     cr_assert_eq(arrivals_next(&a).intended_ns, INT64_MAX);
 }
 
-/* The gaps of a Poisson process are exponential: mean and deviation equal 1/rate, and the share of gaps
- * above x/rate is e^-x. With 200,000 gaps the bounds are over four standard errors wide. */
+/* The gaps of a Poisson process are exponential: mean and deviation equal 1/rate, and the share of
+ * gaps above x/rate is e^-x. With 200,000 gaps the bounds are over four standard errors wide. */
 Test(arrivals, poisson_gaps_are_exponential)
 {
     enum { GAPS = 200000 };

@@ -69,6 +69,7 @@ Test(http, refuses_every_split)
     expect("GET / HTTP/1.1\r\n\r\n", HTTP_ERROR, 400, NULL); /* no Host */
     expect("GET / HTTP/1.1\r\n" HOST HOST "\r\n", HTTP_ERROR, 400, NULL);
     expect("GET\r\n\r\n", HTTP_ERROR, 400, NULL);
+    expect("GET / HTTP/1.1\r\n" HOST ": nameless\r\n\r\n", HTTP_ERROR, 400, NULL);
     expect("\x16\x03\x01\x02garbage", HTTP_ERROR, 400, NULL);
     expect("GET / HTTP/2.0\r\n" HOST "\r\n", HTTP_ERROR, 505, NULL);
     expect("GET / HTTP/3.7\r\n" HOST "\r\n", HTTP_ERROR, 505, NULL);

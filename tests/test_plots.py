@@ -35,7 +35,8 @@ INI = {
                "arrivals = poisson\n[class short]\nweight = 90\nrequest = /work?class=short\n"
                "[class slow]\nweight = 10\nrequest = /work?cpu=hash:20ms&class=slow\n",
     "load": "[workload]\nquestion = Where does latency turn upwards? ; the hockey stick\n"
-            "[class io]\nrequest = /work?io=timer:10ms\n[class cpu]\nrequest = /work?cpu=hash:5ms\n",
+            "[class io]\nrequest = /work?io=timer:10ms\n"
+            "[class cpu]\nrequest = /work?cpu=hash:5ms\n",
     "cpu_share": "[workload]\nquestion = What does CPU work do to short requests?\n",
     "connections": "[workload]\nquestion = What does an idle connection cost?\n",
 }
@@ -279,7 +280,8 @@ class Style(unittest.TestCase):
 
     def test_numbers_for_people(self):
         for value, text in ((0.01234, "0.0123"), (4.561, "4.56"), (78.91, "78.9"),
-                            (1234.5, "1,230"), (0, "0"), (INF, "∞"), (None, "–"), (-3.14159, "-3.14")):
+                            (1234.5, "1,230"), (0, "0"), (INF, "∞"), (None, "–"),
+                            (-3.14159, "-3.14")):
             self.assertEqual(style.human(value), text)
         for us, text in ((850, "850 µs"), (1200, "1.20 ms"), (2.5e6, "2.50 s"), (INF, "infinite")):
             self.assertEqual(style.duration(us), text)
@@ -498,9 +500,18 @@ class Everything(unittest.TestCase):
                               "infinite in event"),
                 ("throughput", "The gap is widest in cpu: hybrid serves 1.9 times"),
                 ("cost", "In io, a request costs processes 3.1 times the CPU time of event"),
-                ("memory", "An idle connection costs 12.1 KiB in event, 237 KiB in processes"),
+                ("memory", "An open connection costs 12.1 KiB in event, 237 KiB in processes"),
                 ("bimodal", "Beside slow requests, the p99 of short ones is 828 µs in hybrid")):
             self.assertIn(finding, (self.folder / "figures" / f"{stem}.svg").read_text(), stem)
+
+    def test_infinite_and_invalid_are_shown_and_explained(self):
+        """Text is drawn as outlines; matplotlib keeps the words beside it as a comment."""
+        for stem, infinite, invalid in (("load", True, True), ("cpu_share", True, False),
+                                        ("throughput", False, True), ("memory", False, False)):
+            text = (self.folder / "figures" / f"{stem}.svg").read_text()
+            self.assertEqual("<!-- infinite: too many" in text, infinite, stem)
+            self.assertEqual("<!-- ∞ -->" in text, infinite, stem)
+            self.assertEqual("<!-- INVALID -->" in text, invalid, stem)
 
     def test_report_is_one_file_and_complete(self):
         text = (self.folder / "report.html").read_text()

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The runner from outside: its plan, one cell, resuming, and that nothing is ever left behind.
 
-BUILD names the folder with the programs (default: build). Every process that a test starts carries a
-mark in its environment, by which those left behind are found.
+BUILD names the folder with the programs (default: build). Every process that a test starts carries
+a mark in its environment, by which those left behind are found.
 """
 import csv
 import itertools
@@ -107,8 +107,8 @@ class RunnerTest(unittest.TestCase):
         return [RUN, "--build", BUILD, "--results", self.results, *options]
 
     def cell(self, server, workload, *options, build=BUILD):
-        return [BUILD / "cell", "--build", build, "--server", server, "--workload", workload, "--out",
-                self.folder / "cells", "--warmup", "50ms", *options]
+        return [BUILD / "cell", "--build", build, "--server", server, "--workload", workload,
+                "--out", self.folder / "cells", "--warmup", "50ms", *options]
 
     def assert_nothing_left(self):
         self.assertTrue(wait_until(lambda: not alive(self.mark)), "processes are left behind")
@@ -154,7 +154,7 @@ class PlanTest(RunnerTest):
 
     def test_blocks_are_not_in_the_order_of_names(self):
         names = self.plan("--smoke", "--trials", "3", "--seed", "1")
-        self.assertNotEqual(names, sorted(names, key=lambda name: name.rpartition(".")[2]))
+        self.assertNotEqual(names, sorted(names, key=lambda name: (name[-1], name)))
 
     def test_the_workloads_that_are_there(self):
         for profile in "--smoke", "--quick", "--full":
@@ -165,8 +165,8 @@ class PlanTest(RunnerTest):
 
     def test_what_cannot_be_planned_is_said(self):
         odd = self.workload("odd", TINY + "[quick]\npoints = a c\n")
-        for options, word in ((["--only", "nobody"], "nobody"), (["--workloads", "nothing"], "nothing"),
-                              (["--workloads", odd], "c")):
+        for options, word in ((["--only", "nobody"], "nobody"), (["--workloads", odd], "c"),
+                              (["--workloads", "nothing"], "nothing")):
             status, _, err = self.do(*self.runner("--dry-run", *options))
             self.assertEqual(status, 2)
             self.assertRegex(err, rf"^runner/run: .*\b{word}\b")
@@ -199,14 +199,35 @@ class RunTest(RunnerTest):
             mine = {(row["class"], row["metric"]): float(row["value"]) for row in rows
                     if (row["point"], row["arch"]) == (cell["point"], cell["server"])}
             self.assertEqual(mine["", "attempt"], cell["attempt"])
-            self.assertEqual(mine["short", "requests"], cell["load"]["classes"]["short"]["requests"])
-            self.assertEqual(mine["total", "response_p99_us"],
-                             cell["load"]["total"]["response"]["p99_us"])
+            load = cell["load"]
+            self.assertEqual(mine["short", "requests"], load["classes"]["short"]["requests"])
+            self.assertEqual(mine["total", "response_p99_us"], load["total"]["response"]["p99_us"])
             self.assertEqual(mine["", "cores_used"], cell["cost"]["cores_used"])
 
+    def test_infinite_and_unknown_values(self):
+        self.assertEqual(self.do(*self.runner("--smoke", "--workloads", self.tiny, "--only",
+                                              "threads"))[0], 0)
+        path = self.cells()[0]
+        cell = json.loads(path.read_text())
+        cell["load"]["classes"]["short"]["response"]["p99_us"] = None
+        cell["cost"]["cpu_us_per_request"] = None
+        path.write_text(json.dumps(cell))
+        self.assertEqual(self.do(*self.runner("--resume", self.run_folder()))[0], 0)
+        table = (self.run_folder() / "summary.csv").read_text()
+        self.assertIn("tiny,a,threads,1,VALID,short,response_p99_us,inf\n".replace(
+            "VALID", cell["validity"]["verdict"]), table)
+        self.assertEqual(table.count("cpu_us_per_request"), 1)  # the other point's
+
     def test_killed_and_resumed(self):
-        runner = self.start(*self.runner("--smoke", "--trials", "2", "--workloads", self.tiny,
-                                         "--only", "threads,processes"))
+        self.kill_and_resume([])
+
+    def test_parent_killed_and_resumed(self):
+        """As when run_all.sh is killed: bash dies, its child must not go on alone."""
+        self.kill_and_resume(["bash", "-c", '"$@" --with-parent; true', "bash"])
+
+    def kill_and_resume(self, parent):
+        runner = self.start(*parent, *self.runner("--smoke", "--trials", "2", "--workloads",
+                                                  self.tiny, "--only", "threads,processes"))
         self.assertTrue(wait_until(lambda: self.results.exists() and len(self.cells()) >= 2))
         runner.kill()
         runner.communicate()
@@ -261,6 +282,16 @@ class RunTest(RunnerTest):
         self.assertIn("program loadgen is another one",
                       json.loads(path.read_text())["resumed"][0]["changes"])
 
+    def test_one_runner_at_a_time(self):
+        first = self.start(*self.runner("--smoke", "--trials", "9", "--workloads", self.tiny))
+        self.assertTrue(wait_until(lambda: self.results.exists() and self.cells()))
+        status, _, err = self.do(*self.runner("--resume", self.run_folder()))
+        self.assertEqual(status, 2)
+        self.assertIn("another runner is at work", err)
+        first.terminate()
+        first.communicate()
+        self.assertEqual(first.returncode, 130)
+
     def test_what_is_no_run_cannot_be_resumed(self):
         status, _, err = self.do(*self.runner("--resume", self.folder))
         self.assertEqual(status, 2)
@@ -272,8 +303,7 @@ class CellTest(RunnerTest):
         return json.loads((self.folder / "cells" / path / "cell.json").read_text())
 
     def documented_keys(self):
-        """Names in the first column of the table in docs/formats.md; the fixed ones among those in the
-        second stand behind `key`: `inner`."""
+        """Names in the first column of the table in docs/formats.md."""
         text = (ROOT / "docs" / "formats.md").read_text()
         section = text.split("## Cell")[1].split("\n## ")[0]
         keys = set()
@@ -305,16 +335,15 @@ class CellTest(RunnerTest):
         self.assert_nothing_left()
 
     def test_cpu_time_is_the_work_that_was_done(self):
-        """5 ms of work are 5 ms of CPU time, wherever it was spent: in threads, in processes (some of
-        them dead), or in the one loop."""
+        """5 ms of work are 5 ms of CPU time, whether threads, processes or one loop spend it."""
         compute = self.workload("compute", COMPUTE)
         for server in "threads", "processes", "event":
             self.do(*self.cell(server, compute, "--duration", "600ms", "--attempts", "3"))
             cost = self.read(f"compute/base/{server}.1")["cost"]
             self.assertGreater(cost["cpu_us_per_request"], 5000 * 0.8, server)
             self.assertLess(cost["cpu_us_per_request"], 5000 * 1.6, server)
-            self.assertAlmostEqual(cost["cores_used"], 1 if server == "event" else cost["cores_used"],
-                                   delta=0.5)
+            if server == "event":
+                self.assertLess(cost["cores_used"], 1.05)
 
     def test_a_killed_cell_leaves_nothing(self):
         for server in "processes", "threads":
@@ -342,10 +371,8 @@ class CellTest(RunnerTest):
             listener.accept()
             os.kill(os.getpid(), 11)
         """)
-        with open(self.folder / "calibration.json", "w", encoding="utf-8"):
-            pass
-        status, out, _ = self.do(*self.cell("fake", self.tiny, "--point", "a", "--duration", "250ms",
-                                            "--attempts", "2", build=build))
+        status, out, _ = self.do(*self.cell("fake", self.tiny, "--point", "a", "--attempts", "2",
+                                            build=build))
         self.assertEqual(status, 1)
         self.assertRegex(out, "^INVALID tiny/a fake.1: .*died of signal 11")
         cell = self.read("tiny/a/fake.1")
@@ -358,7 +385,8 @@ class CellTest(RunnerTest):
 
     def test_an_invalid_set_up_is_one_line(self):
         for options, word in ((["--server", "nobody"], "nobody"), (["--point", "z"], "z"),
-                              (["--workload", "/nowhere.ini"], "nowhere"), (["--trial", "x"], "trial")):
+                              (["--workload", "/nowhere.ini"], "nowhere"),
+                              (["--trial", "x"], "trial")):
             status, _, err = self.do(*self.cell("threads", self.tiny, "--point", "a", *options))
             self.assertEqual(status, 2)
             self.assertRegex(err, rf"^cell: .*{word}.*\n$")

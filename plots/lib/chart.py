@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from .run import NoData, Run
+from .stats import FACTOR_WITHOUT_INTERVALS
 
 WIDTH_IN = 12.8  # 16:9 at 1920x1080
 HEIGHT_IN = 7.2
@@ -158,9 +159,8 @@ class Chart:
 
     def note(self):
         """Where the data come from, in one line."""
-        env = self.run.manifest.get("environment", {})
-        cores = env.get("cores")
-        known = (env.get("cpu"), cores and f"{cores} cores", env.get("kernel"),
+        cpu, cores, kernel = self.run.machine()
+        known = (cpu, cores and f"{cores} cores", kernel and f"Linux {kernel}",
                  "run " + self.run.manifest.get("run_id", self.run.folder.name),
                  self.run.manifest.get("profile"))
         return "  ·  ".join(str(k) for k in known if k) + "\n" + self._trials_note()
@@ -169,7 +169,8 @@ class Chart:
         counts = self._trials - {0}
         text = "no valid trial"
         if counts == {1}:
-            text = "one trial per point: no interval can be drawn"
+            text = ("one trial per point: no interval can be drawn, and only a factor of "
+                    f"{FACTOR_WITHOUT_INTERVALS:g} counts as a difference")
         elif counts:
             span = "–".join(str(n) for n in sorted({min(counts), max(counts)}))
             text = f"median of {span} trials, bars: bootstrap 95 % interval of the median"

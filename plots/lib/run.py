@@ -85,7 +85,8 @@ class Run:
     def workloads(self):
         """Simple ones first, then by name."""
         def place(name):
-            return (READING_ORDER.index(name) if name in READING_ORDER else len(READING_ORDER), name)
+            known = name in READING_ORDER
+            return (READING_ORDER.index(name) if known else len(READING_ORDER), name)
         return sorted({w for w, _, _ in self._cells}, key=place)
 
     def archs(self, workload=None):
@@ -165,5 +166,14 @@ class Run:
             cores = cell.get("placement", {}).get("server_cores")
             if cores:
                 return len(cores)
-        cores = self.manifest.get("environment", {}).get("cores")
-        return int(cores) if cores else None
+        return self.machine()[1]
+
+    def machine(self):
+        """(CPU model, number of cores, kernel release); None where the manifest does not say."""
+        environment = self.manifest.get("environment", {})
+        cpu, cores, kernel = (environment.get(k) for k in ("cpu", "cores", "kernel"))
+        if isinstance(cpu, dict):
+            cpu = cpu.get("model")
+        if isinstance(cores, dict):
+            cores = cores.get("online")
+        return cpu, cores, kernel and kernel.split()[0]

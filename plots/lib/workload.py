@@ -2,12 +2,13 @@
 import configparser
 import re
 
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+DURATION = r"[\d.]+(?:us|ms|s|m)?"
 
 
 def seconds(text):
     """'10ms' -> 0.01. A bare number is in seconds."""
-    number, unit = re.fullmatch(r"([\d.]+)\s*(us|ms|s)?", text.strip()).groups()
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)?", text.strip()).groups()
     return float(number) * UNITS_S[unit or "s"]
 
 
@@ -40,7 +41,7 @@ class Workload:
         request = self._get(f"class {cls}", "request")
         if request is None:
             return None
-        found = re.findall(rf"[?&]{step}={kind}:([\d.]+(?:us|ms|s)?)", request)
+        found = re.findall(rf"[?&]{step}={kind}:({DURATION})", request)
         return sum(seconds(t) for t in found)
 
     def cpu_s(self, cls):

@@ -1,0 +1,152 @@
+/* Tests of loadgen/tally.c: what belongs to the window, and that all of it has one outcome. */
+#include "loadgen/tally.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+/* A window from 1000 to 2000. */
+struct fixture {
+    struct shared *shared;
+    struct tally tally;
+    struct class_stats *class; /* number 1 */
+};
+
+static struct fixture make(void)
+{
+    struct shared *shared = shared_create(1);
+
+    shared->schedule = (struct schedule){.start_ns = 0, .begin_ns = 1000, .end_ns = 2000};
+    return (struct fixture){.shared = shared,
+                            .tally = {.schedule = &shared->schedule, .stats = shared->worker},
+                            .class = &shared->worker[0].class[1]};
+}
+
+static void discard(struct fixture *f)
+{
+    shared_free(f->shared, 1);
+}
+
+Test(tally, the_window_has_its_begin_and_not_its_end)
+{
+    struct fixture f = make();
+
+    for (int64_t at = 0; at < 3000; at += 500)
+        tally_arrival(&f.tally, 1, at);
+    tally_arrival(&f.tally, 1, 1999);
+    cr_assert_eq(f.class->requests, 3); /* 1000, 1500, 1999 */
+    cr_assert_eq(f.tally.open, 3);
+    discard(&f);
+}
+
+Test(tally, response_counts_from_the_intention_and_service_from_the_send)
+{
+    struct fixture f = make();
+
+    tally_arrival(&f.tally, 1, 1100);
+    tally_sent(&f.tally, 1, 1100, 30);
+    tally_reply(&f.tally, 1, 1100, 1400, 1900, OUTCOME_GOOD);
+    cr_assert_eq(hist_percentile(&f.class->response, 50), 800);
+    cr_assert_eq(hist_percentile(&f.class->service, 50), 500);
+    cr_assert_eq(hist_percentile(&f.class->lag, 50), 30);
+    cr_assert_eq(f.class->good, 1);
+    cr_assert_eq(f.class->answered, 1);
+    cr_assert_eq(f.tally.open, 0);
+    discard(&f);
+}
+
+Test(tally, a_late_reply_belongs_to_the_window_of_its_request)
+{
+    struct fixture f = make();
+
+    tally_arrival(&f.tally, 1, 1900);
+    tally_reply(&f.tally, 1, 1900, 1900, 2500, OUTCOME_GOOD);
+    cr_assert_eq(f.class->good, 1);
+    cr_assert_eq(f.shared->worker[0].good_in_window, 0, "but it is not throughput of the window");
+    discard(&f);
+}
+
+Test(tally, a_request_of_the_warm_up_is_throughput_and_nothing_else)
+{
+    struct fixture f = make();
+
+    tally_arrival(&f.tally, 1, 900);
+    tally_sent(&f.tally, 1, 900, 1);
+    tally_reply(&f.tally, 1, 900, 900, 1100, OUTCOME_GOOD);
+    tally_arrival(&f.tally, 1, 950);
+    tally_failure(&f.tally, 1, 950, ERROR_timeout);
+    cr_assert_eq(f.shared->worker[0].good_in_window, 1);
+    cr_assert_eq(f.class->requests + f.class->answered + class_stats_errors(f.class), 0);
+    cr_assert_eq(hist_total(&f.class->response) + hist_total(&f.class->lag), 0);
+    cr_assert_eq(f.tally.open, 0);
+    discard(&f);
+}
+
+Test(tally, every_failure_is_an_infinite_latency)
+{
+    struct fixture f = make();
+
+    for (int error = 0; error < ERRORS; error++) {
+        bool answered = error == ERROR_digest || error == ERROR_status_4xx;
+
+        tally_arrival(&f.tally, 1, 1500);
+        if (answered)
+            tally_reply(&f.tally, 1, 1500, 1500, 1600, (enum outcome)error);
+        else
+            tally_failure(&f.tally, 1, 1500, (enum outcome)error);
+        cr_assert_eq(f.class->errors[error], 1);
+    }
+    cr_assert_eq(f.class->requests, ERRORS);
+    cr_assert_eq(f.class->answered, 2);
+    cr_assert_eq(f.class->good, 0);
+    cr_assert_eq(f.class->response.infinite, ERRORS);
+    cr_assert_eq(f.class->service.infinite, ERRORS);
+    cr_assert_eq(class_stats_errors(f.class), ERRORS);
+    cr_assert_eq(f.tally.open, 0);
+    cr_assert_eq(f.shared->worker[0].good_in_window, 0);
+    discard(&f);
+}
+
+Test(tally, waiting_counts_as_far_as_it_lies_in_the_window)
+{
+    struct fixture f = make();
+
+    tally_waited(&f.tally, 0, 1000);
+    tally_waited(&f.tally, 2000, 9000);
+    cr_assert_eq(f.shared->worker[0].backlogged_ns, 0);
+    tally_waited(&f.tally, 900, 1100);
+    tally_waited(&f.tally, 1200, 1250);
+    tally_waited(&f.tally, 1980, 5000);
+    cr_assert_eq(f.shared->worker[0].backlogged_ns, 100 + 50 + 20);
+    discard(&f);
+}
+
+Test(tally, totals_add_up_workers_and_classes)
+{
+    struct shared *shared = shared_create(2);
+    struct totals *totals;
+
+    for (int w = 0; w < 2; w++) {
+        struct worker_stats *worker = &shared->worker[w];
+
+        worker->realtime = w == 0;
+        worker->wall_ns = 100;
+        worker->cpu_ns = 10 + 20 * w;
+        worker->good_in_window = 5;
+        for (int i = 0; i < 2; i++) {
+            worker->class[i].requests = (uint64_t)(1 + i);
+            worker->class[i].errors[ERROR_reset] = 1;
+            hist_add(&worker->class[i].response, 1000 * (1 + 2 * w + i));
+        }
+    }
+    totals = totals_of(shared, 2, 2);
+    cr_assert_eq(totals->class[1].requests, 4);
+    cr_assert_eq(totals->all.requests, 6);
+    cr_assert_eq(totals->all.errors[ERROR_reset], 4);
+    cr_assert_eq(totals->all.response.count, 4);
+    cr_assert_eq(totals->all.response.max, 4000);
+    cr_assert_eq(totals->good_in_window, 10);
+    cr_assert_float_eq(totals->busy_max, 0.3, 1e-9);
+    cr_assert_not(totals->realtime, "one worker went without");
+    free(totals);
+    shared_free(shared, 2);
+}
