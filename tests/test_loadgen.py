@@ -521,7 +521,7 @@ class Schedules(Case):
         self.assertGreater(total["response"]["p75_us"], 200e3)
         self.assertLess(total["service"]["p90_us"], 50e3)
         self.assertGreaterEqual(result["generator"]["backlog_max"], 90)
-        self.assertLess(total["lag"]["p50_us"], 10e3)
+        self.assertLess(total["lag"]["p90_us"], 10e3, "the generator is not to blame")
 
     def test_a_closed_loop_hides_a_stall(self):
         with Server(Stall(0.5, 0.5)) as server:
