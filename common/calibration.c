@@ -18,7 +18,7 @@
 
 #define SCHEMA "archbench-calibration/1"
 
-enum { ROUNDS = 41, ROUND_UNITS = 4000, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
+enum { ROUNDS = 151, ROUND_UNITS = 2000, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
 
 static int by_value(const void *a, const void *b)
 {

@@ -97,14 +97,24 @@ static void format_duration(char *text, size_t size, int64_t ns)
         snprintf(text, size, "%lldus", (long long)(ns / NSEC_PER_USEC));
 }
 
+/* A number below what may be given stands for "not given", and no time for "no limit". */
 static void format_default(const struct option_row *row, char *text, size_t size)
 {
     *text = 0;
     switch (row->kind) {
     case OPTION_FLAG: break;
-    case OPTION_INT: snprintf(text, size, "%d", *(int *)row->value); break;
-    case OPTION_REAL: snprintf(text, size, "%g", *(double *)row->value); break;
-    case OPTION_DURATION: format_duration(text, size, *(int64_t *)row->value); break;
+    case OPTION_INT:
+        if (*(int *)row->value >= (row->min > 0 ? row->min : 0))
+            snprintf(text, size, "%d", *(int *)row->value);
+        break;
+    case OPTION_REAL:
+        if (*(double *)row->value >= row->min)
+            snprintf(text, size, "%g", *(double *)row->value);
+        break;
+    case OPTION_DURATION:
+        if (*(int64_t *)row->value)
+            format_duration(text, size, *(int64_t *)row->value);
+        break;
     case OPTION_SIZE: snprintf(text, size, "%zu", *(size_t *)row->value); break;
     case OPTION_TEXT:
         if (*(const char **)row->value)

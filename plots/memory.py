@@ -14,7 +14,7 @@ GUIDE_KB = 64  # B4: a million connections in 64 GB
 KINDS = (("user", "user memory", "#4477AA", ""),
          ("page_tables", "page tables", "#BBCC33", "//"),
          ("kernel_stacks", "kernel stacks", "#EE8866", "\\\\"),
-         ("sockets", "sockets (both ends)", "#99DDFF", ".."))
+         ("sockets", "sockets, other kernel objects", "#99DDFF", ".."))
 
 
 def metric(kind):

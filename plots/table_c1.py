@@ -24,7 +24,7 @@ GUIDE = {
 }
 
 # The thresholds. All are ratios, so that they mean the same on any machine.
-IO_WORDS = ((0.90, "Excellent"), (0.60, "Moderate"), (0.0, "Poor"))  # share of the best
+IO_WORDS = ((0.75, "Excellent"), (0.33, "Moderate"), (0.0, "Poor"))  # share of the best
 CPU_WORDS = ((0.85, "Excellent"), (0.60, "Moderate"), (0.0, "Poor"))  # share of all cores
 LOW_IO = 2.0  # p99 / the wait itself: the architecture adds less than the operation takes
 SHORT_STAYS_SHORT = 0.1  # p99 of short / CPU time of a slow one; one that waits for it: 0.5 to 1
@@ -33,9 +33,10 @@ ENOUGH_TRIALS = 3
 
 THRESHOLDS = {
     "io": "share of the best architecture, in rate and in requests per CPU second, whichever is "
-          "less: Excellent ≥ 90 %, Moderate ≥ 60 %, else Poor",
-    "cpu": "work done / work that all server cores could do: Excellent ≥ 85 %, Moderate ≥ 60 %, "
-           "else Poor",
+          "less: Excellent ≥ 75 % (at most a third more cores for the same load), Moderate ≥ 33 % "
+          "(up to three times the cores), else Poor",
+    "cpu": "requests done / requests that all server cores could do at the least CPU time that a "
+           "request cost anyone in this run: Excellent ≥ 85 %, Moderate ≥ 60 %, else Poor",
     "latency": "low under I/O: p99 in io ≤ 2 × the wait; short stays short: p99 of short in "
                "bimodal ≤ 0.1 × CPU time of a slow request. Both: Optimal; the first: Low (I/O); "
                "else High (blocking)",
@@ -135,26 +136,19 @@ def borderline(scale, low, high):
     return f"borderline: the interval reaches from {word(scale, low)} to {word(scale, high)}"
 
 
-def core_seconds(run):
-    """How much CPU time a second offers to the server, in core seconds of an idle core."""
-    cores = run.server_cores()
-    return cores and cores * (run.manifest.get("calibration", {}).get("parallel") or 1.0)
-
-
 def judge_cpu(m, arch):
-    rate = m.single("cpu", arch, "achieved_rate")
+    rate, cores = m.single("cpu", arch, "achieved_rate"), m.run.server_cores()
+    costs = m.valid("cpu", "cpu_us_per_request")
     if rate is None or not rate.valid:
         return Result("not measured")
-    workload, offered = m.run.workload("cpu"), core_seconds(m.run)
-    work_s = next((s for s in map(workload.cpu_s, workload.classes) if s), None)
-    if not work_s or not offered:
-        return Result("not measured", note="the work of a request or the cores are not known")
-    if m.run.server_cores() < 2:
+    if not costs or not cores:
+        return Result("not measured", note="the cost of a request or the cores are not known")
+    if cores < 2:
         return Result("not measurable", note="with one core nobody can leave a core idle")
-    request_s = 1e-6 * (m.run.manifest.get("calibration", {}).get("request_us") or 0)
-    done = rate.scaled((work_s + request_s) / offered)
+    least_us = min(cost.value for cost in costs.values())
+    done = rate.scaled(1e-6 * least_us / cores)
     used = m.single("cpu", arch, "cores_used")
-    evidence = (f"it kept {used.value:.2f} of {m.run.server_cores()} cores busy" if used else "")
+    evidence = f"it kept {used.value:.2f} of {cores} cores busy" if used else ""
     measured = f"{style.human(rate.value)}/s, {percent(done.value)} of what the cores can do"
     result = Result(word(CPU_WORDS, done.value), done.value, done.low, done.high, measured,
                     evidence, rate.trials, True, borderline(CPU_WORDS, done.low, done.high))

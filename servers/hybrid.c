@@ -19,6 +19,7 @@
 #include "common/loop.h"
 #include "common/queue.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -30,6 +31,8 @@ struct task {
     struct queue_item item;
 };
 
+enum priority { PRIORITY_EQUAL, PRIORITY_LOW, PRIORITY_IDLE };
+
 struct pool {
     struct queue todo,
         done;         /* the queueing layer: bounded one way; the other way never holds more */
@@ -37,7 +40,8 @@ struct pool {
     struct server server;
     int workers;    /* the synchronous layer, less those told to leave; kept by the loop's thread */
     int calm_ticks; /* in a row without a wait worth mentioning */
-    int min_workers, max_workers, niceness;
+    int min_workers, max_workers;
+    enum priority priority; /* of the workers, below that of the loop */
     int64_t grow_wait_ns;
 };
 
@@ -51,6 +55,17 @@ static struct task *task_of(struct queue_item *item)
     return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
 }
 
+/* Yield to the loop. A low priority is not enough to keep short requests short: the scheduler lets
+ * a computation finish its slice before the loop it woke may run. An idle one it stops at once. */
+static void step_back(enum priority priority)
+{
+    switch (priority) {
+    case PRIORITY_EQUAL: break;
+    case PRIORITY_LOW: setpriority(PRIO_PROCESS, (id_t)gettid(), 19); break;
+    case PRIORITY_IDLE: sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}); break;
+    }
+}
+
 static void *work(void *argument)
 {
     struct pool *pool = argument;
@@ -58,7 +73,7 @@ static void *work(void *argument)
     struct rusage usage;
     struct task *task;
 
-    setpriority(PRIO_PROCESS, (id_t)gettid(), pool->niceness); /* yield to the loop */
+    step_back(pool->priority);
     while ((task = task_of(queue_take(&pool->todo)))) {
         job_block(&task->peer.conn.job);
         queue_put(&pool->done, &task->item); /* the loop's again */
@@ -191,24 +206,23 @@ static void run(struct pool *pool)
 
 int main(int argc, char **argv)
 {
-    int queue_limit = 128;
-    struct pool pool = {.min_workers = 1,
-                        .max_workers = usable_cores(),
-                        .niceness = 19,
-                        .grow_wait_ns = 2 * NSEC_PER_MSEC};
+    int queue_limit = 128, priority = PRIORITY_IDLE;
+    struct pool pool = {
+        .min_workers = 1, .max_workers = usable_cores(), .grow_wait_ns = 2 * NSEC_PER_MSEC};
     const struct option_row knobs[] = {
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "jobs that may wait; beyond: 503", 1, 1e6},
         {"min-workers", 0, OPTION_INT, &pool.min_workers, "N", "workers that stay", 1, 1000},
         {"max-workers", 0, OPTION_INT, &pool.max_workers, "N", "workers at most", 1, 1000},
         {"grow-wait", 0, OPTION_DURATION, &pool.grow_wait_ns, "TIME",
          "a job that waited longer calls for a worker", 0, 0},
-        {"nice", 0, OPTION_INT, &pool.niceness, "N", "of the workers; 0: equal to the loop", 0, 19},
+        {"priority", 0, OPTION_CHOICE, &priority, "equal|low|idle", "of the workers", 0, 0},
         {0},
     };
 
     server_setup(&pool.server, argc, argv, knobs);
     if (pool.max_workers < pool.min_workers)
         die("--max-workers is below --min-workers");
+    pool.priority = (enum priority)priority;
     queue_init(&pool.todo, queue_limit, pool.server.counters);
     queue_init(&pool.done, 0, NULL);
     loop_init(&pool.loop, &pool.server, 0);

@@ -343,8 +343,8 @@ class TableC1(Folder):
 
     def test_io_word_is_the_worse_of_rate_and_cost(self):
         s = SyntheticRun(self.folder / "run")
-        for arch, rate, cpu in (("event", 1000, 20), ("hybrid", 910, 20), ("threads", 1000, 30),
-                                ("processes", 590, 21)):
+        for arch, rate, cpu in (("event", 1000, 20), ("hybrid", 760, 20), ("threads", 1000, 30),
+                                ("processes", 320, 21)):
             self.three_trials(s, "io", arch, {"achieved_rate": rate, "cpu_us_per_request": cpu})
         rows = self.words(s)
         earned = {a: rows[a, "I/O throughput"]["earned"] for a in
@@ -356,21 +356,25 @@ class TableC1(Folder):
         self.assertAlmostEqual(float(rows["threads", "I/O throughput"]["value"]), 2 / 3, 3)
 
     def test_cpu_word_is_the_share_of_all_cores(self):
-        """Two cores and 5.02 ms per request: 398.4 requests/s are possible."""
+        """Two cores and 5 ms per request at best: 400 requests/s are possible. Who spends more
+        CPU time on a request does not thereby look busier."""
         s = SyntheticRun(self.folder / "run")
-        for arch, rate in (("event", 199), ("hybrid", 340), ("threads", 336), ("processes", 240)):
-            self.three_trials(s, "cpu", arch, {"achieved_rate": rate, "cores_used": 1.5})
+        for arch, rate, cpu in (("event", 199, 5000), ("hybrid", 341, 5500), ("threads", 339, 6000),
+                                ("processes", 241, 9000)):
+            self.three_trials(s, "cpu", arch, {"achieved_rate": rate, "cores_used": 1.5,
+                                               "cpu_us_per_request": cpu})
         rows = self.words(s)
         earned = {a: rows[a, "CPU efficiency"]["earned"] for a in
                   ("event", "hybrid", "threads", "processes")}
         self.assertEqual(earned, {"event": "Poor", "hybrid": "Excellent", "threads": "Moderate",
                                   "processes": "Moderate"})
         self.assertEqual(rows["threads", "CPU efficiency"]["agreement"], "disagree")
-        self.assertAlmostEqual(float(rows["event", "CPU efficiency"]["value"]), 0.4995, 3)
+        self.assertAlmostEqual(float(rows["event", "CPU efficiency"]["value"]), 0.4975, 3)
 
     def test_cpu_share_is_open_when_more_was_not_asked_for(self):
         s = SyntheticRun(self.folder / "run")
-        self.three_trials(s, "cpu", "hybrid", {"achieved_rate": 200, "target_rate": 201})
+        self.three_trials(s, "cpu", "hybrid", {"achieved_rate": 200, "target_rate": 201,
+                                                "cpu_us_per_request": 5000})
         row = self.words_of_one(s, "hybrid", "CPU efficiency")
         self.assertEqual((row["earned"], row["agreement"]), ("not saturated", "open"))
 
@@ -393,7 +397,7 @@ class TableC1(Folder):
 
     def test_doubt_is_stated(self):
         s = SyntheticRun(self.folder / "run")
-        for trial, rate in ((1, 85), (2, 95)):
+        for trial, rate in ((1, 70), (2, 95)):
             s.cell("io", "base", "hybrid", trial, {"achieved_rate": rate})
         s.cell("io", "base", "event", 1, {"achieved_rate": 100})
         s.cell("io", "base", "threads", 1, {"achieved_rate": 1e6}, ["wrong digest"])
