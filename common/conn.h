@@ -28,8 +28,8 @@ enum want {
 struct service {
     struct calibration calibration;
     struct counters_file *counters;
-    int64_t idle_timeout_ns;        /* between requests, and for each progress of a reply */
-    int64_t header_timeout_ns;      /* from a request's first byte to the end of its head */
+    int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
+    int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
     atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
 };
 

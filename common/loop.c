@@ -58,8 +58,7 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
     int64_t at_ns = now_coarse_ns();
     struct peer *peer;
     (void)timer, (void)events;
-    LIST_FOREACH(peer, &loop->all, all)
-    {
+    LIST_FOREACH (peer, &loop->all, all) {
         if (peer->event || !ev_is_active(&peer->io))
             continue;
         bool leaves = loop->server->service.draining && conn_is_idle(&peer->conn);

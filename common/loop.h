@@ -44,8 +44,8 @@ struct loop {
     ev_async wake;
     ev_signal terminate, interrupt;
     struct timers timers;
-    TAILQ_HEAD(, peer) noted;
-    LIST_HEAD(, peer) all;
+    TAILQ_HEAD(noted_peers, peer) noted;
+    LIST_HEAD(all_peers, peer) all;
 };
 
 /* Watch the server's listener, its signals and the time. `backend`: EVBACKEND_SELECT, _POLL or

@@ -19,7 +19,7 @@ struct queue_item {
 struct queue {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t filled, left;
-    STAILQ_HEAD(, queue_item) items;
+    STAILQ_HEAD(queue_items, queue_item) items;
     int count, limit;
     int leaving;                   /* takers that are asked to go */
     int64_t longest_wait_ns;       /* of the items taken since queue_wait_ns() last asked */

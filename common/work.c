@@ -1,6 +1,7 @@
 #include "common/work.h"
 #include "common/util.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -23,6 +24,9 @@ uint64_t work_hash(uint64_t digest, uint64_t units)
         memcpy(block, out, 32);
     }
     EVP_MD_CTX_free(context);
+    /* The library keeps state for each thread and frees it when the thread ends, which must not
+     * meet the clean-up at the end of the program: threads here may be the last to leave. */
+    OPENSSL_thread_stop();
     memcpy(&folded, block, sizeof folded);
     return folded;
 }

@@ -34,7 +34,7 @@ struct peer {
 struct crowd {
     pthread_mutex_t lock;
     pthread_cond_t empty;
-    LIST_HEAD(, peer) peers;
+    LIST_HEAD(crowd_peers, peer) peers;
     struct server *server;
 };
 
@@ -93,8 +93,8 @@ static void drain(struct crowd *crowd)
     struct peer *peer;
     close(crowd->server->listener);
     pthread_mutex_lock(&crowd->lock);
-    LIST_FOREACH(peer, &crowd->peers, link)
-    shutdown(peer->fd, SHUT_RD);
+    LIST_FOREACH (peer, &crowd->peers, link)
+        shutdown(peer->fd, SHUT_RD);
     while (!LIST_EMPTY(&crowd->peers))
         pthread_cond_wait(&crowd->empty, &crowd->lock);
     pthread_mutex_unlock(&crowd->lock);
@@ -118,5 +118,5 @@ int main(int argc, char **argv)
         if (fd >= 0)
             start_thread_for(&crowd, &attributes, fd);
     drain(&crowd);
-    return server_finish(&server);
+    exit(server_finish(&server)); /* no return: the last to leave still holds the crowd's lock */
 }

@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 import unittest
 
-import harness
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "adding-an-architecture.md"
 
@@ -34,7 +32,6 @@ class Example(unittest.TestCase):
         (cls.folder / "servers" / f"{name}.c").write_text(code, encoding="utf-8")
         subprocess.run(["make", "-s", "-j2", "CI=true", "B=build"], cwd=cls.folder, check=True,
                        env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
-        shutil.copy(pathlib.Path(harness.BUILD) / "calibration.json", cls.folder / "build")
         cls.binary = cls.folder / "build" / "servers" / name
 
     def test_about_says_what_the_header_says(self):

@@ -326,7 +326,8 @@ class CellTest(RunnerTest):
         self.assertEqual(set(cell["placement"]),
                          {"mode", "server_cores", "generator_cores", "realtime"})
         self.assertEqual(cell["memory"]["connections"], 4)
-        self.assertEqual(cell["cost"]["tasks"], 5)  # one that accepts, one per connection
+        helper = "thread" in BUILD.name  # ThreadSanitizer runs a thread of its own
+        self.assertEqual(cell["cost"]["tasks"], 5 + helper)  # one that accepts, one per connection
         self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"], 16)
         self.assertEqual(cell["exit"]["final"]["name"], "threads")
         self.assertEqual({path.name for path in (self.folder / "cells/tiny/b/threads.1").iterdir()}
@@ -335,13 +336,20 @@ class CellTest(RunnerTest):
         self.assert_nothing_left()
 
     def test_cpu_time_is_the_work_that_was_done(self):
-        """5 ms of work are 5 ms of CPU time, whether threads, processes or one loop spend it."""
+        """5 ms of work are 5 ms of CPU time, whether threads, processes or one loop spend it. What
+        5 ms are is asked anew for each try: a shared machine's speed changes within minutes."""
         compute = self.workload("compute", COMPUTE)
+        calibration = self.folder / "calibration.json"
+        self.environment["ARCHBENCH_CALIBRATION"] = str(calibration)
         for server in "threads", "processes", "event":
-            self.do(*self.cell(server, compute, "--duration", "600ms", "--attempts", "3"))
-            cost = self.read(f"compute/base/{server}.1")["cost"]
-            self.assertGreater(cost["cpu_us_per_request"], 5000 * 0.8, server)
-            self.assertLess(cost["cpu_us_per_request"], 5000 * 1.6, server)
+            for _ in range(4):
+                self.do(BUILD / "calibrate", "--calibration", calibration)
+                self.do(*self.cell(server, compute, "--duration", "600ms"))
+                cost = self.read(f"compute/base/{server}.1")["cost"]
+                if 0.8 < cost["cpu_us_per_request"] / 5000 < 1.25:
+                    break
+            else:
+                self.fail(f"{server}: {cost}")
             if server == "event":
                 self.assertLess(cost["cores_used"], 1.05)
 
