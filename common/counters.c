@@ -66,6 +66,13 @@ void counters_retire(struct counter_slot *slot, const struct rusage *usage)
     count_add(slot, COUNTER_switches_involuntary, usage->ru_nivcsw);
 }
 
+void counters_retire_thread(struct counter_slot *slot)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    counters_retire(slot, &usage);
+}
+
 size_t counters_metrics(const struct counters_file *file, char *text, size_t size)
 {
     size_t len = 0;

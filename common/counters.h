@@ -62,8 +62,10 @@ static inline void count_add(struct counter_slot *slot, enum counter which, int6
 /* The sum over all slots. */
 int64_t counters_sum(const struct counters_file *, enum counter);
 
-/* A worker ends: keep its context switches, which /proc forgets. */
+/* A worker ended: keep its context switches, which /proc forgets. */
 void counters_retire(struct counter_slot *, const struct rusage *);
+/* The calling thread is about to end: the same for it. */
+void counters_retire_thread(struct counter_slot *);
 
 /* Prometheus text format 0.0.4 into `text`; returns its length. `size` must be COUNTERS_TEXT_MAX.
  */

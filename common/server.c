@@ -1,6 +1,7 @@
 #include "common/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,21 @@ int server_accept_ready(struct server *server)
         if (fd != -EINTR && fd != -EMFILE && fd != -ECONNABORTED)
             return -EAGAIN;
     }
+}
+
+bool server_start_thread(struct server *server, void *(*run)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, server->stack_bytes);
+    int error = pthread_create(&thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    if (!error)
+        count_add(server->counters, COUNTER_spawned, 1);
+    return !error;
 }
 
 int server_finish(const struct server *server)

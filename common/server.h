@@ -34,6 +34,9 @@ int server_accept(struct server *);
 /* The same for a listener in non-blocking mode: -EAGAIN when nobody waits. */
 int server_accept_ready(struct server *);
 
+/* Start a detached thread with the --stack size and count it. False when the system has no more. */
+bool server_start_thread(struct server *, void *(*run)(void *), void *argument);
+
 /* The last line: the counters as JSON on stdout. Returns the exit status, 0. */
 int server_finish(const struct server *);
 

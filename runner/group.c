@@ -67,6 +67,7 @@ pid_t group_start(const struct group *group, const struct command *command)
         die_errno("cannot start %s", command->argv[0]);
     if (pid == 0)
         become(group, command);
+    setpgid(pid, group->guard); /* in both: a group_close() that comes at once must meet it */
     return pid;
 }
 

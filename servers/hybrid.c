@@ -34,9 +34,9 @@ struct task {
 enum priority { PRIORITY_EQUAL, PRIORITY_LOW, PRIORITY_IDLE };
 
 struct pool {
-    struct queue todo,
-        done;         /* the queueing layer: bounded one way; the other way never holds more */
-    struct loop loop; /* the asynchronous layer */
+    struct queue todo; /* the queueing layer: bounded this way ... */
+    struct queue done; /* ... so that the way back never holds more */
+    struct loop loop;  /* the asynchronous layer */
     struct server server;
     int workers;    /* the synchronous layer, less those told to leave; kept by the loop's thread */
     int calm_ticks; /* in a row without a wait worth mentioning */
@@ -70,7 +70,6 @@ static void *work(void *argument)
 {
     struct pool *pool = argument;
     struct counter_slot *counters = counters_claim(pool->server.service.counters);
-    struct rusage usage;
     struct task *task;
 
     step_back(pool->priority);
@@ -79,25 +78,16 @@ static void *work(void *argument)
         queue_put(&pool->done, &task->item); /* the loop's again */
         loop_wake(&pool->loop);
     }
-    getrusage(RUSAGE_THREAD, &usage);
-    counters_retire(counters, &usage);
+    counters_retire_thread(counters);
     return NULL;
 }
 
 static void hire(struct pool *pool)
 {
-    pthread_attr_t attributes;
-    pthread_t thread;
-
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, pool->server.stack_bytes);
-    if (pthread_create(&thread, &attributes, work, pool) == 0) { /* else: again at the next tick */
-        pool->workers++;
-        count_add(pool->server.counters, COUNTER_workers, 1);
-        count_add(pool->server.counters, COUNTER_spawned, 1);
-    }
-    pthread_attr_destroy(&attributes);
+    if (!server_start_thread(&pool->server, work, pool))
+        return; /* again at the next tick */
+    pool->workers++;
+    count_add(pool->server.counters, COUNTER_workers, 1);
 }
 
 static void dismiss(struct pool *pool, int workers)

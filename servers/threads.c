@@ -61,30 +61,23 @@ static void *serve_peer(void *argument)
     struct peer *peer = argument;
     struct service *service = &peer->crowd->server->service;
     struct counter_slot *counters = counters_claim(service->counters);
-    struct rusage usage;
 
     serve_blocking(peer->fd, service, counters);
-    getrusage(RUSAGE_THREAD, &usage);
-    counters_retire(counters, &usage);
+    counters_retire_thread(counters);
     crowd_leave(peer->crowd, peer);
     return NULL;
 }
 
-static void start_thread_for(struct crowd *crowd, const pthread_attr_t *attributes, int fd)
+static void start_thread_for(struct crowd *crowd, int fd)
 {
-    struct server *server = crowd->server;
     struct peer *peer = must_calloc(1, sizeof *peer);
-    pthread_t thread;
 
     *peer = (struct peer){.fd = fd, .crowd = crowd};
-    crowd_join(crowd, peer);
-    if (pthread_create(&thread, attributes, serve_peer,
-                       peer)) { /* from here the thread owns peer */
-        count_add(server->counters, COUNTER_refused, 1);
+    crowd_join(crowd, peer); /* first, so that a drain meets it */
+    if (!server_start_thread(crowd->server, serve_peer, peer)) { /* else: the thread's now */
+        count_add(crowd->server->counters, COUNTER_refused, 1);
         crowd_leave(crowd, peer);
-        return;
     }
-    count_add(server->counters, COUNTER_spawned, 1);
 }
 
 /* Threads finish the request they have and see the end of their stream after it. */
@@ -104,19 +97,15 @@ int main(int argc, char **argv)
 {
     struct server server;
     struct crowd crowd = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, {NULL}, &server};
-    pthread_attr_t attributes;
     int fd;
 
     server_setup(&server, argc, argv, NULL);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, server.stack_bytes);
     server_stop_on_signal(&server.service, server.listener);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN)
         if (fd >= 0)
-            start_thread_for(&crowd, &attributes, fd);
+            start_thread_for(&crowd, fd);
     drain(&crowd);
     exit(server_finish(&server)); /* no return: the last to leave still holds the crowd's lock */
 }

@@ -149,11 +149,13 @@ Test(queue, is_bounded_and_first_in_first_out)
     cr_assert_null(queue_poll(&queue));
 }
 
+static int untaken; /* items that nobody has taken yet */
+
 static void *take_all(void *argument)
 {
     long taken = 0;
-    while (queue_take(argument))
-        taken++;
+    for (; queue_take(argument); taken++)
+        __atomic_fetch_sub(&untaken, 1, __ATOMIC_RELAXED);
     return (void *)taken;
 }
 
@@ -164,12 +166,14 @@ Test(queue, loses_nothing_between_threads)
     struct number *numbers = calloc(ITEMS, sizeof *numbers);
     pthread_t takers[TAKERS];
     long sum = 0;
+    untaken = ITEMS;
     queue_init(&queue, 0, NULL);
     for (int i = 0; i < TAKERS; i++)
         pthread_create(&takers[i], NULL, take_all, &queue);
     for (int i = 0; i < ITEMS; i++)
         cr_assert(queue_put(&queue, &numbers[i].item));
-    while (queue.count) /* dismissed takers leave items behind: let them finish first */
+    while (
+        __atomic_load_n(&untaken, __ATOMIC_RELAXED)) /* dismissed takers would leave items behind */
         usleep(1000);
     queue_dismiss(&queue, TAKERS);
     queue_await_departures(&queue);

@@ -46,7 +46,7 @@ static struct plain_test *plain_tests;
 #define cr_assert(condition, ...)                                                                  \
     ((condition) ? (void)0                                                                         \
                  : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition),                \
-                    fprintf(stderr, "" __VA_ARGS__), fputc('\n', stderr), exit(1)))
+                    fprintf(stderr, " " __VA_ARGS__), fputc('\n', stderr), exit(1)))
 #define cr_assert_not(condition, ...) cr_assert(!(condition), ##__VA_ARGS__)
 #define cr_assert_eq(a, b, ...)       cr_assert((a) == (b), ##__VA_ARGS__)
 #define cr_assert_neq(a, b, ...)      cr_assert((a) != (b), ##__VA_ARGS__)
