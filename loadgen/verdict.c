@@ -95,10 +95,8 @@ static void judge_lag(struct result *r)
     if (lag_ns > limit_ns)
         add(&r->verdict,
             "the generator sent late: its p99 lag of %.0f us is above %.0f us (the larger of 100 "
-            "us "
-            "and 5 %% of the median service time): give it --realtime, a core of its own (--cpus) "
-            "or more "
-            "workers (-w)",
+            "us and 5 %% of the median service time): give it --realtime, a core of its own "
+            "(--cpus) or more workers (-w)",
             lag_ns / 1e3, limit_ns / 1e3);
 }
 
@@ -155,7 +153,8 @@ static void judge_little(struct result *r)
     if (law.error > LITTLE_ERROR_MAX + law.connections / (double)all->requests)
         add(&r->verdict,
             "Little's law is off by %.1f %%, above %.0f %%: rate x latency is %.2f with %.0f "
-            "connections, so time passed between requests: give the generator more CPU",
+            "connections: some were not in use. Give the generator more CPU, or warm up until the "
+            "server has accepted all of them",
             100 * law.error, 100 * LITTLE_ERROR_MAX, law.rate_x_latency, law.connections);
 }
 

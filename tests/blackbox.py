@@ -7,6 +7,7 @@ import os
 import random
 import re
 import socket
+import statistics
 import struct
 import subprocess
 import threading
@@ -1031,27 +1032,32 @@ class FixedWork(ServerCase):
         times = sorted(together(len(peers), finish))
         return times, harness.cpu_seconds(self.server.pid) - cpu_s
 
-    def best(self, *loads):
-        """For each load (target, count), of several tries: the shortest first and last reply,
-        and the least CPU time. Tries of the loads alternate, so that noise meets all of them;
-        connections are warm and stay, so that no process takes its CPU time to the grave."""
+    def tries(self, *loads):
+        """Several tries of all loads (target, count) in turn, so that noise meets all of them.
+        Connections are warm and stay, so that no process takes its CPU time to the grave."""
         peers = [self.peer() for _ in range(max(count for _, count in loads))]
         for peer in peers:
             peer.get()
         time.sleep(0.1 * SLOW)  # those of earlier tests are gone
-        tries = [[self.measure(peers[:count], target) for target, count in loads]
-                 for _ in range(self.TRIES)]
+        return [[self.measure(peers[:count], target) for target, count in loads]
+                for _ in range(self.TRIES)]
+
+    def best(self, *loads):
+        """For each load the shortest first and last reply of all tries, and the least CPU time."""
         return [(min(times[0] for times, _ in column), min(times[-1] for times, _ in column),
-                 min(cpu_s for _, cpu_s in column)) for column in zip(*tries)]
+                 min(cpu_s for _, cpu_s in column)) for column in zip(*self.tries(*loads))]
 
     def test_two_at_once_take_twice_as_long(self):
         target = "/work?cpu=hash:50ms"
-        (_, _, single_cpu), (first, last, both_cpu) = self.best((target, 1), (target, 2))
-        self.assertGreater(last, 1.7 * single_cpu, "less work was done under contention")
-        self.assertGreater(both_cpu, 1.7 * single_cpu)
-        self.assertLess(both_cpu, 2.8 * single_cpu)
+        # Two requests in units of the one just before: the machine's speed drifts between tries.
+        ratios = [(times[0] / one_cpu, times[-1] / one_cpu, both_cpu / one_cpu)
+                  for (_, one_cpu), (times, both_cpu) in self.tries((target, 1), (target, 2))]
+        first, last, both = (statistics.median(column) for column in zip(*ratios))
+        self.assertGreater(last, 1.7, "less work was done under contention")
+        self.assertGreater(both, 1.7)
+        self.assertLess(both, 2.8)
         if {"A1", "A3"} & set(self.target.about["ids"]):
-            self.assertGreater(first, 1.4 * single_cpu, "the core was not shared")
+            self.assertGreater(first, 1.4, "the core was not shared")
 
     def test_amount_follows_the_duration(self):
         """20 and 80 ms of work: four times as much, and about as much as they say."""
