@@ -26,7 +26,7 @@ options
 END
 }
 
-deps() { make --no-print-directory deps; }
+deps() { ./deps.sh run; } # not `make deps`: make itself may be missing
 build() { make --no-print-directory -j"$(nproc)"; }
 # Once per machine is enough: results of several runs can then be compared.
 calibrate() { [[ ${#stages[@]} -gt 1 && -e build/calibration.json ]] || build/calibrate; }
