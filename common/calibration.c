@@ -4,9 +4,7 @@
 #include "common/util.h"
 #include "common/work.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "common/conn.h"
 
-#include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 enum { FILLER_BYTES = 65536 };
 #define LINGER_NS (2 * NSEC_PER_SEC)
@@ -18,8 +18,6 @@ static const char filler[FILLER_BYTES + 1] = TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEX
     TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K TEXT_4K;
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-static enum want parse(struct conn *);
 
 static void enter(struct conn *conn, enum conn_phase phase)
 {
@@ -65,7 +63,8 @@ static enum want give_up(struct conn *conn)
     return conn->want = WANT_CLOSE;
 }
 
-/* Send `body` (len bytes, may lie in conn->text behind the head's room) with this status. */
+/* Send the head and head.length bytes of `body`, which may lie in conn->text behind the head's
+ * room; what does not fit is sent from the filler. */
 static enum want reply(struct conn *conn, struct http_reply head, const char *body)
 {
     head.http_1_0 = conn->request.parser.http_minor == 0;

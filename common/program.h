@@ -1,5 +1,4 @@
-/* program: what a /work request asks for, as steps in the order written. Pure text in, steps out.
- */
+/* program: what a /work request asks for, as steps in the order written. Text in, steps out. */
 #ifndef ARCHBENCH_PROGRAM_H
 #define ARCHBENCH_PROGRAM_H
 

@@ -160,7 +160,7 @@ static void rename_histograms(const char *folder)
 }
 
 /* Put the finished folder in its place in one step; an older one of the same cell is swapped out.
- * */
+ */
 static void publish(const struct cell *cell)
 {
     if (rename(cell->temporary, cell->folder) == 0)
@@ -180,7 +180,7 @@ static json_t *iso_time(time_t at)
 
 /* From here on we end with our parent, and only where we look for signals: so no way out leaves a
  * process or half a folder behind. SIGKILL alone leaves the folder, under a name that never counts.
- * */
+ */
 static int take_signals(pid_t parent)
 {
     sigset_t set;

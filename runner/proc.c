@@ -256,7 +256,7 @@ static void read_steal(struct proc_host *host)
 }
 
 /* /proc/net/netstat has a line of names and a line of values for each group, both alike numbered.
- * */
+ */
 static int64_t netstat_value(char *text, const char *name)
 {
     char *names = strstr(text, "TcpExt:"), *save_name, *save_value;

@@ -93,7 +93,7 @@ static void hear_server(struct run *run)
 }
 
 /* Wait until `wanted` is readable or a signal asks us to stop, listening to the server meanwhile.
- * */
+ */
 static enum outcome await(struct run *run, int wanted, int64_t deadline_ns)
 {
     enum { WANTED, SIGNALS, OUTPUT, END };
