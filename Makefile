@@ -5,6 +5,7 @@ CC       ?= gcc
 CFLAGS   ?= -O2 -g
 comma    := ,
 B         = build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+PREFIX   ?= /usr/local
 LLHTTP    = /usr/share/llhttp
 WARN      = -Wall -Wextra -Wshadow $(if $(CI),-Werror)
 SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -19,10 +20,11 @@ RUNNER    = $(call objects,$(filter-out runner/calibrate.c,$(wildcard runner/*.c
 UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(RUNNER))
 PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 SERVERS   = $(patsubst servers/%.c,$(B)/servers/%,$(wildcard servers/*.c))
+BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate
 LIB       = $(B)/libcommon.a
-SOURCES   = $(wildcard common/*.[ch] servers/*.c loadgen/*.[ch] runner/*.[ch] tests/*.c tests/plain/*/*.h)
+SOURCES   = $(wildcard common/*.[ch] servers/*.c loadgen/*.[ch] runner/*.[ch] bench/*.c tests/*.c tests/fuzz/*.c tests/plain/*/*.h)
 
 Q   = $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@))
@@ -55,14 +57,27 @@ $(B)/loadgen $(B)/cell $(B)/calibrate: $(LIB)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
 
+$(B)/bench/%: bench/%.c $(LIB)
+	$(call say,BENCH)
+	$(Q)mkdir -p $(@D) && $(COMPILE) -MF $@.d -MT $@ $< -o $@ $(LIB) $(LIBS)
+
 # Criterion's sandbox and ThreadSanitizer exclude each other: see tests/plain.
 CRITERION = $(if $(filter thread,$(SANITIZE)),-Itests/plain,)
+$(B)/tests/test_fuzz: $(B)/obj/tests/fuzz/fuzz_reply.o
 $(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 	$(call say,TEST)
 	$(Q)mkdir -p $(@D) && $(COMPILE) $(CRITERION) -MF $@.d -MT $@ $< -o $@ \
-	    $(UNITS) $(LIB) $(if $(CRITERION),,-lcriterion) -lev $(LIBS)
+	    $(filter %.o,$^) $(LIB) $(if $(CRITERION),,-lcriterion) -lev $(LIBS)
 
-.PHONY: all test unit blackbox lint format deps calibrate clean help
+# libFuzzer is clang's. The lower limit lets short inputs reach it.
+FUZZ_SECONDS ?= 60
+FUZZ = clang -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    $(BASE) -w -DLLHTTP_STRICT_MODE=1 -DREPLY_HEAD_MAX=300
+build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
+	$(call say,FUZZ)
+	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
+
+.PHONY: all test unit blackbox fuzz bench lint format deps calibrate install clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
@@ -73,6 +88,17 @@ unit: $(PROGRAMS) $(TESTS) ## only the unit tests
 
 blackbox: $(PROGRAMS) ## only the tests over the running servers
 	$(Q)$(SLOW) tests/run --build $(B) --blackbox
+
+fuzz: ## look for bad replies for FUZZ_SECONDS (60)
+	$(Q)./deps.sh run fuzz
+	$(Q)$(MAKE) --no-print-directory build/fuzz/fuzz_reply
+	$(Q)build/fuzz/fuzz_reply -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/corpus
+
+bench: ## paired benchmarks against the tools you know
+	$(Q)./deps.sh test
+	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(BENCHES)
+	$(Q)bench/bench --build $(B)
 
 lint: ## formatting, static analysis, scripts
 	$(Q)./deps.sh lint
@@ -92,6 +118,10 @@ deps: ## install missing Debian packages
 
 calibrate: $(B)/calibrate ## measure anew how much work a millisecond is
 	$(Q)$(B)/calibrate
+
+install: $(B)/loadgen ## put loadgen and its manual under $(PREFIX), below $(DESTDIR)
+	install -D -m 755 $(B)/loadgen $(DESTDIR)$(PREFIX)/bin/loadgen
+	install -D -m 644 man/loadgen.1 $(DESTDIR)$(PREFIX)/share/man/man1/loadgen.1
 
 clean: ## remove everything that was built
 	rm -rf build build-*

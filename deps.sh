@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install the Debian packages of the named groups (run, test, lint) that are missing.
+# Install the Debian packages of the named groups (run, test, lint, fuzz) that are missing.
 set -eu
 
 run="gcc libc6-dev make libev-dev node-llhttp libinih-dev libjansson-dev libssl-dev
      gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
 test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils nginx-light"
 lint="clang-format cppcheck python3 shellcheck"
+fuzz="clang libclang-rt-14-dev"
 
 missing=""
 for group in "${@:-run}"; do
@@ -13,7 +14,8 @@ for group in "${@:-run}"; do
     run) packages=$run ;;
     test) packages=$test ;;
     lint) packages=$lint ;;
-    *) echo "deps.sh: the groups are run, test and lint" >&2 && exit 2 ;;
+    fuzz) packages=$fuzz ;;
+    *) echo "deps.sh: the groups are run, test, lint and fuzz" >&2 && exit 2 ;;
     esac
     for package in $packages; do
         dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||

@@ -50,23 +50,27 @@ void hist_since(struct hist *since, const struct hist *now, const struct hist *b
     }
 }
 
-double hist_percentile(const struct hist *hist, double percent)
+double hist_at_rank(const struct hist *hist, uint64_t rank)
 {
-    uint64_t total = hist_total(hist), seen = 0;
-    uint64_t rank = (uint64_t)ceil(percent / 100 * (double)total - 1e-9);
+    uint64_t seen = 0;
 
-    if (total == 0)
+    if (rank == 0 || rank > hist_total(hist))
         return NAN;
     if (rank > hist->count)
         return INFINITY;
-    if (rank == 0)
-        rank = 1;
     for (unsigned i = 0; i < HIST_SLOTS; i++) {
         seen += hist->slot[i];
         if (seen >= rank)
             return fmin((double)hist_slot_top(i), (double)hist->max);
     }
     return (double)hist->max; /* only when another process is adding right now */
+}
+
+double hist_percentile(const struct hist *hist, double percent)
+{
+    uint64_t rank = (uint64_t)ceil(percent / 100 * (double)hist_total(hist) - 1e-9);
+
+    return hist_at_rank(hist, rank > 0 ? rank : 1);
 }
 
 double hist_mean(const struct hist *hist)

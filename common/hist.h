@@ -73,6 +73,11 @@ void hist_merge(struct hist *into, const struct hist *from);
  * are as exact as a slot. */
 void hist_since(struct hist *since, const struct hist *now, const struct hist *before);
 
+/* The value of that rank in ascending order (to the slot's width), nanoseconds: rank 1 is the
+ * smallest, rank hist_total() the largest, and infinite values are behind all finite ones. INFINITY
+ * when the value is infinite, NAN when there is no such rank. */
+double hist_at_rank(const struct hist *, uint64_t rank);
+
 /* The smallest recorded value (to the slot's width) that at least `percent` % of all values, the
  * infinite ones included, do not exceed; nanoseconds. INFINITY when that value is infinite, NAN
  * when the histogram is empty. 100 gives the maximum. */

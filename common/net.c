@@ -86,13 +86,26 @@ int net_accept(int listener, int flags, int *reserve)
     return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
-int net_connect(const struct sockaddr_in *address)
+/* The port is left open until connect, which knows the destination: then two connections may share
+ * one if only their destinations differ. */
+static bool bind_source(int fd, const struct in_addr *source)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = *source};
+
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
+    return bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+}
+
+int net_connect(const struct sockaddr_in *address, const struct in_addr *source, int receive_buffer)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     set_nodelay(fd);
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) && errno != EINPROGRESS) {
+    if (receive_buffer > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    if ((source && !bind_source(fd, source)) ||
+        (connect(fd, (const struct sockaddr *)address, sizeof *address) && errno != EINPROGRESS)) {
         int error = errno;
         close(fd);
         return -error;

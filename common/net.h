@@ -25,7 +25,10 @@ bool net_await(int listener, int timeout_ms);
 /* Resolve host and port into an IPv4 address. Returns false when the name has none. */
 bool net_resolve(const char *host, int port, struct sockaddr_in *address);
 
-/* Start a non-blocking connect with TCP_NODELAY. Returns the descriptor or -errno. */
-int net_connect(const struct sockaddr_in *address);
+/* Start a non-blocking connect with TCP_NODELAY, from an address of this machine (NULL: the system
+ * chooses) and any free port of it. `receive_buffer`: bytes the kernel may hold for us (0: as many
+ * as it likes), to be set before the window is agreed on. Returns the descriptor or -errno. */
+int net_connect(const struct sockaddr_in *address, const struct in_addr *source,
+                int receive_buffer);
 
 #endif

@@ -6,18 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 64, FIRST_CODE = 256 };
+/* What getopt_long returns: a short name, a code below, or FIRST_CODE + the row of a long name. */
+enum { MAX_ROWS = 64, HELP_ALL_CODE = 256, FIRST_CODE };
+
+enum { HELP_COLUMN = 34 }; /* where the texts of --help begin, after the margin */
 
 /* Both tables as one list, in the order that getopt's codes index. */
 struct table {
     const struct option_row *row[MAX_ROWS];
+    bool rare[MAX_ROWS], any_rare;
     int count;
 };
 
 static void table_append(struct table *table, const struct option_row *row)
 {
-    for (; row && row->name && table->count < MAX_ROWS; row++)
+    bool rare = false;
+    for (; row && row->name && table->count < MAX_ROWS; row++) {
+        if (row->kind == OPTION_RARE) {
+            rare = table->any_rare = true;
+            continue;
+        }
+        table->rare[table->count] = rare;
         table->row[table->count++] = row;
+    }
 }
 
 static int choice_index(const char *choices, const char *word)
@@ -83,6 +94,7 @@ static bool store(const struct option_row *row, const char *text)
         *(int *)row->value = index;
         return true;
     }
+    case OPTION_RARE: break;
     }
     return false;
 }
@@ -112,7 +124,7 @@ static void format_default(const struct option_row *row, char *text, size_t size
             snprintf(text, size, "%g", *(double *)row->value);
         break;
     case OPTION_DURATION:
-        if (*(int64_t *)row->value)
+        if (*(int64_t *)row->value > 0)
             format_duration(text, size, *(int64_t *)row->value);
         break;
     case OPTION_SIZE: snprintf(text, size, "%zu", *(size_t *)row->value); break;
@@ -125,55 +137,70 @@ static void format_default(const struct option_row *row, char *text, size_t size
         snprintf(text, size, "%.*s", (int)word.len, word.data);
         break;
     }
+    case OPTION_RARE: break;
     }
 }
 
 static void print_row(const struct option_row *row)
 {
-    char left[64], fallback[128];
-    snprintf(left, sizeof left, "%s%c%s--%s %s", row->letter ? "-" : " ",
-             row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
-             row->argument ? row->argument : "");
+    char left[128], fallback[128];
+    int length = snprintf(left, sizeof left, "%s%c%s--%s %s", row->letter ? "-" : " ",
+                          row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
+                          row->argument ? row->argument : "");
     format_default(row, fallback, sizeof fallback);
-    printf("  %-34s %s%s%s%s\n", left, row->help, *fallback ? " [" : "", fallback,
+    if (length > HELP_COLUMN) { /* a line of its own */
+        printf("  %s\n", left);
+        *left = 0;
+    }
+    printf("  %-*s %s%s%s%s\n", HELP_COLUMN, left, row->help, *fallback ? " [" : "", fallback,
            *fallback ? "]" : "");
 }
 
-static void print_help(const struct options *options, const struct table *table)
+_Noreturn static void print_help(const struct options *options, const struct table *table, bool all)
 {
     printf("usage: %s [options] %s\n%s\n\n", options->program, options->arguments, options->about);
-    for (int i = 0; i < table->count; i++)
-        print_row(table->row[i]);
-    printf("  %-34s %s\n", "-h, --help", "print this");
+    for (int i = 0; i < table->count; i++) {
+        if (all || !table->rare[i])
+            print_row(table->row[i]);
+    }
+    printf("  %-*s %s\n", HELP_COLUMN, "-h, --help", "print this");
+    if (table->any_rare)
+        printf("  %-*s all options; man %s explains them\n", HELP_COLUMN, "    --help-all",
+               options->program);
     exit(0);
+}
+
+/* The table as getopt_long wants it. ':' first: getopt stays silent, we report. */
+static void fill_getopt(const struct table *table, char *shorts, struct option *longs)
+{
+    shorts += sprintf(shorts, ":h");
+    for (int i = 0; i < table->count; i++) {
+        const struct option_row *row = table->row[i];
+        int argument = row->kind == OPTION_FLAG ? no_argument : required_argument;
+        *longs++ = (struct option){row->name, argument, NULL, FIRST_CODE + i};
+        if (row->letter)
+            shorts += sprintf(shorts, "%c%s", row->letter, argument == no_argument ? "" : ":");
+    }
+    *longs++ = (struct option){"help", no_argument, NULL, 'h'};
+    if (table->any_rare)
+        *longs++ = (struct option){"help-all", no_argument, NULL, HELP_ALL_CODE};
 }
 
 int options_parse(const struct options *options, int argc, char **argv)
 {
     struct table table = {.count = 0};
-    struct option longs[MAX_ROWS + 2] = {{0}};
-    char shorts[3 * MAX_ROWS + 4] = ":h"; /* ':' first: getopt stays silent, we report */
-    size_t s = 2;
+    struct option longs[MAX_ROWS + 3] = {{0}};
+    char shorts[3 * MAX_ROWS + 4];
 
     table_append(&table, options->own);
     table_append(&table, options->common);
-    for (int i = 0; i < table.count; i++) {
-        const struct option_row *row = table.row[i];
-        int argument = row->kind == OPTION_FLAG ? no_argument : required_argument;
-        longs[i] = (struct option){row->name, argument, NULL, FIRST_CODE + i};
-        if (row->letter) {
-            shorts[s++] = row->letter;
-            if (argument == required_argument)
-                shorts[s++] = ':';
-        }
-    }
-    longs[table.count] = (struct option){"help", no_argument, NULL, 'h'};
+    fill_getopt(&table, shorts, longs);
 
     int code;
     while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         const struct option_row *row = NULL;
-        if (code == 'h')
-            print_help(options, &table);
+        if (code == 'h' || code == HELP_ALL_CODE)
+            print_help(options, &table, code == HELP_ALL_CODE);
         if (code == ':')
             die("option '%s' needs a value (see --help)", argv[optind - 1]);
         if (code == '?')

@@ -14,11 +14,12 @@ enum option_kind {
     OPTION_SIZE,     /* size_t *: bytes, written as 64k */
     OPTION_TEXT,     /* const char **: points into argv */
     OPTION_CHOICE,   /* int *: index into `choices`, words separated by | */
+    OPTION_RARE,     /* no option: the rows after it in this table are for --help-all only */
 };
 
 /* One option. `value` holds the default before options_parse, and is named in --help. */
 struct option_row {
-    const char *name; /* long name without the dashes */
+    const char *name; /* long name without the dashes; any text with OPTION_RARE */
     char letter;      /* short name, or 0 */
     enum option_kind kind;
     void *value;
@@ -35,8 +36,9 @@ struct options {
     const struct option_row *common;
 };
 
-/* Fill the rows' values from argv. A bad option dies with one line (exit 2); --help
- * prints the tables and exits 0. Returns the index of the first operand. */
+/* Fill the rows' values from argv. A bad option dies with one line (exit 2). --help prints the
+ * tables and exits 0; where a table has rare rows it leaves them out, and --help-all prints all.
+ * Returns the index of the first operand. */
 int options_parse(const struct options *, int argc, char **argv);
 
 #endif

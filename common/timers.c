@@ -5,10 +5,15 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+void timers_init_bare(struct timers *timers)
+{
+    *timers = (struct timers){.fd = -1, .room = 64};
+    timers->heap = must_calloc(timers->room, sizeof *timers->heap);
+}
+
 void timers_init(struct timers *timers)
 {
-    *timers = (struct timers){.room = 64};
-    timers->heap = must_calloc(timers->room, sizeof *timers->heap);
+    timers_init_bare(timers);
     timers->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (timers->fd < 0)
         die_errno("cannot make a timer");
@@ -16,7 +21,8 @@ void timers_init(struct timers *timers)
 
 void timers_free(struct timers *timers)
 {
-    close(timers->fd);
+    if (timers->fd >= 0)
+        close(timers->fd);
     free(timers->heap);
 }
 
@@ -55,7 +61,7 @@ static void sift_down(struct timers *timers, size_t place, struct timer *timer)
 static void arm(struct timers *timers)
 {
     int64_t at_ns = timers->count ? timers->heap[1]->deadline_ns : 0;
-    if (at_ns == timers->armed_ns)
+    if (timers->fd < 0 || at_ns == timers->armed_ns)
         return;
     struct itimerspec when = {.it_value = {at_ns / NSEC_PER_SEC, at_ns % NSEC_PER_SEC}};
     timerfd_settime(timers->fd, TFD_TIMER_ABSTIME, &when, NULL);
@@ -97,4 +103,9 @@ struct timer *timers_expire(struct timers *timers, int64_t at_ns)
     }
     arm(timers); /* setting it also makes fd unreadable again */
     return NULL;
+}
+
+int64_t timers_next_ns(const struct timers *timers)
+{
+    return timers->count ? timers->heap[1]->deadline_ns : INT64_MAX;
 }

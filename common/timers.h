@@ -15,7 +15,7 @@ struct timer {
 };
 
 struct timers {
-    int fd; /* readable when the soonest deadline has passed */
+    int fd; /* readable when the soonest deadline has passed; -1: there is none */
     size_t count, room;
     struct timer **heap; /* [1..count], parent of i is i / 2 */
     int64_t armed_ns;    /* what fd is set to; 0: nothing */
@@ -23,6 +23,8 @@ struct timers {
 
 /* Dies when the kernel gives no timer descriptor. */
 void timers_init(struct timers *);
+/* Without a descriptor, for a loop that sleeps until timers_next_ns() by itself. */
+void timers_init_bare(struct timers *);
 void timers_free(struct timers *);
 
 /* Wait until deadline_ns (CLOCK_MONOTONIC). The timer must not be waiting yet. */
@@ -32,5 +34,7 @@ void timers_remove(struct timers *, struct timer *);
 /* Take out the soonest one whose deadline is at or before now_ns; NULL when there is none, and fd
  * is set for the next. Call until NULL. */
 struct timer *timers_expire(struct timers *, int64_t now_ns);
+/* The soonest deadline; INT64_MAX when nothing waits. */
+int64_t timers_next_ns(const struct timers *);
 
 #endif

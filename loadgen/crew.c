@@ -168,22 +168,25 @@ static bool all_finished(const struct crew *crew)
     return true;
 }
 
-/* Without any connection there is nothing to measure. */
+/* When no connection was ever made there is nothing to measure. One that the server ended at once
+ * counts: what it does to the requests is the result. */
 static void check_start(struct crew *crew)
 {
-    int open = 0, error = 0, lost = crew->lost;
+    int error = 0, lost = crew->lost;
+    bool connected = false;
 
     for (int i = 0; i < crew->plan->workers; i++) {
-        open += crew->shared->worker[i].open;
+        connected |= hist_total(&crew->shared->worker[i].connect) > 0;
         if (crew->shared->worker[i].connect_errno)
             error = crew->shared->worker[i].connect_errno;
     }
-    if (lost == 0 && (open > 0 || crew->interrupts > 0))
+    if (lost == 0 && (connected || crew->interrupts > 0))
         return;
     crew_end(crew);
     if (lost > 0)
         exit(2); /* the worker has said why */
-    die("cannot connect to %s: %s", crew->plan->host, strerror(error ? error : ETIMEDOUT));
+    die("cannot connect to %s: %s", crew->plan->target[0].host,
+        strerror(error ? error : ETIMEDOUT));
 }
 
 static void fork_workers(struct crew *crew, const struct client_signals *signals)
@@ -257,14 +260,22 @@ static void tell(int control, const char *line)
 static void watch_window(struct crew *crew, struct timeline *timeline)
 {
     const struct schedule *schedule = &crew->shared->schedule;
-    int64_t row_ns = schedule->begin_ns;
+    int64_t row_ns = schedule->begin_ns + crew->plan->interval_ns;
+    int64_t half_ns = schedule->begin_ns + crew->plan->duration_ns / 2;
 
     timeline_begin(timeline, schedule->begin_ns);
-    while (row_ns < schedule->end_ns && crew->alive > 0) {
-        row_ns += NSEC_PER_SEC;
-        if (row_ns > schedule->end_ns || !sleep_until(crew, row_ns))
+    while (crew->alive > 0) {
+        int64_t next_ns = half_ns < row_ns ? half_ns : row_ns;
+
+        if (next_ns >= schedule->end_ns || !sleep_until(crew, next_ns))
             break;
-        timeline_row(timeline, row_ns);
+        if (next_ns == half_ns) {
+            timeline_half(timeline, half_ns);
+            half_ns = INT64_MAX;
+        } else {
+            timeline_row(timeline, row_ns);
+            row_ns += crew->plan->interval_ns;
+        }
     }
     sleep_until(crew, schedule->end_ns);
     timeline_row(timeline, schedule->end_ns);

@@ -1,6 +1,7 @@
 /* plan: see plan.h. */
 #include "loadgen/plan.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,46 +10,115 @@
 #include "common/net.h"
 #include "common/program.h"
 #include "common/util.h"
+#include "loadgen/arrivals.h"
 
-/* http://host[:port][/path]: fills host and address, returns the path. */
-static const char *read_url(struct plan *plan, const char *url)
+static const int64_t DURATION_NS = 10 * NSEC_PER_SEC; /* when nobody says how long */
+static const int64_t SPIN_NS = 20 * NSEC_PER_USEC;    /* what a sleeper is late by, mostly */
+static const int64_t INTERVAL_MIN_NS = 10 * NSEC_PER_MSEC;
+
+void wishes_defaults(struct wishes *wishes)
 {
-    const char *host = url + strlen("http://"), *path;
-    char name[256];
+    *wishes = (struct wishes){.workers = 1,
+                              .duration_ns = -1,
+                              .warmup_ns = NSEC_PER_SEC,
+                              .drain_ns = NSEC_PER_SEC,
+                              .interval_ns = NSEC_PER_SEC,
+                              .spin_ns = SPIN_NS,
+                              .idle = -1,
+                              .churn = -1,
+                              .retry_base_ns = 10 * NSEC_PER_MSEC,
+                              .retry_budget = 20,
+                              .seed = 1};
+}
+
+/* "http://host[:port][/path]" into its parts. The path ends where the URL does. */
+static void read_url(struct target *target, const char *url)
+{
+    const char *host = url + strlen("http://");
+    size_t len;
+    char name[sizeof(target->host)];
     char *colon;
     long port = 80;
 
     if (strncmp(url, "http://", strlen("http://")) != 0)
         die("'%s' is not a URL of the form http://host:port/path", url);
-    path = host + strcspn(host, "/?");
-    if (path == host || (size_t)(path - host) >= sizeof(plan->host) || *path == '?')
+    len = strcspn(host, "/?");
+    if (len == 0 || len >= sizeof(target->host) || host[len] == '?')
         die("'%s' is not a URL of the form http://host:port/path", url);
-    snprintf(plan->host, sizeof(plan->host), "%.*s", (int)(path - host), host);
-    strcpy(name, plan->host);
+    snprintf(target->host, sizeof(target->host), "%.*s", (int)len, host);
+    strcpy(name, target->host);
     colon = strchr(name, ':');
     if (colon) {
         *colon = '\0';
         if (!parse_integer(colon + 1, 1, 65535, &port))
             die("'%s' is not a port", colon + 1);
     }
-    if (!net_resolve(name, (int)port, &plan->address))
+    if (!net_resolve(name, (int)port, &target->address))
         die("cannot resolve host '%s'", name);
-    return *path ? path : "/";
+    target->url = url;
+    target->path = host[len] ? host + len : "/";
 }
 
-/* Without a workload file there is one class, `all`, that asks for the URL's path. */
-static void default_class(struct workload *w, const char *path)
+static void read_targets(struct plan *plan, const struct wishes *wishes)
 {
-    struct workload_class *class = &w->class[0];
-
-    if (strlen(path) >= sizeof(class->target) || path[strcspn(path, " \t")] != '\0')
-        die("the path '%s' is too long or has blanks; a workload file may say more", path);
-    w->class_count = 1;
-    *class = (struct workload_class){.name = "all", .weight = 1, .method = "GET"};
-    strcpy(class->target, path);
+    if (wishes->url_count > PLAN_TARGETS)
+        die("more than %d URLs", PLAN_TARGETS);
+    plan->target_count = wishes->url_count;
+    for (int i = 0; i < wishes->url_count; i++)
+        read_url(&plan->target[i], wishes->urls[i]);
 }
 
-static void read_workload(struct plan *plan, const struct wishes *wishes, const char *path)
+/* One address, or the first and the last of a row of them. */
+static void add_sources(struct plan *plan, char *text)
+{
+    struct in_addr first, last;
+    char *dash = strchr(text, '-');
+
+    if (dash)
+        *dash = '\0';
+    if (inet_pton(AF_INET, text, &first) != 1 ||
+        inet_pton(AF_INET, dash ? dash + 1 : text, &last) != 1)
+        die("--sources: '%s' is not an address", text);
+    for (uint32_t a = ntohl(first.s_addr); a <= ntohl(last.s_addr); a++) {
+        if (plan->source_count == PLAN_SOURCES)
+            die("--sources: more than %d addresses", PLAN_SOURCES);
+        plan->source[plan->source_count++].s_addr = htonl(a);
+    }
+}
+
+static void read_sources(struct plan *plan, const char *list)
+{
+    char *copy, *word, *rest;
+
+    if (!list)
+        return;
+    copy = rest = strdup(list);
+    if (!copy)
+        die("out of memory");
+    while ((word = strsep(&rest, ",")))
+        add_sources(plan, word);
+    free(copy);
+    if (plan->source_count == 0)
+        die("--sources: '%s' names no address, such as 127.0.0.1-127.0.0.8", list);
+}
+
+/* Without a workload file there is one class, `all`, that asks for the URLs' own paths. */
+static void default_class(struct plan *plan)
+{
+    struct workload *w = &plan->workload;
+
+    for (int i = 0; i < plan->target_count; i++) {
+        const char *path = plan->target[i].path;
+
+        if (strlen(path) >= sizeof(w->class[0].target) || path[strcspn(path, " \t")] != '\0')
+            die("the path '%s' is too long or has blanks; a workload file may say more", path);
+    }
+    w->class_count = 1;
+    w->class[0] = (struct workload_class){.name = "all", .weight = 1, .method = "GET"};
+    strcpy(w->class[0].target, plan->target[0].path);
+}
+
+static void read_workload(struct plan *plan, const struct wishes *wishes)
 {
     char error[512];
 
@@ -56,7 +126,7 @@ static void read_workload(struct plan *plan, const struct wishes *wishes, const 
         if (wishes->point)
             die("--point belongs to a --workload");
         workload_defaults(&plan->workload);
-        default_class(&plan->workload, path);
+        default_class(plan);
         return;
     }
     if (!workload_load(&plan->workload, wishes->workload, wishes->point, error, sizeof(error)))
@@ -65,44 +135,114 @@ static void read_workload(struct plan *plan, const struct wishes *wishes, const 
     plan->point = wishes->point ? wishes->point : "base";
 }
 
-/* The command line has the last word. A rate alone means an open loop. */
-static void apply_wishes(struct plan *plan, const struct wishes *wishes)
+/* When requests come: the command line has the last word. A rate alone means an open loop. */
+static void wish_arrivals(struct workload *w, const struct wishes *wishes)
 {
-    struct workload *w = &plan->workload;
-
+    if (wishes->trace &&
+        (size_t)snprintf(w->trace, sizeof(w->trace), "%s", wishes->trace) >= sizeof(w->trace))
+        die("--trace: the name is too long");
     if (wishes->arrivals > 0)
         w->arrivals = (enum arrivals_kind)(wishes->arrivals - 1);
+    else if (wishes->trace)
+        w->arrivals = ARRIVALS_TRACE;
     else if (wishes->rate && w->arrivals == ARRIVALS_CLOSED)
-        w->arrivals = ARRIVALS_POISSON;
+        w->arrivals = wishes->burst > 0 ? ARRIVALS_BURSTS : ARRIVALS_POISSON;
     if (wishes->rate && (!workload_parse_rate(wishes->rate, &w->rate) || w->rate.value <= 0))
         die("-r: '%s' is neither requests per second nor a percentage", wishes->rate);
-    if (wishes->rate && w->arrivals == ARRIVALS_CLOSED)
+    if (wishes->think && !workload_parse_think(wishes->think, &w->think))
+        die("--think: '%s' is not a time such as 100ms or 'fixed 100ms'", wishes->think);
+    if (wishes->burst > 0)
+        w->burst = wishes->burst;
+}
+
+static void check_arrivals(const struct workload *w, const struct wishes *wishes)
+{
+    bool closed = w->arrivals == ARRIVALS_CLOSED, trace = w->arrivals == ARRIVALS_TRACE;
+
+    if (wishes->rate && closed)
         die("a closed loop has no rate: it sends when a reply has come");
-    if (w->arrivals != ARRIVALS_CLOSED && !w->rate.given && !workload_has_class_rates(w))
+    if (wishes->rate && trace)
+        die("a trace has its own rate");
+    if (trace != (w->trace[0] != '\0'))
+        die("a trace file and arrivals 'trace' belong together: --trace FILE");
+    if (!closed && !trace && !w->rate.given && !workload_has_class_rates(w))
         die("%s arrivals need a rate: -r RATE", arrivals_name(w->arrivals));
+    if (!closed && w->think.mean_ns > 0)
+        die("only a closed loop has a think time");
+    if ((closed || trace) && w->phase_count > 0)
+        die("phases multiply a rate, and %s arrivals have none", arrivals_name(w->arrivals));
+    if (wishes->burst > 0 && w->arrivals != ARRIVALS_BURSTS)
+        die("--burst belongs to arrivals 'bursts'");
+}
+
+static void wish_connections(struct workload *w, const struct wishes *wishes)
+{
     if (wishes->connections > 0)
         w->connections = wishes->connections;
+    if (wishes->ramp > 0)
+        w->ramp = wishes->ramp;
+    if (wishes->idle >= 0)
+        w->idle = wishes->idle;
+    if (wishes->churn >= 0)
+        w->churn = wishes->churn;
     if (wishes->timeout_ns > 0)
         w->timeout_ns = wishes->timeout_ns;
-    plan->arrivals = w->arrivals;
-    plan->connections = w->connections;
-    plan->timeout_ns = w->timeout_ns;
+}
+
+static int64_t phases_length_ns(const struct workload *w)
+{
+    int64_t sum_ns = 0;
+
+    for (int i = 0; i < w->phase_count; i++)
+        sum_ns += w->phase[i].length_ns;
+    return sum_ns;
+}
+
+/* What nobody has said follows from the phases or the trace, if there are any. */
+static int64_t default_duration_ns(const struct plan *plan)
+{
+    if (plan->trace.count > 0)
+        return plan->trace.entry[plan->trace.count - 1].at_ns + 1;
+    if (plan->workload.phase_count > 0)
+        return phases_length_ns(&plan->workload);
+    return DURATION_NS;
+}
+
+static void read_trace(struct plan *plan)
+{
+    char error[512];
+
+    if (plan->arrivals != ARRIVALS_TRACE)
+        return;
+    if (!trace_load(&plan->trace, plan->workload.trace, &plan->workload, error, sizeof(error)))
+        die("%s", error);
+    if (plan->trace.count == 0)
+        die("%s: there is no arrival in it", plan->workload.trace);
 }
 
 static void copy_numbers(struct plan *plan, const struct wishes *wishes)
 {
-    plan->url = wishes->url;
+    plan->arrivals = plan->workload.arrivals;
+    plan->timeout_ns = plan->workload.timeout_ns;
     plan->workers = wishes->workers;
     plan->seed = wishes->seed;
     plan->realtime = wishes->realtime;
     plan->warmup_ns = wishes->warmup_ns;
-    plan->duration_ns = wishes->duration_ns;
     plan->drain_ns = wishes->drain_ns < plan->timeout_ns ? wishes->drain_ns : plan->timeout_ns;
-    if (plan->duration_ns <= 0)
+    plan->spin_ns = wishes->spin_ns;
+    plan->interval_ns = wishes->interval_ns;
+    plan->retry = (struct retry){.limit = wishes->retries,
+                                 .base_ns = wishes->retry_base_ns,
+                                 .budget = wishes->retry_budget / 100};
+    if (plan->interval_ns < INTERVAL_MIN_NS)
+        die("--interval has to be 10ms or longer");
+}
+
+static void set_duration(struct plan *plan, const struct wishes *wishes)
+{
+    plan->duration_ns = wishes->duration_ns >= 0 ? wishes->duration_ns : default_duration_ns(plan);
+    if (plan->duration_ns == 0)
         die("-d has to be longer than 0");
-    if (plan->workers > plan->connections)
-        die("%d workers cannot share %d connections: use -w %d or less", plan->workers,
-            plan->connections, plan->connections);
 }
 
 /* "1" or "0,1". */
@@ -114,24 +254,82 @@ static void read_cpus(struct plan *plan, const char *list)
         long cpu;
 
         snprintf(number, sizeof(number), "%.*s", (int)len, list);
-        if (len >= sizeof(number) || !parse_integer(number, 0, 1023, &cpu) || plan->cpu_count == 64)
+        if (len >= sizeof(number) || !parse_integer(number, 0, 1023, &cpu) ||
+            plan->cpu_count == PLAN_CPUS)
             die("--cpus: '%s' is not a list of core numbers such as 0,1", list);
         plan->cpus[plan->cpu_count++] = (int)cpu;
         list += len + (list[len] == ',');
     }
 }
 
-static void build_request(const struct plan *plan, struct plan_class *class,
-                          const struct workload_class *from)
+static void build_request(struct request *request, const struct target *target, const char *path,
+                          const char *method)
 {
-    bool has_body = strcmp(from->method, "POST") == 0 || strcmp(from->method, "PUT") == 0;
-    int len = asprintf(&class->request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", from->method,
-                       from->target, plan->host, has_body ? "Content-Length: 0\r\n" : "");
+    bool has_body = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
+    int len = asprintf(&request->bytes, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path,
+                       target->host, has_body ? "Content-Length: 0\r\n" : "");
 
     if (len < 0)
         die("out of memory");
-    class->request_len = (size_t)len;
+    request->len = (size_t)len;
+}
+
+static void add_class(struct plan *plan, const struct workload_class *from)
+{
+    struct plan_class *class = &plan->class[plan->class_count++];
+
+    class->name = from->name;
+    class->weight = from->weight;
+    class->deadline_ns = from->deadline_ns;
+    class->send_rate = from->send_rate;
+    class->receive_rate = from->receive_rate;
     class->head = strcmp(from->method, "HEAD") == 0;
+    for (int i = 0; i < plan->target_count; i++) {
+        const struct target *target = &plan->target[i];
+
+        build_request(&class->request[i], target, plan->workload_path ? from->target : target->path,
+                      from->method);
+    }
+}
+
+static int add_pool(struct plan *plan, int connections, bool idle)
+{
+    plan->pool[plan->pool_count] = (struct plan_pool){.connections = connections, .idle = idle};
+    if (!idle)
+        plan->connections += connections;
+    return plan->pool_count++;
+}
+
+static void add_classes(struct plan *plan)
+{
+    const struct workload *w = &plan->workload;
+    int common = add_pool(plan, 0, false);
+
+    for (int i = 0; i < w->class_count; i++) {
+        int own = w->class[i].connections;
+
+        add_class(plan, &w->class[i]);
+        plan->class[i].pool = own > 0 ? add_pool(plan, own, false) : common;
+        if (own == 0 && plan->pool[common].connections == 0) {
+            plan->pool[common].connections = w->connections;
+            plan->connections += w->connections;
+        }
+    }
+    if (w->idle > 0)
+        add_pool(plan, w->idle, true);
+}
+
+/* Each worker has to have a connection of each pool, or its share of the requests would be stuck.
+ */
+static void check_workers(const struct plan *plan)
+{
+    for (int i = 0; i < plan->pool_count; i++) {
+        const struct plan_pool *pool = &plan->pool[i];
+
+        if (pool->connections > 0 && !pool->idle && plan->workers > pool->connections)
+            die("%d workers cannot share %d connections: use -w %d or less", plan->workers,
+                pool->connections, pool->connections);
+    }
 }
 
 /* What the calibrated server needs for requests, per class. Requests that are not ours (another
@@ -198,19 +396,16 @@ static double requests_per_s(const struct rate *rate, double cores, double mean_
  * that percentages of several classes add up to the share of the machine they use. */
 static void set_class_rates(struct plan *plan, const struct costs *costs)
 {
-    double sum = 0;
-
     for (int i = 0; i < plan->class_count; i++) {
         struct plan_class *class = &plan->class[i];
 
         class->rate = requests_per_s(&plan->workload.class[i].rate, costs->cores, costs->cpu_s[i]);
         class->weight = class->rate;
-        sum += class->rate;
+        plan->base_rate += class->rate;
     }
-    plan->rate = sum;
 }
 
-static void set_total_rate(struct plan *plan, const struct costs *costs)
+static double total_rate(const struct plan *plan, const struct costs *costs)
 {
     double weights = 0, cpu_s = 0;
 
@@ -218,56 +413,84 @@ static void set_total_rate(struct plan *plan, const struct costs *costs)
         weights += plan->class[i].weight;
         cpu_s += plan->class[i].weight * costs->cpu_s[i];
     }
-    plan->rate = requests_per_s(&plan->workload.rate, costs->cores, cpu_s / weights);
+    return requests_per_s(&plan->workload.rate, costs->cores, cpu_s / weights);
+}
+
+static void scale_rates(struct plan *plan, double factor)
+{
+    for (int i = 0; i < plan->class_count; i++)
+        plan->class[i].rate *= factor;
+    plan->base_rate *= factor;
+    plan->rate *= factor;
+}
+
+/* What the phases make of the base rate, on average over the window. */
+static double mean_rate(const struct plan *plan)
+{
+    const struct workload *w = &plan->workload;
+    double weights = 0, weighted = 0;
+
+    for (int i = 0; i < plan->class_count; i++) {
+        double weight = plan->class[i].weight;
+
+        weights += weight;
+        weighted +=
+            weight * phases_mean_load(w->phase, w->phase_count, i, (double)plan->duration_ns / 1e9);
+    }
+    return plan->base_rate * weighted / weights;
+}
+
+/* The recorded arrivals that fall into the window. */
+static double trace_rate(const struct plan *plan)
+{
+    size_t count = 0;
+
+    while (count < plan->trace.count && plan->trace.entry[count].at_ns < plan->duration_ns)
+        count++;
+    return (double)count / ((double)plan->duration_ns / 1e9);
 }
 
 static void set_rates(struct plan *plan, const struct wishes *wishes, const struct costs *costs)
 {
-    double wanted;
-
     if (plan->arrivals == ARRIVALS_CLOSED)
         return;
-    if (!workload_has_class_rates(&plan->workload)) {
-        set_total_rate(plan, costs);
+    if (plan->arrivals == ARRIVALS_TRACE) {
+        plan->base_rate = plan->rate = trace_rate(plan);
         return;
     }
-    set_class_rates(plan, costs);
-    if (!wishes->rate)
-        return;
-    /* -r over such a workload scales it: the shares stay. */
-    set_total_rate(plan, costs);
-    wanted = plan->rate;
-    set_class_rates(plan, costs);
-    for (int i = 0; i < plan->class_count; i++)
-        plan->class[i].rate *= wanted / plan->rate;
-    plan->rate = wanted;
+    if (!workload_has_class_rates(&plan->workload)) {
+        plan->base_rate = total_rate(plan, costs);
+    } else {
+        set_class_rates(plan, costs);
+        if (wishes->rate) /* -r over such a workload scales it: the shares stay */
+            scale_rates(plan, total_rate(plan, costs) / plan->base_rate);
+    }
+    plan->rate = mean_rate(plan);
 }
 
-static void add_classes(struct plan *plan)
+void plan_set_rate(struct plan *plan, double rate)
 {
-    plan->class_count = plan->workload.class_count;
-    for (int i = 0; i < plan->class_count; i++) {
-        const struct workload_class *from = &plan->workload.class[i];
-
-        plan->class[i].name = from->name;
-        plan->class[i].weight = from->weight;
-        build_request(plan, &plan->class[i], from);
-    }
+    scale_rates(plan, rate / plan->rate);
 }
 
 void plan_make(struct plan *plan, const struct wishes *wishes)
 {
     struct costs costs = {.cores = wishes->server_cores ? wishes->server_cores : usable_cores()};
     struct calibration calibration;
-    const char *path;
 
     *plan = (struct plan){0};
-    path = read_url(plan, wishes->url);
-    read_workload(plan, wishes, path);
-    apply_wishes(plan, wishes);
+    read_targets(plan, wishes);
+    read_sources(plan, wishes->sources);
+    read_workload(plan, wishes);
+    wish_arrivals(&plan->workload, wishes);
+    wish_connections(&plan->workload, wishes);
+    check_arrivals(&plan->workload, wishes);
     copy_numbers(plan, wishes);
+    read_trace(plan);
+    set_duration(plan, wishes);
     read_cpus(plan, wishes->cpus);
     add_classes(plan);
+    check_workers(plan);
     read_programs(plan, &costs);
     if (needs_calibration(plan, &costs)) {
         calibration = calibration_load(wishes->calibration);
@@ -277,13 +500,18 @@ void plan_make(struct plan *plan, const struct wishes *wishes)
     set_rates(plan, wishes, &costs);
 }
 
-int plan_connections_of(const struct plan *plan, int worker)
+int plan_connections_of(const struct plan *plan, int worker, int pool)
 {
-    return plan->connections / plan->workers + (worker < plan->connections % plan->workers);
+    int connections = plan->pool[pool].connections;
+
+    return connections / plan->workers + (worker < connections % plan->workers);
 }
 
 void plan_free(struct plan *plan)
 {
-    for (int i = 0; i < plan->class_count; i++)
-        free(plan->class[i].request);
+    for (int i = 0; i < plan->class_count; i++) {
+        for (int t = 0; t < plan->target_count; t++)
+            free(plan->class[i].request[t].bytes);
+    }
+    trace_free(&plan->trace);
 }

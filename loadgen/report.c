@@ -1,4 +1,4 @@
-/* report: see report.h. */
+/* report: see report.h. The keys are described in docs/loadgen-json.md. */
 #include "loadgen/report.h"
 
 #include <jansson.h>
@@ -7,104 +7,8 @@
 #include <string.h>
 
 #include "common/util.h"
-
-/* Summary. */
-
-/* "1.23ms" right-aligned in 10 columns. */
-static void print_time(FILE *file, double ns)
-{
-    char text[32];
-
-    if (isnan(ns))
-        snprintf(text, sizeof(text), "-");
-    else if (isinf(ns))
-        snprintf(text, sizeof(text), "inf");
-    else if (ns < 1e6)
-        snprintf(text, sizeof(text), "%.1fus", ns / 1e3);
-    else if (ns < 1e9)
-        snprintf(text, sizeof(text), "%.2fms", ns / 1e6);
-    else
-        snprintf(text, sizeof(text), "%.2fs", ns / 1e9);
-    fprintf(file, "%10s", text);
-}
-
-static void print_class(FILE *file, const char *name, const struct class_stats *stats)
-{
-    static const double percents[] = {50, 90, 99, 100};
-
-    fprintf(file, "  %-16s%10llu%10llu%8llu", name, (unsigned long long)stats->requests,
-            (unsigned long long)stats->good, (unsigned long long)class_stats_errors(stats));
-    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++)
-        print_time(file, hist_percentile(&stats->response, percents[i]));
-    fprintf(file, "\n");
-}
-
-static double offered_rate(const struct result *r)
-{
-    return r->duration_s > 0 ? (double)r->totals->all.requests / r->duration_s : 0;
-}
-
-static double achieved_rate(const struct result *r)
-{
-    return r->duration_s > 0 ? (double)r->totals->good_in_window / r->duration_s : 0;
-}
-
-static void print_what(const struct result *r, FILE *file)
-{
-    const struct plan *plan = r->plan;
-
-    fprintf(file, "%s", plan->url);
-    if (plan->workload_path)
-        fprintf(file, "  %s, point %s", plan->workload_path, plan->point);
-    fprintf(file, "\n  %s%s, %d connections, %d worker%s, %.2f s after %.2f s of warm-up\n",
-            arrivals_name(plan->arrivals),
-            plan->arrivals == ARRIVALS_CLOSED ? " loop" : " arrivals", plan->connections,
-            plan->workers, plan->workers > 1 ? "s" : "", r->duration_s,
-            (double)plan->warmup_ns / 1e9);
-    fprintf(file, "  ");
-    if (plan->arrivals != ARRIVALS_CLOSED)
-        fprintf(file, "asked for %.1f/s, ", plan->rate);
-    fprintf(file, "offered %.1f/s, achieved %.1f/s\n", offered_rate(r), achieved_rate(r));
-}
-
-static void print_errors(const struct class_stats *all, FILE *file)
-{
-    if (class_stats_errors(all) == 0)
-        return;
-    fprintf(file, "  errors:");
-    for (int i = 0; i < ERRORS; i++) {
-        if (all->errors[i] > 0)
-            fprintf(file, " %s %llu", error_name(i), (unsigned long long)all->errors[i]);
-    }
-    fprintf(file, "\n");
-}
-
-static void print_generator(const struct result *r, FILE *file)
-{
-    fprintf(file, "  generator: busy %.0f %%, p99 lag", 100 * r->totals->busy_max);
-    print_time(file, hist_percentile(&r->totals->all.lag, 99));
-    fprintf(file, ", backlog up to %llu%s%s\n", (unsigned long long)r->totals->backlog_max,
-            r->totals->saturated ? " (saturated)" : "",
-            r->totals->realtime ? ", real-time priority" : "");
-}
-
-void report_summary(const struct result *r, FILE *file)
-{
-    print_what(r, file);
-    fprintf(file, "  %-16s%10s%10s%8s%10s%10s%10s%10s\n", "response of", "requests", "good",
-            "errors", "p50", "p90", "p99", "max");
-    for (int i = 0; i < r->plan->class_count; i++)
-        print_class(file, r->plan->class[i].name, &r->totals->class[i]);
-    if (r->plan->class_count > 1)
-        print_class(file, "total", &r->totals->all);
-    print_errors(&r->totals->all, file);
-    print_generator(r, file);
-    fprintf(file, "  %s\n", r->verdict.count == 0 ? "VALID" : "INVALID:");
-    for (int i = 0; i < r->verdict.count; i++)
-        fprintf(file, "  - %s\n", r->verdict.reason[i]);
-}
-
-/* JSON. */
+#include "loadgen/estimate.h"
+#include "loadgen/verdict.h"
 
 /* JSON has no infinity: null stands for it. */
 static json_t *number(double value)
@@ -128,23 +32,78 @@ static void set_text(json_t *object, const char *key, const char *text)
     set(object, key, text ? json_string(text) : json_null());
 }
 
+/* 0 stands for "not asked for". */
+static void set_wish(json_t *object, const char *key, double value)
+{
+    set(object, key, value > 0 ? number(value) : json_null());
+}
+
+static void append(json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value))
+        die("out of memory");
+}
+
+/* Microseconds from nanoseconds. */
+static void set_us(json_t *object, const char *key, double ns)
+{
+    set(object, key, number(ns / 1e3));
+}
+
+static json_t *interval_json(const struct hist *hist, double percent)
+{
+    struct percentile_interval interval = estimate_percentile(hist, percent);
+    json_t *pair;
+
+    if (!interval.known)
+        return json_null();
+    pair = json_array();
+    append(pair, number(interval.low_ns / 1e3));
+    append(pair, number(interval.high_ns / 1e3));
+    return pair;
+}
+
 static json_t *latency_json(const struct hist *hist)
 {
-    json_t *o = json_object();
+    static const struct {
+        double percent;
+        const char *key, *name;
+    } levels[] = {{50, "p50_us", "p50"}, {75, "p75_us", "p75"},     {90, "p90_us", "p90"},
+                  {99, "p99_us", "p99"}, {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
+    json_t *o = json_object(), *intervals = json_object();
 
     set_count(o, "count", hist_total(hist));
-    set(o, "min_us", number(hist_min(hist) / 1e3));
-    set(o, "mean_us", number(hist_mean(hist) / 1e3));
-    set(o, "max_us", number(hist_percentile(hist, 100) / 1e3));
-    set(o, "p50_us", number(hist_percentile(hist, 50) / 1e3));
-    set(o, "p75_us", number(hist_percentile(hist, 75) / 1e3));
-    set(o, "p90_us", number(hist_percentile(hist, 90) / 1e3));
-    set(o, "p99_us", number(hist_percentile(hist, 99) / 1e3));
-    set(o, "p999_us", number(hist_percentile(hist, 99.9) / 1e3));
+    set_us(o, "min_us", hist_min(hist));
+    set_us(o, "mean_us", hist_mean(hist));
+    set_us(o, "max_us", hist_percentile(hist, 100));
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        set_us(o, levels[i].key, hist_percentile(hist, levels[i].percent));
+        set(intervals, levels[i].name, interval_json(hist, levels[i].percent));
+    }
+    set(o, "intervals", intervals);
     return o;
 }
 
-static json_t *class_json(const struct class_stats *stats, double weight)
+static json_t *kinds_json(const uint64_t counts[ERRORS])
+{
+    json_t *o = json_object();
+
+    for (int i = 0; i < ERRORS; i++)
+        set_count(o, error_name(i), counts[i]);
+    return o;
+}
+
+static json_t *status_json(const uint64_t status[6])
+{
+    static const char *const keys[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+    json_t *o = json_object();
+
+    for (int i = 1; i < 6; i++)
+        set_count(o, keys[i], status[i]);
+    return o;
+}
+
+static json_t *class_json(const struct class_stats *stats, double weight, int64_t deadline_ns)
 {
     json_t *o = json_object();
 
@@ -153,16 +112,64 @@ static json_t *class_json(const struct class_stats *stats, double weight)
     set_count(o, "answered", stats->answered);
     set_count(o, "good", stats->good);
     set_count(o, "errors", class_stats_errors(stats));
+    set_wish(o, "deadline_us", (double)deadline_ns / 1e3);
+    set_count(o, "missed", stats->missed);
+    set_count(o, "attempts", stats->attempts);
+    set_count(o, "retries", stats->retries);
+    set_count(o, "rescued", stats->rescued);
+    set_count(o, "denied", stats->denied);
+    set(o, "failed_attempts", kinds_json(stats->failed));
+    set(o, "status", status_json(stats->status));
     set(o, "response", latency_json(&stats->response));
     set(o, "service", latency_json(&stats->service));
     set(o, "lag", latency_json(&stats->lag));
     return o;
 }
 
+static json_t *urls_json(const struct plan *plan)
+{
+    json_t *urls = json_array();
+
+    for (int i = 0; i < plan->target_count; i++)
+        append(urls, json_string(plan->target[i].url));
+    return urls;
+}
+
+static json_t *phases_json(const struct workload *w)
+{
+    json_t *phases = json_array();
+
+    for (int i = 0; i < w->phase_count; i++) {
+        const struct phase *phase = &w->phase[i];
+        json_t *o = json_object();
+
+        set_text(o, "name", phase->name);
+        set(o, "length_s", number((double)phase->length_ns / 1e9));
+        set(o, "load_from", number(phase->load.from));
+        set(o, "load_to", number(phase->load.to));
+        append(phases, o);
+    }
+    return phases;
+}
+
+static json_t *retries_json(const struct retry *retry)
+{
+    json_t *o;
+
+    if (retry->limit == 0)
+        return json_null();
+    o = json_object();
+    set(o, "limit", json_integer(retry->limit));
+    set(o, "base_s", number((double)retry->base_ns / 1e9));
+    set(o, "budget", number(retry->budget));
+    return o;
+}
+
 static void set_run(json_t *root, const struct plan *plan)
 {
     set_text(root, "schema", "archbench-loadgen/1");
-    set_text(root, "url", plan->url);
+    set_text(root, "url", plan->target[0].url);
+    set(root, "urls", urls_json(plan));
     set_text(root, "workload", plan->workload_path);
     set_text(root, "point", plan->point);
     set_text(root, "arrivals", arrivals_name(plan->arrivals));
@@ -172,22 +179,36 @@ static void set_run(json_t *root, const struct plan *plan)
     set(root, "warmup_s", number((double)plan->warmup_ns / 1e9));
 }
 
+static void set_shape(json_t *root, const struct plan *plan)
+{
+    const struct workload *w = &plan->workload;
+    bool thinks = w->think.mean_ns > 0;
+
+    set_wish(root, "think_s", (double)w->think.mean_ns / 1e9);
+    set_text(root, "think", !thinks ? NULL : w->think.fixed ? "fixed" : "exponential");
+    set_wish(root, "burst", plan->arrivals == ARRIVALS_BURSTS ? w->burst : 0);
+    set_text(root, "trace", plan->arrivals == ARRIVALS_TRACE ? w->trace : NULL);
+    set_wish(root, "churn", w->churn);
+    set_wish(root, "ramp", w->ramp);
+    set(root, "phases", phases_json(w));
+    set(root, "retries", retries_json(&plan->retry));
+}
+
 static void set_rates(json_t *root, const struct result *r)
 {
     const struct class_stats *all = &r->totals->all;
     bool open = r->plan->arrivals != ARRIVALS_CLOSED;
-    json_t *errors = json_object();
+    double offered = result_offered_rate(r);
 
     set(root, "duration_s", number(r->duration_s));
     set(root, "target_rate", open ? number(r->plan->rate) : json_null());
-    set(root, "offered_rate", number(offered_rate(r)));
-    set(root, "achieved_rate", number(achieved_rate(r)));
+    set(root, "offered_rate", number(offered));
+    set(root, "offered_rate_with_retries", number(offered * (1 + result_load_added(r))));
+    set(root, "achieved_rate", number(result_achieved_rate(r)));
     set_count(root, "requests", all->requests);
     set_count(root, "answered", all->answered);
     set_count(root, "good", all->good);
-    for (int i = 0; i < ERRORS; i++)
-        set_count(errors, error_name(i), all->errors[i]);
-    set(root, "errors", errors);
+    set(root, "errors", kinds_json(all->errors));
 }
 
 static void set_classes(json_t *root, const struct result *r)
@@ -197,22 +218,43 @@ static void set_classes(json_t *root, const struct result *r)
 
     for (int i = 0; i < r->plan->class_count; i++) {
         const struct plan_class *class = &r->plan->class[i];
+        const struct class_stats *stats = &r->totals->class[i];
 
         weights += class->weight;
-        set(classes, class->name, class_json(&r->totals->class[i], class -> weight));
+        set(classes, class->name, class_json(stats, class->weight, class->deadline_ns));
     }
-    set(root, "total", class_json(&r->totals->all, weights));
+    set(root, "total", class_json(&r->totals->all, weights, 0));
     set(root, "classes", classes);
+}
+
+static void set_connections(json_t *root, const struct result *r)
+{
+    const struct totals *totals = r->totals;
+    json_t *o = json_object();
+
+    set(o, "asked", json_integer(r->plan->connections));
+    set(o, "idle", json_integer(r->plan->workload.idle));
+    set(o, "open", json_integer(totals->open));
+    set(o, "used", json_integer(totals->used));
+    set_count(o, "idle_lost", totals->idle_lost);
+    set_count(o, "reconnects", totals->reconnects);
+    set_count(o, "churned", totals->churned);
+    set(root, "connection_use", o);
+    set(root, "connect", latency_json(&totals->connect));
 }
 
 static void set_generator(json_t *root, const struct result *r)
 {
-    json_t *o = json_object(), *busy = json_array();
+    json_t *o = json_object(), *busy = json_array(), *spin = json_array();
 
-    for (int i = 0; i < r->plan->workers; i++)
-        json_array_append_new(busy, number(worker_busy(&r->shared->worker[i])));
+    for (int i = 0; i < r->plan->workers; i++) {
+        append(busy, number(worker_busy(&r->shared->worker[i])));
+        append(spin, number(worker_spin(&r->shared->worker[i])));
+    }
     set(o, "busy", busy);
     set(o, "busy_max", number(r->totals->busy_max));
+    set(o, "spin", spin);
+    set(o, "spin_max", number(r->totals->spin_max));
     set(o, "realtime", json_boolean(r->totals->realtime));
     set_count(o, "backlog_max", r->totals->backlog_max);
     set_count(o, "reconnects", r->totals->reconnects);
@@ -220,27 +262,103 @@ static void set_generator(json_t *root, const struct result *r)
     set(root, "generator", o);
 }
 
+static json_t *half_json(const struct half *half)
+{
+    json_t *o = json_object();
+
+    set(o, "duration_s", number(half->seconds));
+    set_count(o, "requests", half->requests);
+    set_count(o, "good", half->good);
+    set_count(o, "errors", half->errors);
+    set(o, "rate", number(half->rate));
+    set_us(o, "p50_us", half->p50_ns);
+    set_us(o, "p99_us", half->p99_ns);
+    return o;
+}
+
+static json_t *drift_json(const struct drift *drift)
+{
+    const struct half *first = &drift->first, *second = &drift->second;
+    json_t *o;
+
+    if (!drift->known)
+        return json_null();
+    o = json_object();
+    set(o, "first", half_json(first));
+    set(o, "second", half_json(second));
+    set(o, "rate_change", number(drift_change(first->rate, second->rate)));
+    set(o, "p50_change", number(drift_change(first->p50_ns, second->p50_ns)));
+    set(o, "p99_change", number(drift_change(first->p99_ns, second->p99_ns)));
+    return o;
+}
+
+static json_t *little_json(const struct result *r)
+{
+    struct littles_law law;
+    json_t *o;
+
+    if (!littles_law(r, &law))
+        return json_null();
+    o = json_object();
+    set(o, "connections", number(law.connections));
+    set(o, "rate_x_latency", number(law.rate_x_latency));
+    set(o, "error", number(law.error));
+    return o;
+}
+
+static json_t *sentences_json(const struct sentences *sentences)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < sentences->count; i++)
+        append(list, json_string(sentences->text[i]));
+    return list;
+}
+
 static void set_checks(json_t *root, const struct result *r)
 {
-    json_t *digest = json_object(), *validity = json_object(), *reasons = json_array();
-    json_t *little = json_null();
-    struct littles_law law;
+    json_t *digest = json_object(), *validity = json_object();
 
-    if (littles_law(r, &law)) {
-        little = json_object();
-        set(little, "connections", number(law.connections));
-        set(little, "rate_x_latency", number(law.rate_x_latency));
-        set(little, "error", number(law.error));
-    }
-    set(root, "littles_law", little);
-    set_count(digest, "checked", digests_checked(r));
-    set_count(digest, "wrong", r->totals->all.errors[ERROR_digest]);
+    set(root, "littles_law", little_json(r));
+    set(root, "drift", drift_json(&r->drift));
+    set_count(digest, "checked", result_digests_checked(r));
+    set_count(digest, "wrong", result_digests_wrong(r));
     set(root, "digest", digest);
+    set(root, "notes", sentences_json(&r->notes));
     set_text(validity, "verdict", r->verdict.count == 0 ? "VALID" : "INVALID");
-    for (int i = 0; i < r->verdict.count; i++)
-        json_array_append_new(reasons, json_string(r->verdict.reason[i]));
-    set(validity, "reasons", reasons);
+    set(validity, "reasons", sentences_json(&r->verdict));
     set(root, "validity", validity);
+}
+
+static json_t *steps_json(const struct search *search)
+{
+    json_t *steps = json_array();
+
+    for (int i = 0; i < search->step_count; i++) {
+        const struct search_step *step = &search->step[i];
+        json_t *o = json_object();
+
+        set(o, "rate", number(step->rate));
+        set_text(o, "outcome", search_outcome_name(step->outcome));
+        set_text(o, "why", step->why);
+        json_array_append_new(steps, o);
+    }
+    return steps;
+}
+
+static json_t *search_json(const struct search *search)
+{
+    json_t *o;
+
+    if (!search)
+        return json_null();
+    o = json_object();
+    set(o, "low", search->low > 0 ? number(search->low) : json_null());
+    set(o, "high", number(search->high));
+    set(o, "precision", number(search->precision));
+    set_text(o, "stopped", search->why);
+    set(o, "steps", steps_json(search));
+    return o;
 }
 
 void report_json(const struct result *r, const char *path)
@@ -253,10 +371,13 @@ void report_json(const struct result *r, const char *path)
     if (!file)
         die_errno("cannot write '%s'", path);
     set_run(root, r->plan);
+    set_shape(root, r->plan);
     set_rates(root, r);
     set_classes(root, r);
+    set_connections(root, r);
     set_generator(root, r);
     set_checks(root, r);
+    set(root, "search", search_json(r->search));
     written = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) == 0;
     written = fputc('\n', file) != EOF && written;
     written = (to_stdout ? fflush(file) : fclose(file)) == 0 && written;

@@ -1,18 +1,15 @@
-/* report: a finished run, for people and for programs. The formats are in docs/formats.md. */
+/* report: a run that is over, as files for programs. */
 #ifndef ARCHBENCH_REPORT_H
 #define ARCHBENCH_REPORT_H
 
-#include <stdio.h>
+#include "loadgen/result.h"
 
-#include "loadgen/verdict.h"
-
-/* About one screen of text. */
-void report_summary(const struct result *, FILE *);
-
-/* The whole result as JSON; "-" is stdout. Dies when the file cannot be written. */
+/* The whole result as JSON (docs/loadgen-json.md); "-" is stdout. Dies when the file cannot be
+ * written. */
 void report_json(const struct result *, const char *path);
 
-/* PREFIX.CLASS.hgrm for each class: response times. Dies when a file cannot be written. */
+/* PREFIX.CLASS.hgrm for each class: response times, as hist_write_hgrm. Dies when a file cannot be
+ * written. */
 void report_hgrm(const struct result *, const char *prefix);
 
 #endif

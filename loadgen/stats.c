@@ -42,6 +42,15 @@ void class_stats_merge(struct class_stats *into, const struct class_stats *from)
     into->requests += from->requests;
     into->answered += from->answered;
     into->good += from->good;
+    into->missed += from->missed;
+    into->attempts += from->attempts;
+    into->retries += from->retries;
+    into->rescued += from->rescued;
+    into->denied += from->denied;
+    for (int i = 0; i < 6; i++)
+        into->status[i] += from->status[i];
+    for (int i = 0; i < ERRORS; i++)
+        into->failed[i] += from->failed[i];
     for (int i = 0; i < ERRORS; i++)
         into->errors[i] += from->errors[i];
     hist_merge(&into->response, &from->response);
@@ -65,13 +74,27 @@ bool worker_saturated(const struct worker_stats *worker)
 
 double worker_busy(const struct worker_stats *worker)
 {
-    return worker->wall_ns > 0 ? (double)worker->cpu_ns / (double)worker->wall_ns : 0;
+    int64_t work_ns = worker->cpu_ns - worker->spin_ns;
+
+    return worker->wall_ns > 0 ? (double)work_ns / (double)worker->wall_ns : 0;
+}
+
+double worker_spin(const struct worker_stats *worker)
+{
+    return worker->wall_ns > 0 ? (double)worker->spin_ns / (double)worker->wall_ns : 0;
 }
 
 static void add_worker(struct totals *totals, const struct worker_stats *worker)
 {
     totals->good_in_window += worker->good_in_window;
     totals->reconnects += worker->reconnects;
+    totals->churned += worker->churned;
+    totals->idle_lost += worker->idle_lost;
+    totals->open += worker->open;
+    totals->used += worker->used;
+    hist_merge(&totals->connect, &worker->connect);
+    if (worker_spin(worker) > totals->spin_max)
+        totals->spin_max = worker_spin(worker);
     totals->backlog_max += worker->backlog_max;
     totals->saturated |= worker_saturated(worker);
     totals->realtime &= worker->realtime;

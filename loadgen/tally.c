@@ -1,53 +1,78 @@
 /* tally: see tally.h. */
 #include "loadgen/tally.h"
 
-void tally_arrival(struct tally *t, int class, int64_t intended_ns)
+void tally_arrival(struct tally *t, const struct arrival *arrival)
 {
-    if (!tally_in_window(t, intended_ns))
+    if (!tally_in_window(t, arrival->intended_ns))
         return;
-    t->stats->class[class].requests++;
+    t->stats->class[arrival->class].requests++;
     t->open++;
 }
 
-void tally_sent(struct tally *t, int class, int64_t intended_ns, int64_t lag_ns)
+/* A later attempt is sent when its pause is over, and that is no lag. */
+void tally_sent(struct tally *t, const struct arrival *arrival, int64_t lag_ns)
 {
-    if (tally_in_window(t, intended_ns))
-        hist_add(&t->stats->class[class].lag, lag_ns);
+    struct class_stats *stats = &t->stats->class[arrival->class];
+
+    if (!tally_in_window(t, arrival->intended_ns))
+        return;
+    stats->attempts++;
+    if (arrival->attempt == 0)
+        hist_add(&stats->lag, lag_ns);
 }
 
-/* Without a good reply it took for ever. */
-static void end_badly(struct tally *t, struct class_stats *stats, enum outcome error)
+void tally_status(struct tally *t, const struct arrival *arrival, int status)
 {
-    stats->errors[error]++;
-    hist_add_infinite(&stats->response);
-    hist_add_infinite(&stats->service);
-    t->open--;
+    if (tally_in_window(t, arrival->intended_ns) && status >= 100 && status < 600)
+        t->stats->class[arrival->class].status[status / 100]++;
 }
 
-void tally_reply(struct tally *t, int class, int64_t intended_ns, int64_t sent_ns, int64_t now_ns,
-                 enum outcome outcome)
+void tally_attempt_failed(struct tally *t, const struct arrival *arrival, enum outcome error)
 {
-    struct class_stats *stats = &t->stats->class[class];
+    if (tally_in_window(t, arrival->intended_ns))
+        t->stats->class[arrival->class].failed[error]++;
+}
 
-    if (outcome == OUTCOME_GOOD && tally_in_window(t, now_ns))
+void tally_retry(struct tally *t, const struct arrival *arrival, bool denied)
+{
+    struct class_stats *stats = &t->stats->class[arrival->class];
+
+    if (tally_in_window(t, arrival->intended_ns))
+        *(denied ? &stats->denied : &stats->retries) += 1;
+}
+
+void tally_good(struct tally *t, const struct arrival *arrival, int64_t sent_ns, int64_t now_ns)
+{
+    struct class_stats *stats = &t->stats->class[arrival->class];
+    int64_t deadline_ns = t->deadline_ns[arrival->class];
+
+    if (tally_in_window(t, now_ns))
         t->stats->good_in_window++;
-    if (!tally_in_window(t, intended_ns))
+    if (!tally_in_window(t, arrival->intended_ns))
         return;
     stats->answered++;
-    if (outcome != OUTCOME_GOOD) {
-        end_badly(t, stats, outcome);
-        return;
-    }
     stats->good++;
-    hist_add(&stats->response, now_ns - intended_ns);
+    stats->rescued += arrival->attempt > 0;
+    stats->missed += deadline_ns > 0 && now_ns - arrival->intended_ns > deadline_ns;
+    hist_add(&stats->response, now_ns - arrival->intended_ns);
     hist_add(&stats->service, now_ns - sent_ns);
     t->open--;
 }
 
-void tally_failure(struct tally *t, int class, int64_t intended_ns, enum outcome error)
+/* Without a good reply it took for ever. */
+void tally_failure(struct tally *t, const struct arrival *arrival, enum outcome error,
+                   bool answered)
 {
-    if (tally_in_window(t, intended_ns))
-        end_badly(t, &t->stats->class[class], error);
+    struct class_stats *stats = &t->stats->class[arrival->class];
+
+    if (!tally_in_window(t, arrival->intended_ns))
+        return;
+    stats->answered += answered;
+    stats->errors[error]++;
+    stats->missed += t->deadline_ns[arrival->class] > 0;
+    hist_add_infinite(&stats->response);
+    hist_add_infinite(&stats->service);
+    t->open--;
 }
 
 void tally_waited(struct tally *t, int64_t from_ns, int64_t to_ns)

@@ -1,10 +1,31 @@
 /* timeline: see timeline.h. */
 #include "loadgen/timeline.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/util.h"
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), n = strlen(end);
+
+    return length >= n && strcmp(text + length - n, end) == 0;
+}
+
+static void open_file(struct timeline *t, const char *path)
+{
+    t->file = fopen(path, "we");
+    if (!t->file)
+        die_errno("cannot write '%s'", path);
+    setlinebuf(t->file); /* so that a reader can follow */
+    t->json = ends_with(path, ".jsonl");
+    if (!t->json)
+        fprintf(t->file, "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed\n");
+}
 
 struct timeline *timeline_create(const struct plan *plan, const struct shared *shared,
                                  const char *path, bool progress)
@@ -13,13 +34,13 @@ struct timeline *timeline_create(const struct plan *plan, const struct shared *s
 
     t->plan = plan;
     t->shared = shared;
-    t->progress = progress;
-    if (!path)
-        return t;
-    t->csv = fopen(path, "we");
-    if (!t->csv)
-        die_errno("cannot write '%s'", path);
-    fprintf(t->csv, "time_s,offered,achieved,errors,p50_us,p99_us\n");
+    t->now = sample_create(plan);
+    t->before = sample_create(plan);
+    t->half = sample_create(plan);
+    if (progress)
+        t->display = display_create(STDERR_FILENO, (double)plan->duration_ns / 1e9);
+    if (path)
+        open_file(t, path);
     return t;
 }
 
@@ -28,23 +49,12 @@ void timeline_begin(struct timeline *t, int64_t now_ns)
     t->begin_ns = t->last_ns = now_ns;
 }
 
-/* The sums over all workers and classes, as far as they have come. */
-static void collect(struct timeline *t, uint64_t *requests, uint64_t *good, uint64_t *errors)
+static double seconds_since_begin(const struct timeline *t, int64_t when_ns)
 {
-    *requests = *good = *errors = 0;
-    t->now = (struct hist){0};
-    for (int w = 0; w < t->plan->workers; w++) {
-        const struct worker_stats *worker = &t->shared->worker[w];
-
-        *good += worker->good_in_window;
-        for (int i = 0; i < t->plan->class_count; i++) {
-            *requests += worker->class[i].requests;
-            *errors += class_stats_errors(&worker->class[i]);
-            hist_merge(&t->now, &worker->class[i].response);
-        }
-    }
+    return (double)(when_ns - t->begin_ns) / 1e9;
 }
 
+/* An infinite percentile is written `inf`, an unknown one is left out. */
 static void print_us(FILE *file, double ns)
 {
     if (isinf(ns))
@@ -55,46 +65,97 @@ static void print_us(FILE *file, double ns)
         fprintf(file, ",%.1f", ns / 1e3);
 }
 
+static void write_csv(FILE *file, double time_s, const struct period *p)
+{
+    fprintf(file, "%.3f,%.1f,%.1f,%llu", time_s, p->offered, p->achieved,
+            (unsigned long long)p->errors);
+    print_us(file, p->p50_ns);
+    print_us(file, p->p99_ns);
+    fprintf(file, ",%llu,%llu\n", (unsigned long long)p->retries, (unsigned long long)p->missed);
+}
+
+/* JSON has no infinity. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *period_json(const struct period *p)
+{
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:I}", "offered", number(p->offered),
+                     "achieved", number(p->achieved), "errors", (json_int_t)p->errors, "p50_us",
+                     number(p->p50_ns / 1e3), "p99_us", number(p->p99_ns / 1e3), "retries",
+                     (json_int_t)p->retries, "missed", (json_int_t)p->missed);
+}
+
+static void write_json(struct timeline *t, double time_s, double span_s, const struct period *all)
+{
+    json_t *line = json_pack("{s:f}", "time_s", time_s), *classes = json_object();
+
+    for (int i = 0; i < t->plan->class_count; i++) {
+        struct period p = sample_period(&t->now[i], &t->before[i], span_s, &t->since);
+
+        json_object_set_new(classes, t->plan->class[i].name, period_json(&p));
+    }
+    if (json_object_update_new(line, period_json(all)) ||
+        json_object_set_new(line, "classes", classes))
+        die("out of memory");
+    json_dumpf(line, t->file, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    fputc('\n', t->file);
+    json_decref(line);
+}
+
 void timeline_row(struct timeline *t, int64_t now_ns)
 {
+    int all = t->plan->class_count;
     double span_s = (double)(now_ns - t->last_ns) / 1e9;
-    double time_s = (double)(now_ns - t->begin_ns) / 1e9;
-    double offered, achieved, p50, p99;
-    uint64_t requests, good, errors;
+    double time_s = seconds_since_begin(t, now_ns);
+    struct sample *seen = t->before;
+    struct period period;
 
     if (now_ns <= t->last_ns)
         return;
-    collect(t, &requests, &good, &errors);
-    hist_since(&t->since, &t->now, &t->before);
-    offered = (double)(requests - t->requests) / span_s;
-    achieved = (double)(good - t->good) / span_s;
-    p50 = hist_percentile(&t->since, 50);
-    p99 = hist_percentile(&t->since, 99);
-    if (t->csv) {
-        fprintf(t->csv, "%.3f,%.1f,%.1f,%llu", time_s, offered, achieved,
-                (unsigned long long)(errors - t->errors));
-        print_us(t->csv, p50);
-        print_us(t->csv, p99);
-        fprintf(t->csv, "\n");
-    }
-    if (t->progress)
-        fprintf(stderr,
-                "\r%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %.3f ms"
-                "  p99 %.3f ms\033[K",
-                time_s, (double)t->plan->duration_ns / 1e9, offered, achieved,
-                (unsigned long long)errors, p50 / 1e6, p99 / 1e6);
+    sample_take(t->now, t->plan, t->shared);
+    period = sample_period(&t->now[all], &t->before[all], span_s, &t->since);
+    if (t->file && t->json)
+        write_json(t, time_s, span_s, &period);
+    else if (t->file)
+        write_csv(t->file, time_s, &period);
+    if (t->display)
+        display_draw(t->display, time_s, &period, t->now[all].errors);
     t->before = t->now;
-    t->requests = requests;
-    t->good = good;
-    t->errors = errors;
+    t->now = seen;
     t->last_ns = now_ns;
+}
+
+void timeline_half(struct timeline *t, int64_t now_ns)
+{
+    t->half_ns = now_ns;
+    sample_take(t->half, t->plan, t->shared);
+}
+
+struct drift timeline_drift(const struct timeline *t)
+{
+    int all = t->plan->class_count;
+
+    if (t->half_ns == 0 || t->last_ns <= t->half_ns)
+        return (struct drift){.known = false};
+    return drift_between(&t->half[all], &t->before[all], seconds_since_begin(t, t->half_ns),
+                         (double)(t->last_ns - t->half_ns) / 1e9);
 }
 
 void timeline_free(struct timeline *t)
 {
-    if (t->progress)
-        fprintf(stderr, "\r\033[K");
-    if (t->csv && fclose(t->csv) != 0)
-        die_errno("cannot write the time series");
+    if (t->display)
+        display_free(t->display);
+    if (t->file) {
+        bool failed = ferror(t->file) != 0;
+
+        if (fclose(t->file) != 0 || failed)
+            die_errno("cannot write the time series");
+    }
+    free(t->now);
+    free(t->before);
+    free(t->half);
     free(t);
 }

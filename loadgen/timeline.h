@@ -1,31 +1,42 @@
-/* timeline: what happened in each second of the window, as rows of a CSV file and as a line on the
- * terminal that is overwritten. Reads the workers' counts while they write them. */
+/* timeline: what happened in each interval of the window, as lines of a file and on the terminal.
+ * Reads the workers' counts while they write them. */
 #ifndef ARCHBENCH_TIMELINE_H
 #define ARCHBENCH_TIMELINE_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "loadgen/display.h"
+#include "loadgen/drift.h"
 #include "loadgen/plan.h"
+#include "loadgen/sample.h"
 #include "loadgen/stats.h"
 
 struct timeline {
     const struct plan *plan;
     const struct shared *shared;
-    FILE *csv;     /* owned; NULL: no file */
-    bool progress; /* show a line on stderr */
-    int64_t begin_ns, last_ns;
-    uint64_t requests, good, errors; /* at the last row */
-    struct hist now, before, since;
+    FILE *file;              /* owned; NULL: no file */
+    bool json;               /* it has a JSON object on each line; else it is a CSV table */
+    struct display *display; /* owned; NULL: show nothing */
+    int64_t begin_ns, half_ns, last_ns; /* half_ns 0: it was not reached */
+    struct sample *now, *before, *half; /* owned; sample_create */
+    struct hist since;                  /* scratch */
 };
 
-/* `path` NULL: no file. The caller owns the result. Dies when the file cannot be made. */
+/* `path` NULL: no file; one that ends in .jsonl becomes JSON lines, any other CSV. `progress` shows
+ * each interval on stderr, a terminal. The caller owns the result. Dies when the file cannot be
+ * made. */
 struct timeline *timeline_create(const struct plan *, const struct shared *, const char *path,
                                  bool progress);
 /* The window opens at `now_ns`. */
 void timeline_begin(struct timeline *, int64_t now_ns);
-/* One row, about the time since the row before. */
+/* A line about the time since the line before, or since the begin. Written through to the file at
+ * once. The last call has to be at the end of the window. */
 void timeline_row(struct timeline *, int64_t now_ns);
+/* Half of the window is over. */
+void timeline_half(struct timeline *, int64_t now_ns);
+/* The halves of the window, after its last row. */
+struct drift timeline_drift(const struct timeline *);
 /* Dies when the file could not be written. */
 void timeline_free(struct timeline *);
 

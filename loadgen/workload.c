@@ -1,21 +1,19 @@
-/* workload: see workload.h. libinih splits the lines; this file knows the keys. */
+/* workload: see workload.h. libinih splits the lines, workload_keys.c knows the keys, and this file
+ * the sections. */
 #include "loadgen/workload.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/util.h"
+#include "loadgen/workload_keys.h"
 
-enum { MAX_CONNECTIONS = 10 * 1000 * 1000 };
-
-/* The state of reading one file. A point changes a copy of what stands above it, so [workload]
- * and the classes have to come before the first [point]. */
+/* The state of reading one file. A point changes a copy of what stands above it, so [workload], the
+ * classes and the phases have to come before the first [point]. */
 struct loader {
     FILE *file;
     const char *path, *wanted; /* wanted: the point to read, or NULL */
@@ -24,6 +22,7 @@ struct loader {
     struct workload passing;      /* base as changed by another point: only checked */
     struct workload *target;      /* what keys of the current section change */
     struct workload_class *class; /* of the current [class], or NULL */
+    struct phase *phase;          /* of the current [phase], or NULL */
     bool in_profile, found, has_points;
     int line;
     char points[256]; /* names of all points, for the error that lists them */
@@ -56,7 +55,8 @@ void workload_defaults(struct workload *w)
     *w = (struct workload){.arrivals = ARRIVALS_CLOSED,
                            .connections = 10,
                            .placement = PLACEMENT_SHARED,
-                           .timeout_ns = 2 * NSEC_PER_SEC};
+                           .timeout_ns = 2 * NSEC_PER_SEC,
+                           .burst = 10};
 }
 
 bool workload_has_class_rates(const struct workload *w)
@@ -70,135 +70,43 @@ const char *arrivals_name(enum arrivals_kind kind)
     case ARRIVALS_CLOSED: return "closed";
     case ARRIVALS_CONSTANT: return "constant";
     case ARRIVALS_POISSON: return "poisson";
+    case ARRIVALS_BURSTS: return "bursts";
+    case ARRIVALS_TRACE: return "trace";
     }
     return "?";
 }
 
-static bool parse_real(const char *text, const char *unit, double *value)
+/* Set a field of `object` as a table says. `of_what` completes the complaint that there is no such
+ * key. */
+static int set_key(struct loader *l, const struct key *keys, const char *of_what, void *object,
+                   const char *name, const char *value)
 {
-    char *end;
+    const struct key *key = key_find(keys, name);
 
-    if (!isdigit((unsigned char)text[0]) && text[0] != '.')
-        return false; /* strtod would take signs, blanks, inf and nan */
-    *value = strtod(text, &end);
-    return end != text && isfinite(*value) && strcmp(end, unit) == 0;
-}
-
-bool workload_parse_rate(const char *text, struct rate *rate)
-{
-    rate->given = true;
-    rate->percent = strchr(text, '%') != NULL;
-    return parse_real(text, rate->percent ? "%" : "", &rate->value);
-}
-
-static bool parse_word(const char *text, const char *const *words, int count, int *index)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            *index = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool copy_text(char *into, size_t size, const char *text)
-{
-    return (size_t)snprintf(into, size, "%s", text) < size;
-}
-
-/* "GET /path?query" or "/path?query". */
-static bool parse_request(const char *text, struct workload_class *class)
-{
-    const char *target = strchr(text, '/');
-    size_t method = target ? (size_t)(target - text) : 0;
-
-    if (!target || target[strcspn(target, " \t")] != '\0' || method > 16)
-        return false;
-    strcpy(class->method, "GET");
-    if (method > 0) {
-        if (text[method - 1] != ' ')
-            return false;
-        for (size_t i = 0; i < method - 1; i++) {
-            if (!isupper((unsigned char)text[i]))
-                return false;
-        }
-        snprintf(class->method, sizeof(class->method), "%.*s", (int)method - 1, text);
-    }
-    return copy_text(class->target, sizeof(class->target), target);
+    if (!key)
+        return fail(l, "unknown key '%s'%s", name, of_what);
+    if (!key->take(value, (char *)object + key->field))
+        return fail(l, "%s: '%s' is %s", name, value, key->complaint);
+    return 1;
 }
 
 static int set_workload(struct loader *l, struct workload *w, const char *key, const char *value)
 {
-    static const char *const kinds[] = {"closed", "constant", "poisson"};
-    static const char *const placements[] = {"shared", "split"};
-    int index;
-    long number;
-
-    if (strcmp(key, "question") == 0) {
-        if (!copy_text(w->question, sizeof(w->question), value))
-            return fail(l, "question: too long");
-    } else if (strcmp(key, "arrivals") == 0) {
-        if (!parse_word(value, kinds, 3, &index))
-            return fail(l, "arrivals: '%s' is not closed, constant or poisson", value);
-        w->arrivals = (enum arrivals_kind)index;
-    } else if (strcmp(key, "placement") == 0) {
-        if (!parse_word(value, placements, 2, &index))
-            return fail(l, "placement: '%s' is not shared or split", value);
-        w->placement = (enum placement)index;
-    } else if (strcmp(key, "connections") == 0) {
-        if (!parse_integer(value, 1, MAX_CONNECTIONS, &number))
-            return fail(l, "connections: '%s' is not a whole number from 1", value);
-        w->connections = (int)number;
-    } else if (strcmp(key, "rate") == 0) {
-        if (!workload_parse_rate(value, &w->rate) || w->rate.value <= 0)
-            return fail(l, "rate: '%s' is neither requests per second nor a percentage", value);
-    } else if (strcmp(key, "timeout") == 0) {
-        if (!parse_duration(value, strlen(value), &w->timeout_ns) || w->timeout_ns == 0)
-            return fail(l, "timeout: '%s' is not a duration such as 500ms or 2s", value);
-    } else {
-        return fail(l, "unknown key '%s'", key);
-    }
-    return 1;
+    return set_key(l, workload_keys, "", w, key, value);
 }
 
 static int set_class(struct loader *l, struct workload_class *class, const char *key,
                      const char *value)
 {
-    if (strcmp(key, "weight") == 0) {
-        if (!parse_real(value, "", &class->weight))
-            return fail(l, "weight: '%s' is not a number from 0", value);
-    } else if (strcmp(key, "rate") == 0) {
-        if (!workload_parse_rate(value, &class->rate))
-            return fail(l, "rate: '%s' is neither requests per second nor a percentage", value);
-    } else if (strcmp(key, "request") == 0) {
-        if (!parse_request(value, class))
-            return fail(l, "request: '%s' is not [METHOD] /path?query", value);
-    } else {
-        return fail(l, "unknown key '%s' of a class", key);
-    }
-    return 1;
+    return set_key(l, class_keys, " of a class", class, key, value);
 }
 
 /* What a profile says is the runner's business; its mistakes are reported all the same. */
 static int check_profile(struct loader *l, const char *key, const char *value)
 {
-    int64_t ns;
-    long number;
+    struct profile ignored;
 
-    if (strcmp(key, "points") == 0)
-        return 1;
-    if (strcmp(key, "trials") == 0 || strcmp(key, "connections") == 0) {
-        if (!parse_integer(value, 1, MAX_CONNECTIONS, &number))
-            return fail(l, "%s: '%s' is not a whole number from 1", key, value);
-        return 1;
-    }
-    if (strcmp(key, "warmup") == 0 || strcmp(key, "duration") == 0) {
-        if (!parse_duration(value, strlen(value), &ns))
-            return fail(l, "%s: '%s' is not a duration such as 500ms or 2s", key, value);
-        return 1;
-    }
-    return fail(l, "unknown key '%s' of a profile", key);
+    return set_key(l, profile_keys, " of a profile", &ignored, key, value);
 }
 
 static struct workload_class *find_class(struct workload *w, const char *name, size_t len)
@@ -210,6 +118,16 @@ static struct workload_class *find_class(struct workload *w, const char *name, s
     return NULL;
 }
 
+/* The class in CLASS.KEY, or NULL after a complaint. */
+static struct workload_class *class_of_key(struct loader *l, struct workload *w, const char *key)
+{
+    struct workload_class *class = find_class(w, key, strcspn(key, "."));
+
+    if (!class)
+        fail(l, "'%s' speaks of a class that does not stand above", key);
+    return class;
+}
+
 static int set_point(struct loader *l, const char *key, const char *value)
 {
     const char *dot = strchr(key, '.');
@@ -217,10 +135,29 @@ static int set_point(struct loader *l, const char *key, const char *value)
 
     if (!dot)
         return set_workload(l, l->target, key, value);
-    class = find_class(l->target, key, (size_t)(dot - key));
+    class = class_of_key(l, l->target, key);
+    return class ? set_class(l, class, dot + 1, value) : 0;
+}
+
+static int set_phase(struct loader *l, struct phase *phase, const char *name, const char *value)
+{
+    const struct key *load = key_find(phase_keys, "load");
+    const char *dot = strchr(name, '.');
+    const struct workload_class *class;
+    ptrdiff_t index;
+
+    if (!dot)
+        return set_key(l, phase_keys, " of a phase", phase, name, value);
+    class = class_of_key(l, &l->base, name);
     if (!class)
-        return fail(l, "'%s' speaks of a class that does not stand above", key);
-    return set_class(l, class, dot + 1, value);
+        return 0;
+    if (strcmp(dot + 1, load->name) != 0)
+        return fail(l, "'%s': a phase sets nothing but the load of a class", name);
+    index = class - l->base.class;
+    phase->has_class_load[index] = true;
+    if (!load->take(value, &phase->class_load[index]))
+        return fail(l, "%s: '%s' is %s", name, value, load->complaint);
+    return 1;
 }
 
 static int take_key(void *user, const char *section, const char *key, const char *value)
@@ -234,6 +171,8 @@ static int take_key(void *user, const char *section, const char *key, const char
         return check_profile(l, key, value);
     if (l->class)
         return set_class(l, l->class, key, value);
+    if (l->phase)
+        return set_phase(l, l->phase, key, value);
     if (l->target && l->target != &l->base)
         return set_point(l, key, value);
     if (l->target)
@@ -267,6 +206,34 @@ static void begin_class(struct loader *l, const char *name)
     }
 }
 
+static struct phase *find_phase(struct workload *w, const char *name)
+{
+    for (int i = 0; i < w->phase_count; i++) {
+        if (strcmp(w->phase[i].name, name) == 0)
+            return &w->phase[i];
+    }
+    return NULL;
+}
+
+static void begin_phase(struct loader *l, const char *name)
+{
+    struct workload *w = &l->base;
+
+    if (l->has_points) {
+        fail(l, "[phase %s] has to stand before the first [point]", name);
+    } else if (!is_name(name)) {
+        fail(l, "'%s' cannot name a phase", name);
+    } else if (find_phase(w, name)) {
+        fail(l, "[phase %s] stands here twice", name);
+    } else if (w->phase_count == WORKLOAD_PHASES) {
+        fail(l, "more than %d phases", WORKLOAD_PHASES);
+    } else {
+        l->phase = &w->phase[w->phase_count++];
+        *l->phase = (struct phase){.load = {1, 1}};
+        strcpy(l->phase->name, name);
+    }
+}
+
 static void begin_point(struct loader *l, const char *name)
 {
     size_t used = strlen(l->points);
@@ -289,9 +256,12 @@ static void begin_section(struct loader *l, const char *name)
 {
     l->target = NULL;
     l->class = NULL;
+    l->phase = NULL;
     l->in_profile = false;
     if (strncmp(name, "class ", 6) == 0) {
         begin_class(l, name + 6);
+    } else if (strncmp(name, "phase ", 6) == 0) {
+        begin_phase(l, name + 6);
     } else if (strncmp(name, "point ", 6) == 0) {
         begin_point(l, name + 6);
     } else if (strcmp(name, "workload") == 0 && !l->has_points) {
@@ -341,22 +311,73 @@ static bool check_class(struct loader *l, const struct workload *w, int i, doubl
     return !l->failed;
 }
 
-static bool check_whole(struct loader *l, const struct workload *w)
+static void check_classes(struct loader *l, const struct workload *w)
 {
     double weights = 0;
 
-    l->line = 0;
     if (w->class_count == 0)
         fail(l, "there is no [class NAME]");
     for (int i = 0; i < w->class_count && check_class(l, w, i, &weights); i++)
         ;
-    if (!l->failed && weights <= 0)
+    if (weights <= 0)
         fail(l, "no class has a weight or rate above 0");
-    if (!l->failed && w->arrivals != ARRIVALS_CLOSED && !w->rate.given &&
-        !workload_has_class_rates(w))
+}
+
+/* What belongs to some kinds of arrivals only. */
+static void check_arrivals(struct loader *l, const struct workload *w)
+{
+    bool has_trace = w->arrivals == ARRIVALS_TRACE;
+    bool has_rate = w->arrivals != ARRIVALS_CLOSED && !has_trace;
+
+    if (has_rate && !w->rate.given && !workload_has_class_rates(w))
         fail(l, "%s arrivals need a rate", arrivals_name(w->arrivals));
-    if (!l->failed && w->arrivals == ARRIVALS_CLOSED && workload_has_class_rates(w))
-        fail(l, "classes with a rate need constant or poisson arrivals");
+    if (!has_rate && workload_has_class_rates(w))
+        fail(l, "classes with a rate need constant, poisson or bursts arrivals");
+    if (!has_rate && w->phase_count > 0)
+        fail(l, "phases need constant, poisson or bursts arrivals");
+    if (has_trace && w->rate.given)
+        fail(l, "trace arrivals have the rate of the trace and no other");
+    if (has_trace && w->trace[0] == '\0')
+        fail(l, "trace arrivals need a trace, the name of a file");
+    if (!has_trace && w->trace[0] != '\0')
+        fail(l, "a trace needs trace arrivals");
+    if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
+        fail(l, "think needs closed arrivals: others do not wait for replies");
+}
+
+static void check_phase(struct loader *l, const struct phase *phase)
+{
+    if (phase->length_ns == 0)
+        fail(l, "[phase %s] has no duration", phase->name);
+    if (phase->swing > 0 && phase->period_ns == 0)
+        fail(l, "[phase %s] has a swing without a period", phase->name);
+    if (phase->swing <= 0 && phase->period_ns > 0)
+        fail(l, "[phase %s] has a period without a swing", phase->name);
+}
+
+static bool check_whole(struct loader *l, const struct workload *w)
+{
+    l->line = 0;
+    check_classes(l, w);
+    check_arrivals(l, w);
+    for (int i = 0; i < w->phase_count; i++)
+        check_phase(l, &w->phase[i]);
+    return !l->failed;
+}
+
+/* A workload names its trace as seen from its own folder. */
+static bool find_trace(struct loader *l, struct workload *w)
+{
+    const char *slash = strrchr(l->path, '/');
+    int folder = slash ? (int)(slash + 1 - l->path) : 0;
+    char name[WORKLOAD_TARGET];
+
+    if (w->trace[0] == '\0' || w->trace[0] == '/')
+        return true;
+    strcpy(name, w->trace);
+    if (snprintf(w->trace, sizeof(w->trace), "%.*s%s", folder, l->path, name) >=
+        (int)sizeof(w->trace))
+        fail(l, "trace: the path is too long");
     return !l->failed;
 }
 
@@ -399,5 +420,5 @@ bool workload_load(struct workload *w, const char *path, const char *point, char
     if (!chosen || !check_whole(&l, chosen))
         return false;
     *w = *chosen;
-    return true;
+    return find_trace(&l, w);
 }

@@ -74,6 +74,12 @@ def read_workload(path):
     return parser
 
 
+def files_of(path):
+    """The workload file and the trace that it replays, if it replays one."""
+    trace = read_workload(path).get("workload", "trace", fallback=None)
+    return [path] + ([pathlib.Path(path).parent / trace] if trace else [])
+
+
 def points_of(parser):
     points = [name.split(None, 1)[1] for name in parser.sections() if name.startswith("point ")]
     return points or ["base"]

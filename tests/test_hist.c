@@ -77,6 +77,34 @@ Test(hist, percentiles_of_one_to_a_thousand)
     free(hist);
 }
 
+Test(hist, ranks_count_from_the_smallest_to_the_infinite_ones)
+{
+    struct hist *hist = make();
+
+    for (int64_t i = 10; i >= 1; i--)
+        hist_add(hist, i * 100);
+    hist_add(hist, 300);
+    hist_add_infinite(hist);
+    cr_assert(isnan(hist_at_rank(hist, 0)));
+    cr_assert_eq(hist_at_rank(hist, 1), 100);
+    cr_assert_eq(hist_at_rank(hist, 3), 300);
+    cr_assert_eq(hist_at_rank(hist, 4), 300, "equal values have a rank each");
+    cr_assert_eq(hist_at_rank(hist, 5), 400);
+    cr_assert_eq(hist_at_rank(hist, 11), 1000);
+    cr_assert(isinf(hist_at_rank(hist, 12)));
+    cr_assert(isnan(hist_at_rank(hist, 13)));
+    free(hist);
+}
+
+Test(hist, a_rank_is_never_above_the_maximum)
+{
+    struct hist *hist = make();
+
+    hist_add(hist, 1000001); /* its slot reaches further */
+    cr_assert_eq(hist_at_rank(hist, 1), 1000001);
+    free(hist);
+}
+
 Test(hist, an_empty_one_has_no_percentiles)
 {
     struct hist *hist = make();
@@ -108,6 +136,7 @@ Test(hist, only_infinite_values)
     struct hist *hist = make();
 
     hist_add_infinite(hist);
+    cr_assert(isinf(hist_percentile(hist, 0)));
     cr_assert(isinf(hist_percentile(hist, 1)));
     free(hist);
 }

@@ -165,11 +165,12 @@ class Case(unittest.TestCase):
                 file.write(text)
         return path
 
-    def load(self, url, *arguments):
+    def load(self, url, *arguments, default_time=True):
         """Run to the end and return the JSON, after checking what holds for every run."""
         out = self.path("out.json")
-        process = start("--warmup", "0", "-d", "300ms", "--drain", "200ms", "--json", out,
-                        *arguments, url)
+        window = ["-d", "300ms"] if default_time else []
+        process = start("--warmup", "0", *window, "--drain", "200ms", "--json", out, *arguments,
+                        url)
         self.stdout, self.stderr = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 0, self.stderr)
         with open(out) as file:
@@ -228,12 +229,13 @@ class CommandLine(Case):
         self.assertIn("Connection refused", message)
 
     def test_help_names_every_option(self):
-        run = subprocess.run([LOADGEN, "--help"], capture_output=True, text=True)
+        run = subprocess.run([LOADGEN, "--help-all"], capture_output=True, text=True)
         self.assertEqual(run.returncode, 0)
-        for option in ("connections workers duration warmup rate arrivals workload point "
-                       "server-cores timeout drain json hgrm timeseries control cpus realtime "
-                       "seed calibration quiet").split():
-            self.assertIn("--" + option, run.stdout)
+        for option in ("connections workers duration warmup rate arrivals think burst trace ramp "
+                       "idle churn sources workload point server-cores timeout drain retries "
+                       "retry-base retry-budget spin find-rate fail-if interval json hgrm "
+                       "timeseries control cpus realtime seed calibration quiet").split():
+            self.assertIn(f"--{option} ", run.stdout)
 
     def test_a_workload_s_mistake_is_named(self):
         path = self.path("bad.ini", "[workload]\nspeed = 5\n")
@@ -378,7 +380,7 @@ class Failures(Case):
         def script(peer):
             peer.request()
             peer.send(OK[:-1])
-        self.fail(script, closed=None)
+        self.fail(script, cut=None)
 
     def test_reset(self):
         def script(peer):

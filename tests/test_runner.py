@@ -163,6 +163,13 @@ class PlanTest(RunnerTest):
             names = {name.partition("/")[0] for name in out.split()}
             self.assertLessEqual({path.stem for path in (ROOT / "workloads").glob("*.ini")}, names)
 
+    def test_workloads_that_are_not_of_the_matrix(self):
+        examples = sorted((ROOT / "loadgen" / "examples").glob("*.ini"))
+        self.assertTrue(examples)
+        for path in examples:
+            names = self.plan("--smoke", "--workloads", path)
+            self.assertEqual({name.partition("/")[0] for name in names}, {path.stem})
+
     def test_what_cannot_be_planned_is_said(self):
         odd = self.workload("odd", TINY + "[quick]\npoints = a c\n")
         for options, word in ((["--only", "nobody"], "nobody"), (["--workloads", odd], "c"),

@@ -42,13 +42,13 @@ static void discard(struct fixture *f)
 /* The run is invalid for one reason, and it has this in it; NULL: valid. */
 static void expect(struct fixture *f, const char *reason)
 {
-    const struct verdict *verdict = &f->result.verdict;
+    const struct sentences *verdict = &f->result.verdict;
 
     verdict_judge(&f->result);
     cr_assert_eq(verdict->count, reason ? 1 : 0, "%d reasons, the first: %s", verdict->count,
-                 verdict->reason[0]);
+                 verdict->text[0]);
     if (reason)
-        cr_assert_not_null(strstr(verdict->reason[0], reason), "%s", verdict->reason[0]);
+        cr_assert_not_null(strstr(verdict->text[0], reason), "%s", verdict->text[0]);
 }
 
 /* Replace `n` lags of 1 us by longer ones. */
@@ -63,7 +63,7 @@ static void lag(struct fixture *f, int n, int64_t ns)
 
 Test(verdict, a_perfect_run_is_valid)
 {
-    for (int arrivals = ARRIVALS_CLOSED; arrivals <= ARRIVALS_POISSON; arrivals++) {
+    for (int arrivals = ARRIVALS_CLOSED; arrivals <= ARRIVALS_TRACE; arrivals++) {
         struct fixture *f = perfect((enum arrivals_kind)arrivals);
 
         expect(f, NULL);
@@ -147,7 +147,9 @@ Test(verdict, one_wrong_digest_is_too_many)
     f->totals.class[0].good = 700;
     f->totals.class[1].good = 299;
     f->totals.class[1].errors[ERROR_digest] = 1;
+    f->totals.class[1].failed[ERROR_digest] = 1;
     f->totals.all.errors[ERROR_digest] = 1;
+    f->totals.all.failed[ERROR_digest] = 1;
     expect(f, "1 of 300 replies had no or the wrong digest");
     discard(f);
 }
@@ -170,6 +172,85 @@ Test(verdict, little_s_law)
     f->totals.reconnects = 0;
     f->plan.arrivals = ARRIVALS_CONSTANT;
     cr_assert_not(littles_law(&f->result, &law));
+    expect(f, NULL);
+    discard(f);
+}
+
+/* 1000 requests in 1 s of 10 ms each are 10 connections; a think time of 90 ms makes them 100. */
+Test(verdict, little_s_law_counts_the_think_time)
+{
+    struct fixture *f = perfect(ARRIVALS_CLOSED);
+    struct littles_law law;
+
+    f->plan.connections = 100;
+    f->plan.workload.think = (struct think){.fixed = true, .mean_ns = 90000000};
+    cr_assert(littles_law(&f->result, &law));
+    cr_assert_float_eq(law.rate_x_latency, 100, 1e-9);
+    expect(f, NULL);
+    f->result.duration_s = 1.20; /* 16.7 %; 5 % and 100 cut requests of 1000 are 15 % */
+    expect(f, "Little's law is off by 16.7 %");
+    f->plan.workload.think.fixed = false; /* 3 x 0.9 / sqrt(1000) = 8.5 % more by chance */
+    expect(f, NULL);
+    f->result.duration_s = 1.36; /* 26.5 % */
+    expect(f, "Little's law is off by 26.5 %");
+    discard(f);
+}
+
+Test(verdict, little_s_law_does_not_know_retries_and_excuses_churn)
+{
+    struct fixture *f = perfect(ARRIVALS_CLOSED);
+    struct littles_law law;
+
+    f->result.duration_s = 1.5;
+    f->totals.churned = 11;
+    expect(f, NULL);
+    f->totals.churned = 10;
+    expect(f, "Little's law");
+    f->totals.all.retries = 1;
+    cr_assert_not(littles_law(&f->result, &law));
+    expect(f, NULL);
+    discard(f);
+}
+
+Test(verdict, a_wrong_digest_that_a_retry_made_good_counts)
+{
+    struct fixture *f = perfect(ARRIVALS_POISSON);
+
+    f->plan.class_count = 1;
+    f->plan.class[0].has_digest = true;
+    f->totals.class[0].good = 1000;
+    f->totals.class[0].failed[ERROR_digest] = f->totals.all.failed[ERROR_digest] = 2;
+    expect(f, "2 of 1002 replies had no or the wrong digest");
+    discard(f);
+}
+
+Test(verdict, spinning_is_not_being_busy)
+{
+    struct fixture *f = perfect(ARRIVALS_POISSON);
+
+    f->shared->worker[0].cpu_ns = 990000000;
+    f->shared->worker[0].spin_ns = 500000000;
+    expect(f, NULL);
+    f->shared->worker[0].spin_ns = 10000000;
+    expect(f, "worker 0 was 98 % busy");
+    discard(f);
+}
+
+Test(verdict, a_peak_of_the_load_may_saturate_the_server_for_a_moment)
+{
+    struct fixture *f = perfect(ARRIVALS_POISSON);
+
+    f->totals.all.answered = f->totals.all.good = 900;
+    f->totals.all.errors[ERROR_timeout] = 100;
+    f->shared->worker[0].backlogged_ns = 20000000;
+    expect(f, "10.0 % of 1000 arrivals got no reply");
+    f->plan.workload.phase_count = 2;
+    expect(f, NULL);
+    f->shared->worker[0].backlogged_ns = 10000000;
+    expect(f, "10.0 % of 1000 arrivals got no reply");
+    f->shared->worker[0].backlogged_ns = 20000000;
+    f->plan.workload.phase_count = 0;
+    f->plan.arrivals = ARRIVALS_TRACE;
     expect(f, NULL);
     discard(f);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loadgen/trace.h"
+
 static char error[512];
 
 /* Load `text` as a file. The name of the file is replaced by FILE in `error`. */
@@ -113,6 +115,225 @@ Test(workload, a_point_without_keys_exists)
     cr_assert_eq(w.class[1].weight, 1);
 }
 
+static const char every_key[] = "[workload]\n"
+                                "arrivals = bursts\n"
+                                "rate     = 100\n"
+                                "burst    = 25\n"
+                                "ramp     = 2500.5\n"
+                                "idle     = 1000\n"
+                                "churn    = 3\n"
+                                "[class fast]\n"
+                                "request     = /fast\n"
+                                "deadline    = 20ms\n"
+                                "[class slow]\n"
+                                "request      = /slow\n"
+                                "connections  = 7\n"
+                                "send_rate    = 100\n"
+                                "receive_rate = 1.5k\n"
+                                "[point other]\n"
+                                "burst = 1\n"
+                                "ramp  = 0\n"
+                                "idle  = 0\n"
+                                "churn = 0\n"
+                                "slow.connections  = 0\n"
+                                "slow.send_rate    = 0\n"
+                                "slow.receive_rate = 0\n"
+                                "fast.deadline     = 0\n"
+                                "[point same]\n";
+
+Test(workload, connections_and_clients_may_be_special)
+{
+    struct workload w;
+
+    cr_assert(load(&w, every_key, "same"), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_BURSTS);
+    cr_assert_eq(w.burst, 25);
+    cr_assert_eq(w.ramp, 2500.5);
+    cr_assert_eq(w.idle, 1000);
+    cr_assert_eq(w.churn, 3);
+    cr_assert_eq(w.class[0].deadline_ns, 20000000);
+    cr_assert_eq(w.class[0].connections, 0);
+    cr_assert_eq(w.class[0].send_rate, 0);
+    cr_assert_eq(w.class[1].deadline_ns, 0);
+    cr_assert_eq(w.class[1].connections, 7);
+    cr_assert_eq(w.class[1].send_rate, 100);
+    cr_assert_eq(w.class[1].receive_rate, 1536);
+}
+
+Test(workload, a_point_may_take_back_what_is_special)
+{
+    struct workload w;
+
+    cr_assert(load(&w, every_key, "other"), "%s", error);
+    cr_assert_eq(w.burst, 1);
+    cr_assert_eq(w.ramp, 0);
+    cr_assert_eq(w.idle, 0);
+    cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.class[0].deadline_ns, 0);
+    cr_assert_eq(w.class[1].connections, 0);
+    cr_assert_eq(w.class[1].send_rate, 0);
+    cr_assert_eq(w.class[1].receive_rate, 0);
+}
+
+Test(workload, what_is_special_is_not_by_default)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "[class a]\nrequest = /\n", NULL), "%s", error);
+    cr_assert_eq(w.think.mean_ns, 0);
+    cr_assert_eq(w.burst, 10);
+    cr_assert_str_eq(w.trace, "");
+    cr_assert_eq(w.ramp, 0);
+    cr_assert_eq(w.idle, 0);
+    cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.phase_count, 0);
+}
+
+Test(workload, think_time_is_exponential_unless_it_is_fixed)
+{
+    struct workload w;
+    struct think think;
+
+    cr_assert(load(&w, "[workload]\nthink = 100ms\n[class a]\nrequest = /\n", NULL), "%s", error);
+    cr_assert_not(w.think.fixed);
+    cr_assert_eq(w.think.mean_ns, 100000000);
+    cr_assert(workload_parse_think("fixed 1.5s", &think));
+    cr_assert(think.fixed);
+    cr_assert_eq(think.mean_ns, 1500000000);
+    cr_assert(workload_parse_think("exponential  20us", &think));
+    cr_assert_not(think.fixed);
+    cr_assert_eq(think.mean_ns, 20000);
+    cr_assert(workload_parse_think("0", &think));
+    cr_assert_eq(think.mean_ns, 0);
+    for (const char *const *bad =
+             (const char *const[]){"", "fixed", "fixed100ms", "100", "100ms fixed", "uniform 100ms",
+                                   "fixed -1s", "-1s", NULL};
+         *bad; bad++)
+        cr_assert_not(workload_parse_think(*bad, &think), "accepted: '%s'", *bad);
+}
+
+static const char phases[] = "[workload]\narrivals = poisson\nrate = 100\n"
+                             "[class io]\nrequest = /io\n"
+                             "[class cpu]\nrequest = /cpu\n"
+                             "[phase calm]\nduration = 2s\n"
+                             "[phase spike]\nduration = 500ms\nload = 2.5\ncpu.load = 10\n"
+                             "[phase climb]\nduration = 1s\nload = 1..3\nio.load = .5..0\n"
+                             "[phase day]\nduration = 4s\nswing = 0.5\nperiod = 2s\n"
+                             "[point p]\nrate = 200\n";
+
+Test(workload, phases_come_in_their_order)
+{
+    static const char *const names[] = {"calm", "spike", "climb", "day"};
+    static const int64_t lengths_ns[] = {2000000000, 500000000, 1000000000, 4000000000};
+    struct workload w;
+
+    cr_assert(load(&w, phases, "p"), "%s", error);
+    cr_assert_eq(w.phase_count, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_str_eq(w.phase[i].name, names[i]);
+        cr_assert_eq(w.phase[i].length_ns, lengths_ns[i]);
+    }
+}
+
+static void expect_load(struct load load, double from, double to)
+{
+    cr_assert_eq(load.from, from);
+    cr_assert_eq(load.to, to);
+}
+
+Test(workload, a_phase_has_a_load_and_classes_may_have_their_own)
+{
+    struct workload w;
+
+    cr_assert(load(&w, phases, "p"), "%s", error);
+    expect_load(w.phase[0].load, 1, 1);
+    expect_load(w.phase[1].load, 2.5, 2.5);
+    expect_load(w.phase[2].load, 1, 3);
+    expect_load(w.phase[3].load, 1, 1);
+    cr_assert_not(w.phase[0].has_class_load[0] || w.phase[0].has_class_load[1]);
+    cr_assert(!w.phase[1].has_class_load[0] && w.phase[1].has_class_load[1]);
+    cr_assert(w.phase[2].has_class_load[0] && !w.phase[2].has_class_load[1]);
+    expect_load(w.phase[1].class_load[1], 10, 10);
+    expect_load(w.phase[2].class_load[0], 0.5, 0);
+    cr_assert_eq(w.phase[2].swing, 0);
+    cr_assert_eq(w.phase[3].swing, 0.5);
+    cr_assert_eq(w.phase[3].period_ns, 2000000000);
+}
+
+/* The folder of the file that `load` makes is /tmp. */
+Test(workload, a_trace_is_named_from_the_folder_of_the_workload)
+{
+    static const char text[] = "[workload]\narrivals = trace\ntrace = %s\n[class a]\nrequest = /\n";
+    struct workload w;
+    char named[200];
+
+    snprintf(named, sizeof(named), text, "more/day.csv");
+    cr_assert(load(&w, named, NULL), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_TRACE);
+    cr_assert_str_eq(w.trace, "/tmp/more/day.csv");
+    snprintf(named, sizeof(named), text, "/var/day.csv");
+    cr_assert(load(&w, named, NULL), "%s", error);
+    cr_assert_str_eq(w.trace, "/var/day.csv");
+}
+
+Test(workload, a_trace_beside_a_workload_of_the_current_folder_has_no_folder)
+{
+    char name[] = "workload-XXXXXX", folder[] = "/tmp/archbench-folder-XXXXXX", raw[256] = "";
+    static const char text[] =
+        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
+    struct workload w;
+    bool loaded;
+    int fd;
+
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+    fd = mkstemp(name);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    loaded = workload_load(&w, name, NULL, raw, sizeof(raw));
+    unlink(name);
+    rmdir(folder);
+    cr_assert(loaded, "%s", raw);
+    cr_assert_str_eq(w.trace, "a.csv");
+}
+
+Test(workload, a_path_too_long_for_a_trace_is_an_error)
+{
+    char path[1300] = "/tmp", raw[2048] = "";
+    static const char text[] =
+        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
+    char name[] = "/tmp/archbench-workload-XXXXXX";
+    struct workload w;
+    int fd = mkstemp(name);
+
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    while (strlen(path) < 1100)
+        strcat(path, "/././././.");
+    strcat(path, name + strlen("/tmp"));
+    bool loaded = workload_load(&w, path, NULL, raw, sizeof(raw));
+
+    unlink(name);
+    cr_assert_not(loaded);
+    cr_assert_not_null(strstr(raw, ": trace: the path is too long"), "%s", raw);
+}
+
+Test(workload, every_kind_of_arrivals_is_called_as_in_a_file)
+{
+    for (int kind = ARRIVALS_CLOSED; kind <= ARRIVALS_TRACE; kind++) {
+        struct workload w;
+        char text[200];
+
+        snprintf(text, sizeof(text), "[workload]\narrivals = %s\n%s\n[class a]\nrequest = /\n",
+                 arrivals_name((enum arrivals_kind)kind),
+                 kind == ARRIVALS_TRACE    ? "trace = x"
+                 : kind == ARRIVALS_CLOSED ? ""
+                                           : "rate = 1");
+        cr_assert(load(&w, text, NULL), "%s", error);
+        cr_assert_eq((int)w.arrivals, kind);
+    }
+}
+
 Test(workload, classes_may_have_rates)
 {
     struct workload w;
@@ -134,6 +355,7 @@ struct mistake {
 };
 
 #define CLASS "[class a]\nrequest = /\n"
+#define OPEN  "[workload]\narrivals = poisson\nrate = 5\n" /* three lines */
 
 static const struct mistake mistakes[] = {
     {"[workload]\nspeed = 1\n" CLASS, NULL, "FILE:2: unknown key 'speed'"},
@@ -176,6 +398,45 @@ static const struct mistake mistakes[] = {
     {CLASS "[quick]\ntrials = none\n", NULL, "FILE:4: trials: 'none'"},
     {CLASS "[quick]\nduration = 3\n", NULL, "FILE:4: duration: '3'"},
     {CLASS "[quick]\nspeed = 3\n", NULL, "FILE:4: unknown key 'speed' of a profile"},
+    {"[workload]\nthink = 5\n" CLASS, NULL, "FILE:2: think: '5' is not [fixed"},
+    {"[workload]\nburst = 0\n" CLASS, NULL, "FILE:2: burst: '0' is not a whole number from 1"},
+    {"[workload]\nramp = fast\n" CLASS, NULL, "FILE:2: ramp: 'fast' is not connections"},
+    {"[workload]\nidle = -1\n" CLASS, NULL, "FILE:2: idle: '-1' is not a whole number from 0"},
+    {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
+    {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
+    {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
+    {"[workload]\narrivals = trace\n" CLASS, NULL, "FILE: trace arrivals need a trace"},
+    {"[workload]\narrivals = trace\ntrace = x\nrate = 5\n" CLASS, NULL,
+     "FILE: trace arrivals have the rate of the trace"},
+    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "rate = 5\n", NULL,
+     "FILE: classes with a rate need"},
+    {"[workload]\narrivals = bursts\n" CLASS, NULL, "FILE: bursts arrivals need a rate"},
+    {OPEN "think = 5ms\n" CLASS, NULL, "FILE: think needs closed arrivals"},
+    {"[class a]\ndeadline = 5\n", NULL, "FILE:2: deadline: '5' is not a duration"},
+    {"[class a]\nconnections = -1\n", NULL, "FILE:2: connections: '-1'"},
+    {"[class a]\nsend_rate = 5 k\n", NULL, "FILE:2: send_rate: '5 k' is not a number of bytes"},
+    {"[class a]\nreceive_rate = -5\n", NULL, "FILE:2: receive_rate: '-5' is not a number of bytes"},
+    {CLASS "[point p]\na.send_rate = x\n", "p", "FILE:4: send_rate: 'x'"},
+    {OPEN CLASS "[phase p]\nload = 2\n", NULL, "FILE: [phase p] has no duration"},
+    {OPEN CLASS "[phase p]\nduration = 0\n", NULL, "FILE:7: duration: '0'"},
+    {OPEN CLASS "[phase p]\nload = 1..\n", NULL, "FILE:7: load: '1..' is neither"},
+    {OPEN CLASS "[phase p]\nload = ..3\n", NULL, "FILE:7: load: '..3' is neither"},
+    {OPEN CLASS "[phase p]\nload = -1\n", NULL, "FILE:7: load: '-1' is neither"},
+    {OPEN CLASS "[phase p]\nload = 1 .. 3\n", NULL, "FILE:7: load: '1 .. 3' is neither"},
+    {OPEN CLASS "[phase p]\na.load = x\n", NULL, "FILE:7: a.load: 'x' is neither"},
+    {OPEN CLASS "[phase p]\nb.load = 2\n", NULL, "FILE:7: 'b.load' speaks of a class"},
+    {OPEN "[phase p]\na.load = 2\n" CLASS, NULL, "FILE:5: 'a.load' speaks of a class"},
+    {OPEN CLASS "[phase p]\na.weight = 2\n", NULL, "FILE:7: 'a.weight': a phase sets nothing"},
+    {OPEN CLASS "[phase p]\nrate = 2\n", NULL, "FILE:7: unknown key 'rate' of a phase"},
+    {OPEN CLASS "[phase p]\nswing = 1.1\n", NULL, "FILE:7: swing: '1.1' is not a number from 0"},
+    {OPEN CLASS "[phase p]\nduration = 1s\nswing = 1\n", NULL, "FILE: [phase p] has a swing with"},
+    {OPEN CLASS "[phase p]\nduration = 1s\nperiod = 1s\n", NULL, "FILE: [phase p] has a period"},
+    {OPEN CLASS "[phase p]\nduration = 1s\n[phase p]\n", NULL, "FILE:8: [phase p] stands here tw"},
+    {OPEN CLASS "[phase p q]\n", NULL, "FILE:6: 'p q' cannot name a phase"},
+    {OPEN CLASS "[point x]\n[phase p]\n", "x", "FILE:7: [phase p] has to stand before"},
+    {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: phases need constant, poisson or bursts"},
+    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "[phase p]\nduration = 1s\n", NULL,
+     "FILE: phases need constant, poisson or bursts"},
     {"[workload]\nquestion = one\n  two\n" CLASS, NULL, "FILE:3: a line must not begin"},
 };
 
@@ -200,6 +461,47 @@ Test(workload, a_line_too_long_is_an_error_and_not_cut)
     memset(text + strlen(text), 'x', 400);
     cr_assert_not(load(&w, text, NULL));
     cr_assert_eq(strncmp(error, "FILE:2: the line has more than", 30), 0, "%s", error);
+}
+
+Test(workload, has_room_for_so_many_phases_and_no_more)
+{
+    struct workload w;
+    char text[1000] = OPEN CLASS;
+
+    for (int i = 0; i <= WORKLOAD_PHASES; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof(text) - used, "[phase p%d]\nduration = 1s\n", i);
+        cr_assert_eq(load(&w, text, NULL), i < WORKLOAD_PHASES, "%s", error);
+    }
+    cr_assert_str_eq(error, "FILE:38: more than 16 phases");
+}
+
+/* Tests are run in the root of the tree. */
+Test(workload, the_examples_can_be_read)
+{
+    static const char *const names[] = {"ramp", "replay", "sine", "slow_clients", "spike"};
+    struct workload w;
+    char path[100], raw[256] = "";
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "loadgen/examples/%s.ini", names[i]);
+        cr_assert(workload_load(&w, path, NULL, raw, sizeof(raw)), "%s", raw);
+    }
+    cr_assert(workload_load(&w, "loadgen/examples/churn.ini", "10", raw, sizeof(raw)), "%s", raw);
+    cr_assert_eq(w.churn, 10);
+}
+
+Test(workload, the_replayed_example_has_its_trace_beside_it)
+{
+    struct workload w;
+    struct trace trace;
+    char raw[256] = "";
+
+    cr_assert(workload_load(&w, "loadgen/examples/replay.ini", NULL, raw, sizeof(raw)), "%s", raw);
+    cr_assert(trace_load(&trace, w.trace, &w, raw, sizeof(raw)), "%s", raw);
+    cr_assert_gt(trace.count, 50);
+    trace_free(&trace);
 }
 
 Test(workload, a_missing_file_is_an_error)

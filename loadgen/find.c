@@ -1,0 +1,95 @@
+/* find: see find.h. */
+#include "loadgen/find.h"
+
+#include <math.h>
+
+/* Whether the server sustained the rate, or the generator cannot tell. */
+static enum search_outcome judge(const struct result *result, const struct criteria *conditions,
+                                 char *why, size_t size)
+{
+    struct criteria_input input = result_for_criteria(result);
+
+    if (result->generator_at_fault) {
+        snprintf(why, size, "%.*s", SEARCH_TEXT - 1, result->verdict.text[0]);
+        return SEARCH_UNKNOWN;
+    }
+    return criteria_hold(conditions, &input, why, size) ? SEARCH_HELD : SEARCH_FAILED;
+}
+
+static void tell_step(const struct search *search, FILE *out)
+{
+    const struct search_step *step = &search->step[search->step_count - 1];
+
+    if (!out)
+        return;
+    fprintf(out, "%12.1f/s  %-8s%s%s\n", step->rate, search_outcome_name(step->outcome),
+            *step->why ? "  " : "", step->why);
+    fflush(out);
+}
+
+static void tell_end(const struct search *search, FILE *out)
+{
+    if (!out)
+        return;
+    if (search->low > 0 && isfinite(search->high))
+        fprintf(out, "highest rate: between %.1f/s and %.1f/s", search->low, search->high);
+    else if (search->low > 0)
+        fprintf(out, "highest rate: at least %.1f/s", search->low);
+    else
+        fprintf(out, "no rate held");
+    fprintf(out, " (%s)\n\n", *search->why ? search->why : "interrupted");
+}
+
+/* The best run so far, and the rate it was run at. */
+struct best {
+    struct measurement *measurement;
+    double rate;
+    bool held;
+};
+
+/* Rates that hold only ever rise; before the first of them, the last run will do. */
+static void keep_better(struct best *best, struct measurement *m, double rate, bool held)
+{
+    if (best->held && !held) {
+        measurement_free(m);
+        return;
+    }
+    if (best->measurement)
+        measurement_free(best->measurement);
+    *best = (struct best){m, rate, held};
+}
+
+/* One run. Returns false when the user has had enough. */
+static bool step(struct search *search, struct plan *plan, const struct criteria *conditions,
+                 struct best *best)
+{
+    const struct telling silence = {.control = -1};
+    double rate = search_next(search);
+    enum search_outcome outcome;
+    struct measurement *m;
+    char why[SEARCH_TEXT];
+    bool go_on;
+
+    plan_set_rate(plan, rate);
+    m = measure(plan, &silence);
+    go_on = m->crew.interrupts == 0;
+    outcome = judge(&m->result, conditions, why, sizeof(why));
+    if (go_on)
+        search_take(search, rate, outcome, outcome == SEARCH_HELD ? "" : why);
+    keep_better(best, m, rate, go_on && outcome == SEARCH_HELD);
+    return go_on;
+}
+
+struct measurement *find_rate(struct search *search, struct plan *plan,
+                              const struct criteria *conditions, FILE *out)
+{
+    struct best best = {0};
+
+    search_init(search, plan->rate, INFINITY, SEARCH_PRECISION, SEARCH_STEPS);
+    while (search_next(search) > 0 && step(search, plan, conditions, &best))
+        tell_step(search, out);
+    plan_set_rate(plan, best.rate);
+    tell_end(search, out);
+    best.measurement->result.search = search;
+    return best.measurement;
+}

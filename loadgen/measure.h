@@ -1,0 +1,29 @@
+/* measure: one run from the first connection to the verdict. */
+#ifndef ARCHBENCH_MEASURE_H
+#define ARCHBENCH_MEASURE_H
+
+#include <stdbool.h>
+
+#include "loadgen/crew.h"
+#include "loadgen/plan.h"
+#include "loadgen/result.h"
+
+struct measurement {
+    struct crew crew;
+    struct totals *totals;
+    struct result result; /* points into the rest and to the plan */
+};
+
+/* Where a run tells of itself while it goes on. */
+struct telling {
+    const char *timeseries; /* file, or NULL */
+    int control;            /* descriptor, or -1: see --control in docs/formats.md */
+    bool display;           /* on the terminal */
+};
+
+/* Carry the plan out. The result is the caller's, to be freed by measurement_free before the plan
+ * is. Dies when no connection can be made. */
+struct measurement *measure(const struct plan *, const struct telling *);
+void measurement_free(struct measurement *);
+
+#endif
