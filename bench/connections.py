@@ -155,7 +155,7 @@ def bench(build, connections):
     """Print KiB per connection by kind. Returns whether every connection was used."""
     print(f"connections: {connections:,} held, and each used at {RATE:,} requests/s over all")
     count, samples, result = measure(build, connections)
-    state = result["connections"]
+    state = result["connection_use"]
     line("processes", f"{count} servers, {count} workers")
     line("KiB each", f"{'servers':>10} {'generator':>10} {'kernel':>10} {'all':>10}")
     for name in ("held", "used"):

@@ -1,15 +1,18 @@
 """What the benchmarks share: servers on the first usable core, generators on the last one, and
 measurements taken in pairs."""
 
+import contextlib
 import json
 import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 
@@ -78,6 +81,25 @@ class Server:
 
 def event(build, *options):
     return Server([f"{build}/servers/event", "--port", "0", *options])
+
+
+def raw_reply(port, path):
+    """The bytes of a small reply, as they come."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        return sock.recv(65536)
+
+
+@contextlib.contextmanager
+def answer(build, path):
+    """A server that does no more than send, over and over, what `event` answers to this path. Faster
+    than any generator: so the generator is what is measured."""
+    with tempfile.NamedTemporaryFile("wb") as file:
+        with event(build) as real:
+            file.write(raw_reply(real.port, path))
+        file.flush()
+        with Server([f"{build}/bench/answer", file.name]) as server:
+            yield server
 
 
 def nginx(folder):

@@ -187,6 +187,8 @@ static json_t *loadgen_command(const struct run *run, int control)
     append(list, "--timeseries", json_sprintf("%s/timeseries.csv", setup->folder));
     append(list, "--control", json_sprintf("%d", control));
     json_array_append_new(list, json_string("--realtime"));
+    if (setup->cores.shared) /* awake, it would take the core from the server */
+        append(list, "--spin", json_string("0"));
     json_array_append_new(list, json_string("--quiet"));
     json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->port));
     return list;
