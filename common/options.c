@@ -73,6 +73,14 @@ static bool store_int(const struct option_row *row, const char *text)
     return true;
 }
 
+static bool store_list(struct option_list *list, const char *text)
+{
+    if (list->count == OPTION_LIST_MAX)
+        return false;
+    list->text[list->count++] = text;
+    return true;
+}
+
 static bool store(const struct option_row *row, const char *text)
 {
     uint64_t bytes;
@@ -87,6 +95,7 @@ static bool store(const struct option_row *row, const char *text)
         *(size_t *)row->value = bytes;
         return true;
     case OPTION_TEXT: *(const char **)row->value = text; return true;
+    case OPTION_LIST: return store_list(row->value, text);
     case OPTION_CHOICE: {
         int index = choice_index(row->argument, text);
         if (index < 0)
@@ -137,6 +146,7 @@ static void format_default(const struct option_row *row, char *text, size_t size
         snprintf(text, size, "%.*s", (int)word.len, word.data);
         break;
     }
+    case OPTION_LIST:
     case OPTION_RARE: break;
     }
 }

@@ -13,8 +13,17 @@ enum option_kind {
     OPTION_DURATION, /* int64_t *: nanoseconds, written as 10ms, 2s */
     OPTION_SIZE,     /* size_t *: bytes, written as 64k */
     OPTION_TEXT,     /* const char **: points into argv */
+    OPTION_LIST,     /* struct option_list *: may be given several times */
     OPTION_CHOICE,   /* int *: index into `choices`, words separated by | */
     OPTION_RARE,     /* no option: the rows after it in this table are for --help-all only */
+};
+
+enum { OPTION_LIST_MAX = 32 };
+
+/* Texts in the order they were given; they point into argv. */
+struct option_list {
+    int count;
+    const char *text[OPTION_LIST_MAX];
 };
 
 /* One option. `value` holds the default before options_parse, and is named in --help. */

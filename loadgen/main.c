@@ -84,6 +84,8 @@ static void read_options(struct settings *s, int argc, char **argv)
          0, 0},
         {"control", 0, OPTION_INT, &s->control, "FD", "tell begin and end of the window there", -1,
          1e6},
+        {"header", 'H', OPTION_LIST, &w->headers, "'NAME: VALUE'", "send this with every request",
+         0, 0},
         {"cpus", 0, OPTION_TEXT, &w->cpus, "LIST", "pin the workers to cores: 1 or 0,1", 0, 0},
         {"realtime", 0, OPTION_FLAG, &w->realtime, NULL, "real-time priority, where allowed", 0, 0},
         {"seed", 0, OPTION_INT, &w->seed, "N", "of the random arrivals", 0, 2147483647},

@@ -262,19 +262,47 @@ static void read_cpus(struct plan *plan, const char *list)
     }
 }
 
-static void build_request(struct request *request, const struct target *target, const char *path,
-                          const char *method)
+/* "Name: value", and nothing that would end the line. */
+static void check_header(const char *header)
 {
-    bool has_body = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
-    int len = asprintf(&request->bytes, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method, path,
-                       target->host, has_body ? "Content-Length: 0\r\n" : "");
+    size_t name = strcspn(header, ": \t");
 
-    if (len < 0)
-        die("out of memory");
-    request->len = (size_t)len;
+    if (strpbrk(header, "\r\n"))
+        die("-H: a header is one line");
+    if (name == 0 || header[name] != ':')
+        die("-H: '%s' is not a header of the form 'Name: value'", header);
 }
 
-static void add_class(struct plan *plan, const struct workload_class *from)
+static bool names_host(const struct option_list *headers)
+{
+    for (int i = 0; i < headers->count; i++) {
+        if (strncasecmp(headers->text[i], "Host:", strlen("Host:")) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void build_request(struct request *request, const struct target *target, const char *path,
+                          const char *method, const struct option_list *headers)
+{
+    FILE *out = open_memstream(&request->bytes, &request->len);
+
+    if (!out)
+        die("out of memory");
+    fprintf(out, "%s %s HTTP/1.1\r\n", method, path);
+    if (!names_host(headers))
+        fprintf(out, "Host: %s\r\n", target->host);
+    for (int i = 0; i < headers->count; i++)
+        fprintf(out, "%s\r\n", headers->text[i]);
+    if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0)
+        fprintf(out, "Content-Length: 0\r\n");
+    fprintf(out, "\r\n");
+    if (fclose(out) != 0)
+        die("out of memory");
+}
+
+static void add_class(struct plan *plan, const struct workload_class *from,
+                      const struct option_list *headers)
 {
     struct plan_class *class = &plan->class[plan->class_count++];
 
@@ -288,7 +316,7 @@ static void add_class(struct plan *plan, const struct workload_class *from)
         const struct target *target = &plan->target[i];
 
         build_request(&class->request[i], target, plan->workload_path ? from->target : target->path,
-                      from->method);
+                      from->method, headers);
     }
 }
 
@@ -300,7 +328,7 @@ static int add_pool(struct plan *plan, int connections, bool idle)
     return plan->pool_count++;
 }
 
-static void add_classes(struct plan *plan)
+static void add_classes(struct plan *plan, const struct option_list *headers)
 {
     const struct workload *w = &plan->workload;
     int common = add_pool(plan, 0, false);
@@ -308,7 +336,7 @@ static void add_classes(struct plan *plan)
     for (int i = 0; i < w->class_count; i++) {
         int own = w->class[i].connections;
 
-        add_class(plan, &w->class[i]);
+        add_class(plan, &w->class[i], headers);
         plan->class[i].pool = own > 0 ? add_pool(plan, own, false) : common;
         if (own == 0 && plan->pool[common].connections == 0) {
             plan->pool[common].connections = w->connections;
@@ -489,7 +517,9 @@ void plan_make(struct plan *plan, const struct wishes *wishes)
     read_trace(plan);
     set_duration(plan, wishes);
     read_cpus(plan, wishes->cpus);
-    add_classes(plan);
+    for (int i = 0; i < wishes->headers.count; i++)
+        check_header(wishes->headers.text[i]);
+    add_classes(plan, &wishes->headers);
     check_workers(plan);
     read_programs(plan, &costs);
     if (needs_calibration(plan, &costs)) {

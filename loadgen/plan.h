@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/options.h"
 #include "loadgen/trace.h"
 #include "loadgen/workload.h"
 
@@ -18,7 +19,8 @@ struct wishes {
     char *const *urls; /* url_count of them */
     int url_count;
     const char *workload, *point, *rate, *cpus, *calibration, *think, *trace, *sources;
-    int arrivals; /* 0: not said; else 1 + enum arrivals_kind */
+    struct option_list headers; /* "Name: value", for every request */
+    int arrivals;               /* 0: not said; else 1 + enum arrivals_kind */
     int connections, workers, server_cores, burst;
     int idle, churn;     /* -1: not said */
     double ramp;         /* connections per second */

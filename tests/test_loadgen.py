@@ -211,13 +211,20 @@ class CommandLine(Case):
 
     def test_mistakes_end_with_one_line_and_status_2(self):
         url = "http://127.0.0.1:1/"
-        for arguments in ([], [url, url], ["--bogus", url], ["-c", "0", url], ["-d", "5", url],
+        for arguments in ([], ["--bogus", url], ["-c", "0", url], ["-d", "5", url],
                           ["-d", "0", url], ["--arrivals", "often", url], ["-r", "fast", url],
                           ["-r", "0", url], ["--arrivals", "poisson", url],
                           ["--arrivals", "closed", "-r", "5", url], ["https://127.0.0.1/"],
                           ["127.0.0.1:80"], ["http://"], ["http://127.0.0.1:99999/"],
                           ["-w", "3", "-c", "2", url], ["--cpus", "x", url],
-                          ["--point", "p", url], ["--workload", "/nowhere.ini", url]):
+                          ["--point", "p", url], ["--workload", "/nowhere.ini", url],
+                          ["-H", "no header", url], ["-H", "A: b\r\nC: d", url],
+                          ["--sources", "here", url], ["--sources", "127.0.0.9-127.0.0.1", url],
+                          ["--think", "soon", url], ["--think", "1s", "-r", "5", url],
+                          ["--trace", "/nowhere.csv", url], ["--arrivals", "trace", url],
+                          ["--burst", "5", "-r", "5", "--arrivals", "poisson", url],
+                          ["--interval", "1us", url], ["--retries", "-1", url],
+                          ["--fail-if", "p99>", url], ["--fail-if", "p99<5", url]):
             with self.subTest(arguments):
                 self.refused(*arguments)
 
@@ -236,6 +243,13 @@ class CommandLine(Case):
                        "retry-base retry-budget spin find-rate fail-if interval json hgrm "
                        "timeseries control cpus realtime seed calibration quiet").split():
             self.assertIn(f"--{option} ", run.stdout)
+
+    def test_headers_of_one_s_own(self):
+        with Server(always(OK)) as server:
+            result = self.load(server.url(), "-H", "X-One: 1", "--header", "Host: example")
+        self.only_errors(result)
+        for head in server.requests:
+            self.assertEqual(head.split("\r\n")[1:], ["X-One: 1", "Host: example"])
 
     def test_a_workload_s_mistake_is_named(self):
         path = self.path("bad.ini", "[workload]\nspeed = 5\n")
