@@ -4,7 +4,7 @@
  * parses nothing, so it is honest only with generators that send one whole request at a time.
  *
  *   build/bench/answer reply.txt */
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,14 +24,15 @@ struct server {
 
 static void read_reply(struct server *s, const char *path)
 {
-    FILE *file = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, s->reply, sizeof s->reply);
 
-    if (!file)
+    if (n < 0)
         die_errno("cannot read '%s'", path);
-    s->reply_len = fread(s->reply, 1, sizeof s->reply, file);
-    if (ferror(file) || s->reply_len == 0 || s->reply_len == sizeof s->reply)
+    if (n == 0 || n == sizeof s->reply)
         die("'%s' is no reply of less than %zu bytes", path, sizeof s->reply);
-    fclose(file);
+    s->reply_len = (size_t)n;
+    close(fd);
 }
 
 static void watch(const struct server *s, int fd, uint32_t events)
