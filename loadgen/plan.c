@@ -282,13 +282,9 @@ static bool names_host(const struct option_list *headers)
     return false;
 }
 
-static void build_request(struct request *request, const struct target *target, const char *path,
+static void write_request(FILE *out, const struct target *target, const char *path,
                           const char *method, const struct option_list *headers)
 {
-    FILE *out = open_memstream(&request->bytes, &request->len);
-
-    if (!out)
-        die("out of memory");
     fprintf(out, "%s %s HTTP/1.1\r\n", method, path);
     if (!names_host(headers))
         fprintf(out, "Host: %s\r\n", target->host);
@@ -297,7 +293,16 @@ static void build_request(struct request *request, const struct target *target, 
     if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0)
         fprintf(out, "Content-Length: 0\r\n");
     fprintf(out, "\r\n");
-    if (fclose(out) != 0)
+}
+
+static void build_request(struct request *request, const struct target *target, const char *path,
+                          const char *method, const struct option_list *headers)
+{
+    FILE *out = open_memstream(&request->bytes, &request->len);
+
+    if (out)
+        write_request(out, target, path, method, headers);
+    if (!out || fclose(out) != 0)
         die("out of memory");
 }
 
