@@ -215,7 +215,6 @@ static void reply_complete(struct client *c, struct connection *conn, bool peer_
         tally_good(&c->tally, &arrival, conn->since_ns, c->now_ns);
     else
         attempt_failed(c, &arrival, outcome, true);
-    timers_remove(&c->timers, &conn->timer);
     c->stats->used += !conn->used;
     conn->used = true;
     conn->replies++;

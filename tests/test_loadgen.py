@@ -516,7 +516,8 @@ class Schedules(Case):
         self.assertAlmostEqual(result["duration_s"], 0.3, delta=0.01)
 
     def test_an_open_loop_shows_a_stall(self):
-        """A stall of 0.5 s in 2 s: a quarter of the arrivals falls into it, spread evenly."""
+        """A stall of S = 0.5 s in 2 s: a quarter of the arrivals falls into it, spread evenly, and
+        waits for the rest of it. So the quantile q is S (q - 0.75) / 0.25, and the mean S / 8."""
         with Server(Stall(0.7, 0.5)) as server:
             result = self.load(server.url(), "-c", 120, "-r", 200, "--arrivals", "constant",
                                "-d", "2s", "--drain", "1s")
@@ -524,8 +525,11 @@ class Schedules(Case):
         self.assertEqual(result["requests"], 400)
         self.only_errors(result)
         self.assertLess(response["p50_us"], 50e3)
+        self.assertLess(response["p75_us"], 60e3, "three quarters fall beside it")
         self.assertAlmostEqual(response["p90_us"], 300e3, delta=60e3)
+        self.assertAlmostEqual(response["p99_us"], 480e3, delta=60e3)
         self.assertAlmostEqual(response["max_us"], 500e3, delta=60e3)
+        self.assertAlmostEqual(response["mean_us"], 62.5e3, delta=15e3)
 
     def test_waiting_for_a_connection_is_response_but_not_service(self):
         """The same stall with one connection: the others wait unsent, and that is counted too."""
