@@ -77,7 +77,7 @@ build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
 
-.PHONY: all test unit blackbox fuzz bench lint format deps calibrate install clean help
+.PHONY: all test unit blackbox fuzz bench lint format deps calibrate install clean-data clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
@@ -123,10 +123,13 @@ install: $(B)/loadgen ## put loadgen and its manual under $(PREFIX), below $(DES
 	install -D -m 755 $(B)/loadgen $(DESTDIR)$(PREFIX)/bin/loadgen
 	install -D -m 644 man/loadgen.1 $(DESTDIR)$(PREFIX)/share/man/man1/loadgen.1
 
+clean-data: ## remove the file that io=disk reads
+	rm -f build/disk.data build-*/disk.data
+
 clean: ## remove everything that was built
 	rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## */  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
 
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -216,25 +216,10 @@ static struct calibration measure(void)
     return result;
 }
 
-/* build/calibration.json, seen from build/NAME and from build/FOLDER/NAME. */
-static void default_path(char *path, size_t size)
-{
-    const char *named = getenv("ARCHBENCH_CALIBRATION");
-    if (named) {
-        snprintf(path, size, "%s", named);
-        return;
-    }
-    executable_folder(path, size);
-    char *last = strrchr(path, '/');
-    if (last && (strcmp(last, "/servers") == 0 || strcmp(last, "/tests") == 0))
-        *last = 0;
-    strncat(path, "/calibration.json", size - strlen(path) - 1);
-}
-
 struct calibration calibration_renew(const char *path)
 {
     char fallback[4096];
-    default_path(fallback, sizeof fallback);
+    build_file("calibration.json", "ARCHBENCH_CALIBRATION", fallback, sizeof fallback);
     struct calibration result = measure();
     write_file(path ? path : fallback, &result);
     return result;
@@ -244,7 +229,7 @@ struct calibration calibration_load(const char *path)
 {
     char fallback[4096];
     struct calibration result;
-    default_path(fallback, sizeof fallback);
+    build_file("calibration.json", "ARCHBENCH_CALIBRATION", fallback, sizeof fallback);
     if (path && access(path, R_OK))
         die_errno("cannot read the calibration '%s'", path);
     if (read_file(path ? path : fallback, &result))

@@ -34,6 +34,7 @@ void conn_init(struct conn *conn, struct service *service, struct counter_slot *
     conn->in_begin = conn->in_end = 0;
     conn->out_len = conn->filler_len = 0;
     conn->job.calibration = &service->calibration;
+    conn->job.disk = &service->disk;
     http_init(&conn->request, conn->text);
     enter(conn, PHASE_IDLE);
     count_add(counters, COUNTER_connections, 1);
@@ -148,6 +149,7 @@ static enum want dispatch(struct conn *conn)
     conn->close_after = !http_keeps_alive(&conn->request) || conn->service->draining;
     conn->linger_after = false;
     conn->job.started = conn->job.shed = false;
+    conn->job.error = 0;
     conn->job.pending = WAIT_NONE;
     if (target_is(&path, "/work")) {
         if (!program_parse(&conn->job.program, target.data, target.len, &reason))
@@ -212,6 +214,8 @@ enum want conn_job_done(struct conn *conn)
         count_add(conn->counters, COUNTER_shed, 1);
         return reply_text(conn, 503, "the queue is full\n");
     }
+    if (job->error)
+        return reply_refusal(conn, 500, "a step failed: the data file cannot be read");
     if (!job->program.sized && !job->program.steps)
         return reply_text(conn, 200, "ok\n");
     struct http_reply head = {

@@ -27,6 +27,7 @@ enum want {
 /* What all connections of a process share. The process owns it; it outlives them. */
 struct service {
     struct calibration calibration;
+    struct disk disk;
     struct counters_file *counters;
     int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
     int64_t header_timeout_ns; /* from a request's first byte to the end of its head */

@@ -8,18 +8,44 @@ static enum wait wait_of(enum step_kind kind)
 {
     switch (kind) {
     case STEP_TIMER: return WAIT_TIMER;
+    case STEP_DISK: return WAIT_DISK;
     case STEP_HASH: return WAIT_COMPUTE;
     }
     return WAIT_NONE;
 }
 
+/* What a step needs before its wait can begin. */
+static void prepare(struct job *job)
+{
+    const struct step *step = &job->program.step[job->next];
+    if (step->kind == STEP_DISK)
+        job->error = disk_begin(job->disk, step->bytes, &job->read);
+}
+
+static void finish(struct job *job, ssize_t result)
+{
+    if (job->pending == WAIT_DISK) {
+        if (result > 0 && (size_t)result < job->read.len)
+            result = -EIO;
+        disk_end(&job->read);
+    }
+    if (result < 0)
+        job->error = (int)result;
+}
+
 static enum wait run(struct job *job)
 {
     for (; job->next < job->program.steps; job->next++) {
+        prepare(job);
+        if (job->error)
+            break;
         job->pending = wait_of(job->program.step[job->next].kind);
         if (job->pending & job->async)
             return job->pending;
         job_block(job);
+        finish(job, 0);
+        if (job->error)
+            break;
     }
     return job->pending = WAIT_NONE;
 }
@@ -28,6 +54,7 @@ enum wait job_start(struct job *job, unsigned async)
 {
     job->started = true;
     job->next = 0;
+    job->error = 0;
     job->digest = 0;
     job->async = async;
     return run(job);
@@ -35,7 +62,9 @@ enum wait job_start(struct job *job, unsigned async)
 
 enum wait job_resume(struct job *job, ssize_t result)
 {
-    (void)result; /* timers and computations have none */
+    finish(job, result);
+    if (job->error)
+        return job->pending = WAIT_NONE;
     job->next++;
     return run(job);
 }
@@ -50,10 +79,21 @@ static void sleep_ns(int64_t ns)
 void job_block(struct job *job)
 {
     const struct step *step = &job->program.step[job->next];
+    ssize_t n;
     switch (step->kind) {
+    case STEP_DISK:
+        n = disk_perform(&job->read);
+        if (n < 0)
+            job->error = (int)n;
+        break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_HASH: job->digest = program_compute(step, job->calibration, job->digest); break;
     }
+}
+
+const struct disk_read *job_read(const struct job *job)
+{
+    return &job->read;
 }
 
 int64_t job_delay_ns(const struct job *job)

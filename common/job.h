@@ -4,6 +4,7 @@
 #ifndef ARCHBENCH_JOB_H
 #define ARCHBENCH_JOB_H
 
+#include "common/disk.h"
 #include "common/program.h"
 
 #include <sys/types.h>
@@ -19,25 +20,32 @@ enum wait {
 
 struct job {
     const struct calibration *calibration;
+    struct disk *disk;
     struct program program;
     uint8_t next; /* the step under way */
     bool started;
-    bool shed;         /* refused: no step will run, the reply is 503 */
-    enum wait pending; /* what it waits for; WAIT_NONE: all steps done */
-    unsigned async;    /* waits that are handed back */
-    uint64_t digest;   /* of the CPU steps so far */
+    bool shed;             /* refused: no step will run, the reply is 503 */
+    int error;             /* -errno of the step that failed, and no step after it will run; or 0 */
+    enum wait pending;     /* what it waits for; WAIT_NONE: all steps done */
+    unsigned async;        /* waits that are handed back */
+    uint64_t digest;       /* of the CPU steps so far */
+    struct disk_read read; /* under way while WAIT_DISK is pending */
 };
 
 /* Run from the first step until a wait in `async`, which is returned and stays in job->pending;
  * all other waits happen here, blocking. WAIT_NONE: every step is done. */
 enum wait job_start(struct job *, unsigned async);
 
-/* The pending wait is over, with `result` (bytes or -errno, for waits that have one): go on as
- * job_start does. */
+/* The pending wait is over: go on as job_start does. `result`: bytes or -errno of a read that the
+ * caller performed itself; 0 for all else, after job_block() too. */
 enum wait job_resume(struct job *, ssize_t result);
 
 /* Perform the pending wait on this thread. The job is the caller's alone meanwhile. */
 void job_block(struct job *);
+
+/* What a pending WAIT_DISK is to read, for whoever has the kernel do it. The job keeps the buffer
+ * until job_resume(). */
+const struct disk_read *job_read(const struct job *);
 
 /* Length of a pending WAIT_TIMER in nanoseconds. */
 int64_t job_delay_ns(const struct job *);

@@ -1,4 +1,5 @@
 #include "common/program.h"
+#include "common/disk.h"
 #include "common/util.h"
 #include "common/work.h"
 
@@ -10,13 +11,15 @@ static const struct kind {
     enum step_kind kind;
 } kinds[] = {
     {"io", "timer", STEP_TIMER},
+    {"io", "disk", STEP_DISK},
     {"cpu", "hash", STEP_HASH},
 };
 
 static bool is_cpu(enum step_kind kind)
 {
     switch (kind) {
-    case STEP_TIMER: return false;
+    case STEP_TIMER:
+    case STEP_DISK: return false;
     case STEP_HASH: return true;
     }
     return false;
@@ -56,6 +59,22 @@ static bool equals(const char *text, size_t len, const char *word)
     return strlen(word) == len && memcmp(text, word, len) == 0;
 }
 
+static const char *set_amount(struct step *step, const char *text, size_t len)
+{
+    uint64_t bytes;
+    if (step->kind == STEP_DISK) {
+        if (!parse_size(text, len, &bytes) || bytes == 0 || bytes > DISK_READ_MAX)
+            return "a read is of 1 to 1048576 bytes, written 4096 or 64k";
+        step->bytes = (uint32_t)bytes;
+        return NULL;
+    }
+    if (!parse_duration(text, len, &step->amount_ns))
+        return "a duration is written 250us, 10ms or 1.5s";
+    if (step->amount_ns > PROGRAM_STEP_MAX_S * NSEC_PER_SEC)
+        return "a step may last 60s at most";
+    return NULL;
+}
+
 /* KIND:AMOUNT behind io= or cpu=. */
 static const char *add_step(struct program *program, const char *key, size_t key_len,
                             const char *value, size_t len)
@@ -67,15 +86,11 @@ static const char *add_step(struct program *program, const char *key, size_t key
         if (!equals(key, key_len, kinds[i].key) ||
             !equals(value, (size_t)(colon - value), kinds[i].name))
             continue;
-        struct step step = {.kind = kinds[i].kind};
         if (program->steps == PROGRAM_STEPS_MAX)
             return "too many steps";
-        if (!parse_duration(colon + 1, len - (size_t)(colon + 1 - value), &step.amount_ns))
-            return "a duration is written 250us, 10ms or 1.5s";
-        if (step.amount_ns > PROGRAM_STEP_MAX_S * NSEC_PER_SEC)
-            return "a step may last 60s at most";
-        program->step[program->steps++] = step;
-        return NULL;
+        struct step *step = &program->step[program->steps++];
+        *step = (struct step){.kind = kinds[i].kind};
+        return set_amount(step, colon + 1, len - (size_t)(colon + 1 - value));
     }
     return "unknown kind of step";
 }
@@ -179,7 +194,8 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
 {
     double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
     switch (step->kind) {
-    case STEP_TIMER: return digest;
+    case STEP_TIMER:
+    case STEP_DISK: return digest;
     case STEP_HASH: return work_hash(digest, (uint64_t)(ms * calibration->hash_units_per_ms + 0.5));
     }
     return digest;

@@ -17,12 +17,14 @@ enum {
 
 enum step_kind {
     STEP_TIMER, /* io=timer:D  wait, as for a remote call */
+    STEP_DISK,  /* io=disk:B   read B bytes at a random place of a file, past the page cache */
     STEP_HASH,  /* cpu=hash:D  fixed work worth D on an idle core */
 };
 
 struct step {
     enum step_kind kind;
-    int64_t amount_ns;
+    int64_t amount_ns; /* of a timer or of work */
+    uint32_t bytes;    /* of a read */
 };
 
 struct program {

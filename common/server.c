@@ -46,7 +46,7 @@ static void answer_about(int argc, char **argv)
 
 void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
 {
-    const char *host = "127.0.0.1", *calibration = NULL, *stats_file = NULL;
+    const char *host = "127.0.0.1", *calibration = NULL, *data = NULL, *stats_file = NULL;
     int port = 8080, backlog = 4096;
     bool about = false;
     int64_t idle_ns = 60 * NSEC_PER_SEC, header_ns = 10 * NSEC_PER_SEC;
@@ -65,6 +65,8 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
          "patience with an unfinished request head", 0, 0},
         {"calibration", 0, OPTION_TEXT, &calibration, "FILE",
          "how much work a millisecond is (see docs/formats.md)", 0, 0},
+        {"data", 0, OPTION_TEXT, &data, "FILE",
+         "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &stats_file, "FILE", "share the live counters as a file", 0,
          0},
         {"about", 0, OPTION_FLAG, &about, NULL, "describe this architecture in JSON", 0, 0},
@@ -89,6 +91,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         .idle_timeout_ns = idle_ns,
         .header_timeout_ns = header_ns,
     };
+    disk_init(&server->service.disk, data);
     server->counters = counters_claim(server->service.counters);
 }
 

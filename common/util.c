@@ -162,3 +162,18 @@ void executable_folder(char *path, size_t size)
     path[n] = 0;
     *strrchr(path, '/') = 0;
 }
+
+void build_file(const char *name, const char *variable, char *path, size_t size)
+{
+    const char *given = getenv(variable);
+    if (given) {
+        snprintf(path, size, "%s", given);
+        return;
+    }
+    executable_folder(path, size);
+    char *last = strrchr(path, '/');
+    if (last && (strcmp(last, "/servers") == 0 || strcmp(last, "/tests") == 0))
+        *last = 0;
+    size_t len = strlen(path);
+    snprintf(path + len, size - len, "/%s", name);
+}

@@ -43,5 +43,8 @@ int usable_cores(void);
 
 /* Folder of the running executable without a trailing slash, into `path`. */
 void executable_folder(char *path, size_t size);
+/* $VARIABLE if it is set; else `name` in the build folder, as seen from BUILD/PROGRAM and from
+ * BUILD/servers/PROGRAM. */
+void build_file(const char *name, const char *variable, char *path, size_t size);
 
 #endif

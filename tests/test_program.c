@@ -32,6 +32,18 @@ Test(program, reads_steps_in_order)
     cr_assert_float_eq(program_cpu_seconds(&p), 0.00275, 1e-9);
 }
 
+Test(program, reads_have_a_size)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?io=disk:4096&io=disk:64k&io=disk:1m&io=disk:1"));
+    cr_assert_eq(p.steps, 4);
+    cr_assert(p.step[0].kind == STEP_DISK && p.step[0].bytes == 4096);
+    cr_assert_eq(p.step[1].bytes, 65536);
+    cr_assert_eq(p.step[2].bytes, 1 << 20);
+    cr_assert_eq(p.step[3].bytes, 1);
+    cr_assert_not(program_has_cpu(&p));
+}
+
 Test(program, decodes_percent)
 {
     struct program p;
@@ -58,6 +70,10 @@ Test(program, refuses)
         "/work?&",
         "/work?io",
         "/work?io=",
+        "/work?io=disk:0",
+        "/work?io=disk:10ms",
+        "/work?io=disk:1048577",
+        "/work?io=disk:",
         "/work?io=timer",
         "/work?io=timer:",
         "/work?io=timer:10",
