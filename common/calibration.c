@@ -16,7 +16,7 @@
 
 #define SCHEMA "archbench-calibration/1"
 
-enum { ROUNDS = 151, ROUND_UNITS = 2000, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
+enum { ROUNDS = 101, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -40,20 +40,21 @@ static int64_t thread_cpu_ns(void)
 /* Units per millisecond of this thread's CPU time: the median of many short rounds, so that a
  * moment's disturbance does not define the machine. CPU time, not wall time: on a busy machine
  * the core is shared, but the work it does is not changed. */
-static double hash_rate(void)
+static double work_rate(enum work_kind kind)
 {
+    static const uint64_t units[] = {2000, 1000, 100, 200}; /* one to three milliseconds */
     double rates[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         int64_t begin = thread_cpu_ns();
-        work_hash((uint64_t)i, ROUND_UNITS);
-        rates[i] = ROUND_UNITS * 1e6 / (double)(thread_cpu_ns() - begin);
+        work_perform(kind, (uint64_t)i, units[kind]);
+        rates[i] = (double)units[kind] * 1e6 / (double)(thread_cpu_ns() - begin);
     }
     return median(rates, ROUNDS);
 }
 
 static void *hash_on_core(void *rate)
 {
-    *(double *)rate = hash_rate();
+    *(double *)rate = work_rate(WORK_HASH);
     return NULL;
 }
 
@@ -175,19 +176,29 @@ static void cpu_model(char *model, size_t size)
         fclose(file);
 }
 
+static bool read_units(json_t *object, double *units_per_ms)
+{
+    for (int kind = 0; kind < WORK_KINDS; kind++) {
+        units_per_ms[kind] = json_number_value(json_object_get(object, work_name(kind)));
+        if (units_per_ms[kind] <= 0)
+            return false;
+    }
+    return true;
+}
+
 static bool read_file(const char *path, struct calibration *calibration)
 {
     char model[256];
     const char *schema, *of;
     json_error_t error;
-    json_t *json = json_load_file(path, 0, &error);
+    json_t *json = json_load_file(path, 0, &error), *units;
     cpu_model(model, sizeof model);
-    bool good =
-        json &&
-        json_unpack(json, "{s:s, s:s, s:{s:F}, s:F, s:F}", "schema", &schema, "cpu_model", &of,
-                    "units_per_ms", "hash", &calibration->hash_units_per_ms, "request_us",
-                    &calibration->request_us, "parallel", &calibration->parallel) == 0 &&
-        strcmp(schema, SCHEMA) == 0 && strcmp(of, model) == 0 && calibration->hash_units_per_ms > 0;
+    bool good = json &&
+                json_unpack(json, "{s:s, s:s, s:o, s:F, s:F}", "schema", &schema, "cpu_model", &of,
+                            "units_per_ms", &units, "request_us", &calibration->request_us,
+                            "parallel", &calibration->parallel) == 0 &&
+                strcmp(schema, SCHEMA) == 0 && strcmp(of, model) == 0 &&
+                read_units(units, calibration->units_per_ms);
     json_decref(json);
     return good;
 }
@@ -196,11 +207,14 @@ static bool read_file(const char *path, struct calibration *calibration)
 static void write_file(const char *path, const struct calibration *calibration)
 {
     char model[256], temporary[4096 + 32];
+    json_t *units = json_object();
     cpu_model(model, sizeof model);
     snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
-    json_t *json = json_pack("{s:s, s:s, s:{s:f}, s:f, s:f}", "schema", SCHEMA, "cpu_model", model,
-                             "units_per_ms", "hash", calibration->hash_units_per_ms, "request_us",
-                             calibration->request_us, "parallel", calibration->parallel);
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        json_object_set_new(units, work_name(kind), json_real(calibration->units_per_ms[kind]));
+    json_t *json =
+        json_pack("{s:s, s:s, s:o, s:f, s:f}", "schema", SCHEMA, "cpu_model", model, "units_per_ms",
+                  units, "request_us", calibration->request_us, "parallel", calibration->parallel);
     if (!json || json_dump_file(json, temporary, JSON_INDENT(2)) || rename(temporary, path))
         die_errno("cannot write the calibration '%s'", path);
     json_decref(json);
@@ -208,8 +222,10 @@ static void write_file(const char *path, const struct calibration *calibration)
 
 static struct calibration measure(void)
 {
-    struct calibration result = {.hash_units_per_ms = hash_rate()};
-    result.parallel = parallel_hash_rate() / result.hash_units_per_ms;
+    struct calibration result;
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        result.units_per_ms[kind] = work_rate((enum work_kind)kind);
+    result.parallel = parallel_hash_rate() / result.units_per_ms[WORK_HASH];
     if (result.parallel > 1)
         result.parallel = 1;
     result.request_us = request_cost_us();

@@ -2,10 +2,12 @@
 #ifndef ARCHBENCH_CALIBRATION_H
 #define ARCHBENCH_CALIBRATION_H
 
+#include "common/work.h"
+
 struct calibration {
-    double hash_units_per_ms; /* on one otherwise idle core */
-    double request_us;        /* CPU microseconds of a trivial request, server side */
-    double parallel;          /* share of its speed a core keeps while all cores work */
+    double units_per_ms[WORK_KINDS]; /* on one otherwise idle core */
+    double request_us;               /* CPU microseconds of a trivial request, server side */
+    double parallel;                 /* share of its speed a core keeps while all cores work */
 };
 
 /* Read the calibration from `path` (NULL: $ARCHBENCH_CALIBRATION, or calibration.json in the

@@ -9,7 +9,7 @@ static enum wait wait_of(enum step_kind kind)
     switch (kind) {
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
-    case STEP_HASH: return WAIT_COMPUTE;
+    case STEP_WORK: return WAIT_COMPUTE;
     }
     return WAIT_NONE;
 }
@@ -87,7 +87,7 @@ void job_block(struct job *job)
             job->error = (int)n;
         break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
-    case STEP_HASH: job->digest = program_compute(step, job->calibration, job->digest); break;
+    case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     }
 }
 

@@ -1,18 +1,20 @@
 #include "common/program.h"
 #include "common/disk.h"
 #include "common/util.h"
-#include "common/work.h"
 
 #include <string.h>
 
 /* A new kind of step is a row here, a name in the enum and a case where it is performed. */
 static const struct kind {
     const char *key, *name;
-    enum step_kind kind;
+    struct step step; /* without its amount */
 } kinds[] = {
-    {"io", "timer", STEP_TIMER},
-    {"io", "disk", STEP_DISK},
-    {"cpu", "hash", STEP_HASH},
+    {"io", "timer", {.kind = STEP_TIMER}},
+    {"io", "disk", {.kind = STEP_DISK}},
+    {"cpu", "hash", {.kind = STEP_WORK, .work = WORK_HASH}},
+    {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
+    {"cpu", "image", {.kind = STEP_WORK, .work = WORK_IMAGE}},
+    {"cpu", "json", {.kind = STEP_WORK, .work = WORK_JSON}},
 };
 
 static bool is_cpu(enum step_kind kind)
@@ -20,7 +22,7 @@ static bool is_cpu(enum step_kind kind)
     switch (kind) {
     case STEP_TIMER:
     case STEP_DISK: return false;
-    case STEP_HASH: return true;
+    case STEP_WORK: return true;
     }
     return false;
 }
@@ -89,7 +91,7 @@ static const char *add_step(struct program *program, const char *key, size_t key
         if (program->steps == PROGRAM_STEPS_MAX)
             return "too many steps";
         struct step *step = &program->step[program->steps++];
-        *step = (struct step){.kind = kinds[i].kind};
+        *step = kinds[i].step;
         return set_amount(step, colon + 1, len - (size_t)(colon + 1 - value));
     }
     return "unknown kind of step";
@@ -196,7 +198,9 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
     switch (step->kind) {
     case STEP_TIMER:
     case STEP_DISK: return digest;
-    case STEP_HASH: return work_hash(digest, (uint64_t)(ms * calibration->hash_units_per_ms + 0.5));
+    case STEP_WORK:
+        return work_perform(step->work, digest,
+                            (uint64_t)(ms * calibration->units_per_ms[step->work] + 0.5));
     }
     return digest;
 }

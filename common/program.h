@@ -3,6 +3,7 @@
 #define ARCHBENCH_PROGRAM_H
 
 #include "common/calibration.h"
+#include "common/work.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,13 +19,14 @@ enum {
 enum step_kind {
     STEP_TIMER, /* io=timer:D  wait, as for a remote call */
     STEP_DISK,  /* io=disk:B   read B bytes at a random place of a file, past the page cache */
-    STEP_HASH,  /* cpu=hash:D  fixed work worth D on an idle core */
+    STEP_WORK,  /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
 };
 
 struct step {
     enum step_kind kind;
-    int64_t amount_ns; /* of a timer or of work */
-    uint32_t bytes;    /* of a read */
+    enum work_kind work; /* of STEP_WORK */
+    int64_t amount_ns;   /* of a timer or of work */
+    uint32_t bytes;      /* of a read */
 };
 
 struct program {

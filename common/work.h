@@ -4,9 +4,21 @@
 
 #include <stdint.h>
 
-/* One unit of `hash`: SHA-256 over 1 KiB that begins with the digest of the unit before.
- * Chains `units` of them and folds the last digest and `digest` into the returned value, so that
- * the order of steps shows in the final digest. Thread-safe; no shared state. */
-uint64_t work_hash(uint64_t digest, uint64_t units);
+enum work_kind {
+    WORK_HASH,  /* SHA-256 over 1 KiB: registers and little else */
+    WORK_INFER, /* a pass through a small neural network, 32-32-16: multiply and add */
+    WORK_IMAGE, /* a blur over a picture of 64 x 64: streams through the first cache */
+    WORK_JSON,  /* parse a text of a few hundred bytes and add up what it says: allocation and
+                   branches, and a lock inside the allocator when threads share one */
+    WORK_KINDS
+};
+
+/* "hash", ... as in cpu=hash:5ms. */
+const char *work_name(enum work_kind);
+
+/* Do `units` of work, each of which begins with the result of the one before. `digest` goes in and
+ * the last result comes out, so that the order of steps shows in the final digest. The result is
+ * the same on every machine. Thread-safe; no shared state. At most 10 KiB of stack. */
+uint64_t work_perform(enum work_kind, uint64_t digest, uint64_t units);
 
 #endif

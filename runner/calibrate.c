@@ -16,7 +16,10 @@ int main(int argc, char **argv)
         &(struct options){"calibrate", "", "Measure how much work a millisecond is.", rows, NULL},
         argc, argv);
     struct calibration result = calibration_renew(path);
-    printf("{\"units_per_ms\": {\"hash\": %.3f}, \"request_us\": %.3f, \"parallel\": %.4f}\n",
-           result.hash_units_per_ms, result.request_us, result.parallel);
+    printf("{\"units_per_ms\": {");
+    for (int kind = 0; kind < WORK_KINDS; kind++)
+        printf("%s\"%s\": %.3f", kind ? ", " : "", work_name((enum work_kind)kind),
+               result.units_per_ms[kind]);
+    printf("}, \"request_us\": %.3f, \"parallel\": %.4f}\n", result.request_us, result.parallel);
     return 0;
 }

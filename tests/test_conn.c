@@ -12,7 +12,7 @@ static struct counter_slot *slot;
 static void setup(void)
 {
     service =
-        (struct service){.calibration = {.hash_units_per_ms = 10, .request_us = 1, .parallel = 1},
+        (struct service){.calibration = {.units_per_ms = {10}, .request_us = 1, .parallel = 1},
                          .counters = counters_create(NULL),
                          .idle_timeout_ns = 5 * NSEC_PER_SEC,
                          .header_timeout_ns = NSEC_PER_SEC};

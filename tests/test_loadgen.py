@@ -115,7 +115,8 @@ def calibration_text():
         model = re.search(r"^model name\s*: (.*)$", file.read(), re.M)
     return json.dumps({"schema": "archbench-calibration/1",
                        "cpu_model": model.group(1) if model else "unknown",
-                       "units_per_ms": {"hash": 100.0}, "request_us": 50.0, "parallel": 1.0})
+                       "units_per_ms": {"hash": 100.0, "infer": 100.0, "image": 100.0,
+                                        "json": 100.0}, "request_us": 50.0, "parallel": 1.0})
 
 
 def hash_digest(units):

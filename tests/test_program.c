@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct calibration calibration = {.hash_units_per_ms = 100};
+static const struct calibration calibration = {.units_per_ms = {100, 100, 100, 100}};
 
 static bool parses(struct program *program, const char *target)
 {
@@ -25,8 +25,8 @@ Test(program, reads_steps_in_order)
     cr_assert(parses(&p, "/work?io=timer:10ms&cpu=hash:2.5ms&body=256&class=a_B-9&cpu=hash:250us"));
     cr_assert_eq(p.steps, 3);
     cr_assert(p.step[0].kind == STEP_TIMER && p.step[0].amount_ns == 10 * NSEC_PER_MSEC);
-    cr_assert(p.step[1].kind == STEP_HASH && p.step[1].amount_ns == 2500 * NSEC_PER_USEC);
-    cr_assert(p.step[2].kind == STEP_HASH && p.step[2].amount_ns == 250 * NSEC_PER_USEC);
+    cr_assert(p.step[1].kind == STEP_WORK && p.step[1].amount_ns == 2500 * NSEC_PER_USEC);
+    cr_assert(p.step[2].kind == STEP_WORK && p.step[2].amount_ns == 250 * NSEC_PER_USEC);
     cr_assert(p.sized && p.body_bytes == 256);
     cr_assert_str_eq(p.class_name, "a_B-9");
     cr_assert_float_eq(program_cpu_seconds(&p), 0.00275, 1e-9);
@@ -159,7 +159,7 @@ Test(program, digest_names_the_work)
 Test(program, the_unit_is_sha256_of_a_kibibyte)
 {
     static const unsigned char want[8] = {0x5f, 0x70, 0xbf, 0x18, 0xa0, 0x86, 0x00, 0x70};
-    uint64_t digest = work_hash(0, 1);
+    uint64_t digest = work_perform(WORK_HASH, 0, 1);
     cr_assert(memcmp(&digest, want, sizeof want) == 0);
 }
 
@@ -189,4 +189,35 @@ Test(job, a_blocking_timer_takes_its_time)
     int64_t begin_ns = now_ns();
     job_start(&job, WAIT_NONE);
     cr_assert_geq(now_ns() - begin_ns, 20 * NSEC_PER_MSEC);
+}
+
+/* Both ends of a comparison compute digests, perhaps on different machines. */
+Test(work, results_are_the_same_everywhere)
+{
+    static const struct {
+        uint64_t five_from_1, one_from_2;
+    } expected[WORK_KINDS] = {
+        [WORK_HASH] = {0xca6cb945a51ebd36, 0x3b6d1213b0b4ddd8},
+        [WORK_INFER] = {0xba5538f26823bf6e, 0x2a14e7c35059c9e6},
+        [WORK_IMAGE] = {0x2bd0f07779a8bfd5, 0x6f7aecd40a0d16d9},
+        [WORK_JSON] = {0x07ce2512b144940b, 0x11549f0362448045},
+    };
+    for (int kind = 0; kind < WORK_KINDS; kind++) {
+        cr_assert_eq(work_perform((enum work_kind)kind, 1, 5), expected[kind].five_from_1, "%s",
+                     work_name((enum work_kind)kind));
+        cr_assert_eq(work_perform((enum work_kind)kind, 2, 1), expected[kind].one_from_2, "%s",
+                     work_name((enum work_kind)kind));
+    }
+}
+
+Test(program, knows_every_kind_of_work)
+{
+    struct program p;
+    for (int kind = 0; kind < WORK_KINDS; kind++) {
+        char target[64];
+        snprintf(target, sizeof target, "/work?cpu=%s:1ms", work_name((enum work_kind)kind));
+        cr_assert(parses(&p, target), "%s", target);
+        cr_assert(p.step[0].kind == STEP_WORK && p.step[0].work == (enum work_kind)kind);
+        cr_assert_eq(program_digest(&p, &calibration), work_perform((enum work_kind)kind, 0, 100));
+    }
 }
