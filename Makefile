@@ -77,7 +77,8 @@ build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
 
-.PHONY: all test unit blackbox fuzz bench lint format deps calibrate install clean-data clean help
+.PHONY: all test unit blackbox fuzz bench lint format deps architectures calibrate install clean-data \
+        clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
@@ -116,6 +117,9 @@ format: ## lay the C code out anew
 deps: ## install missing Debian packages
 	$(Q)./deps.sh run
 
+architectures: $(SERVERS) ## list the servers, as their headers describe them
+	$(Q)runner/architectures --build $(B)
+
 calibrate: $(B)/calibrate ## measure anew how much work a millisecond is
 	$(Q)$(B)/calibrate
 
@@ -130,6 +134,6 @@ clean: ## remove everything that was built
 	rm -rf build build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## */  \1\t/p' Makefile | expand -t 17
 
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

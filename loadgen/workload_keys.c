@@ -82,7 +82,7 @@ static bool take_text(const char *text, void *field)
     return snprintf(field, WORKLOAD_TARGET, "%s", text) < WORKLOAD_TARGET;
 }
 
-static bool take_file(const char *text, void *field)
+static bool take_text_not_empty(const char *text, void *field)
 {
     return text[0] != '\0' && take_text(text, field);
 }
@@ -211,7 +211,7 @@ const struct key workload_keys[] = {
     {"think", take_think, offsetof(struct workload, think),
      "not [fixed|exponential] and a duration such as 100ms"},
     {"burst", take_count, offsetof(struct workload, burst), NO_COUNT},
-    {"trace", take_file, offsetof(struct workload, trace), "not the name of a file"},
+    {"trace", take_text_not_empty, offsetof(struct workload, trace), "not the name of a file"},
     {"ramp", take_number, offsetof(struct workload, ramp), "not connections per second"},
     {"idle", take_count_or_0, offsetof(struct workload, idle), NO_COUNT_OR_0},
     {"churn", take_count_or_0, offsetof(struct workload, churn), NO_COUNT_OR_0},
@@ -239,6 +239,7 @@ const struct key phase_keys[] = {
 
 const struct key profile_keys[] = {
     {"points", take_text, offsetof(struct profile, points), "too long"},
+    {"servers", take_text_not_empty, offsetof(struct profile, servers), "not the names of servers"},
     {"trials", take_count, offsetof(struct profile, trials), NO_COUNT},
     {"warmup", take_duration, offsetof(struct profile, warmup_ns), NO_DURATION},
     {"duration", take_duration, offsetof(struct profile, duration_ns), NO_DURATION},

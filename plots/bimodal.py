@@ -80,7 +80,7 @@ def draw(run):
     run.need(WORKLOAD)
     cls = run.short_class(WORKLOAD)
     mixed, alone = split_points(run)
-    archs = style.in_order(run.archs())
+    archs = style.in_order(run.archs(WORKLOAD))
     rows = {a: percentiles(run, mixed, a) for a in archs}
     calm = {a: percentiles(run, alone, a) if alone else [None, None] for a in archs}
     pairs = [p for p in (*rows.values(), *calm.values()) if None not in p]

@@ -74,8 +74,9 @@ def draw(run):
     workloads = [w for w in candidates if any(w in t for t in tables)]
     if not workloads:
         raise NoData("this run measured no cost per request")
-    archs = style.in_order(run.archs())
-    c = chart.Chart(run, cols=2, sharey=True)
+    archs = style.in_order({a for t in tables for of in t.values() for a in of})
+    c = chart.Chart(run, cols=2, height_in=chart.room(chart.HEIGHT_IN, archs), crowd=len(archs),
+                    sharey=True)
     for ax, table, (_, label) in zip(c.axes, tables, PANELS):
         panel(c, ax, table, workloads, archs, label)
     c.key_architectures(archs)

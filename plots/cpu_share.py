@@ -57,7 +57,7 @@ def draw(run):
     lines = {a: series(run, a, cls) for a in archs}
     if not any(lines.values()):
         raise NoData(f"no response times of class {cls} in workload {WORKLOAD}")
-    c = chart.Chart(run)
+    c = chart.Chart(run, height_in=chart.room(chart.HEIGHT_IN, archs), crowd=len(archs))
     (ax,) = c.axes
     c.lines(ax, lines)
     ticks = sorted({x for points in lines.values() for x, _ in points})

@@ -48,14 +48,15 @@ def draw(run):
     throughput = {a: series(run, a, "achieved_rate") for a in archs}
     if not any(throughput.values()):
         raise NoData(f"no rates were measured in workload {WORKLOAD}")
-    c = chart.Chart(run, rows=2, height_in=9.0, sharex=True,
+    c = chart.Chart(run, rows=2, height_in=chart.room(9.0, archs), crowd=len(archs), sharex=True,
                     gridspec_kw={"height_ratios": [1, 1.25]})
     upper, lower = c.axes
     offered = [x for points in throughput.values() for x, _ in points]
     upper.plot([0, max(offered)], [0, max(offered)], color=style.GREY, linestyle=":", linewidth=2)
     for arch, points in throughput.items():
         colour, marker = style.look(arch)
-        upper.plot([x for x, _ in points], [e.value for _, e in points], color=colour)
+        upper.plot([x for x, _ in points], [e.value for _, e in points], color=colour,
+                   linewidth=3 * c.fineness)
         for x, e in points:
             c.point(upper, x, c.saw(e).value, e, colour, marker)
     upper.set_ylim(0)

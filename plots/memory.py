@@ -68,7 +68,7 @@ def bar(c, ax, row, parts, total):
 def draw(run):
     run.need(WORKLOAD)
     point, held = fullest_point(run)
-    archs = style.in_order(run.archs())
+    archs = style.in_order(run.archs(WORKLOAD))
     totals = {a: run.estimate(WORKLOAD, point, a, metric("total")) for a in archs}
     if not any(totals.values()):
         raise NoData("this run measured no memory per connection")

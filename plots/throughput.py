@@ -12,6 +12,7 @@ COLUMNS = 3
 
 
 def estimates(run, workload):
+    """Of every architecture of the run; None where it was not measured."""
     (point,) = run.points(workload)
     return {a: run.estimate(workload, point, a, METRIC) for a in run.archs()}
 
@@ -68,7 +69,7 @@ def draw(run):
     results = {w: of for w, of in results.items() if any(of.values())}
     if not results:
         raise NoData("this run has no workload with a single point")
-    archs = style.in_order(run.archs())
+    archs = style.in_order({a for w in results for a in run.archs(w)})
     columns = 2 if len(results) in (2, 4) else min(COLUMNS, len(results))
     rows = -(-len(results) // columns)
     c = chart.Chart(run, rows, columns, sharey=True,

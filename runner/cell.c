@@ -25,6 +25,7 @@ enum { PATH_SIZE = 4096 };
 
 struct cell {
     const char *server, *workload, *point, *out, *build;
+    const char *arch; /* what results call the server, here with options of its own */
     int trial, attempts, connections, seed;
     int64_t warmup_ns, duration_ns;
     char name[128]; /* of the workload: its file without folder and ending */
@@ -42,6 +43,8 @@ static void parse(struct cell *cell, int argc, char **argv, int *first_extra)
 {
     const struct option_row rows[] = {
         {"server", 's', OPTION_TEXT, &cell->server, "NAME", "architecture to measure", 0, 0},
+        {"name", 'n', OPTION_TEXT, &cell->arch, "NAME",
+         "what to call it, as a variant by its options (default: as the server)", 0, 0},
         {"workload", 'f', OPTION_TEXT, &cell->workload, "FILE", "the question to put to it", 0, 0},
         {"point", 'k', OPTION_TEXT, &cell->point, "POINT", "which point of the workload", 0, 0},
         {"trial", 't', OPTION_INT, &cell->trial, "N", "number of this repetition", 0, 0},
@@ -67,6 +70,8 @@ static void check(struct cell *cell)
     char program[PATH_SIZE];
     if (!cell->server || !cell->workload || !cell->out)
         die("--server, --workload and --out are needed (see --help)");
+    if (!cell->arch)
+        cell->arch = cell->server;
     snprintf(program, sizeof program, "%s/servers/%s", cell->build, cell->server);
     if (access(program, X_OK))
         die_errno("no server '%s'", program);
@@ -109,8 +114,8 @@ static void name_folders(struct cell *cell)
     char parent[PATH_SIZE - 256];
     snprintf(parent, sizeof parent, "%s/%s/%s", cell->out, cell->name, cell->point);
     make_folders(parent);
-    snprintf(cell->folder, sizeof cell->folder, "%s/%.100s.%d", parent, cell->server, cell->trial);
-    snprintf(cell->temporary, sizeof cell->temporary, "%s/.%.100s.%d.tmp.%d", parent, cell->server,
+    snprintf(cell->folder, sizeof cell->folder, "%s/%.100s.%d", parent, cell->arch, cell->trial);
+    snprintf(cell->temporary, sizeof cell->temporary, "%s/.%.100s.%d.tmp.%d", parent, cell->arch,
              cell->trial, getpid());
 }
 
@@ -233,7 +238,7 @@ static void remember(json_t *earlier, int attempt, const json_t *reasons)
 static void announce(const struct cell *cell, const json_t *reasons)
 {
     size_t count = json_array_size(reasons);
-    printf("%s %s/%s %s.%d", count ? "INVALID" : "VALID", cell->name, cell->point, cell->server,
+    printf("%s %s/%s %s.%d", count ? "INVALID" : "VALID", cell->name, cell->point, cell->arch,
            cell->trial);
     for (size_t i = 0; i < count; i++)
         printf("%s %s", i ? ";" : ":", json_string_value(json_array_get(reasons, i)));
@@ -245,7 +250,7 @@ static void keep(const struct cell *cell, const struct trial_setup *setup,
                  const struct trial *trial, int attempt, json_t *earlier)
 {
     json_t *json =
-        json_pack("{ss ss ss ss si so si sO}", "schema", "archbench-cell/1", "server", cell->server,
+        json_pack("{ss ss ss ss si so si sO}", "schema", "archbench-cell/1", "server", cell->arch,
                   "workload", cell->name, "point", cell->point, "trial", cell->trial, "started",
                   iso_time(trial->started), "attempt", attempt, "earlier_reasons", earlier);
     json_t *told = report_trial(setup, trial);

@@ -19,6 +19,9 @@ PROFILES = {  # what a workload does not say itself
     "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
     "full": {"trials": 5, "warmup": "1s", "duration": "5s"},
 }
+EVERY_SERVER = "all"  # the word for them in `servers`
+DEFAULT_CONNECTIONS = 10  # as workload_defaults() in loadgen/workload.c
+MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
 OVERHEAD_S = 0.3  # of a cell beside warm-up and window: start, connect, collect, stop
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
@@ -28,9 +31,17 @@ class PlanError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Entrant:
+    """An architecture that takes part: a server as it is, or a variant with options of its own."""
+    name: str
+    program: str
+    options: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Cell:
     """One measurement to take."""
-    arch: str
+    arch: str  # what results call it: the name of the server or of a variant
     workload: str
     file: str  # of the workload, relative to the current folder
     point: str
@@ -39,6 +50,8 @@ class Cell:
     duration: str
     connections: int  # 0: as the workload says
     seed: int  # of the arrivals: the same for all architectures, so that they meet the same load
+    program: str  # the server
+    options: tuple  # its command line, beside what every server gets
 
     @property
     def name(self):
@@ -59,6 +72,24 @@ def seconds(text):
     if not match:
         raise PlanError(f"'{text}' is not a duration such as 500ms or 2s")
     return float(match[1]) * UNITS_S[match[2]]
+
+
+def whole(text):
+    """'64' as 64."""
+    if not re.fullmatch(r"\d+", str(text)):
+        raise PlanError(f"'{text}' is not a whole number from 0")
+    return int(text)
+
+
+def entrant(word):
+    """What a word of `servers` or --only stands for: `event`, or the variant that
+    `event:--backend=poll` describes, which is called event-poll."""
+    program, *options = word.split(":")
+    for option in options:
+        if not re.fullmatch(r"--[a-z][a-z-]*(=[\w.-]+)?", option):
+            raise PlanError(f"'{word}' is neither a server nor SERVER:--option=value")
+    values = [option.lstrip("-").rpartition("=")[2] for option in options]
+    return Entrant("-".join([program, *values]), program, tuple(options))
 
 
 def read_workload(path):
@@ -85,17 +116,33 @@ def points_of(parser):
     return points or ["base"]
 
 
-def settings(path, profile):
-    """What this profile runs of a workload: points, trials, warmup, duration, connections."""
-    parser = read_workload(path)
+def connections_at(parser, point, override):
+    """How many connections of this point are open at a time: those that all classes share (or what
+    the profile says in their place, `override`), those of single classes, and idle ones."""
+    stated = dict(parser["workload"]) if parser.has_section("workload") else {}
+    if parser.has_section(f"point {point}"):
+        stated.update(parser[f"point {point}"])
+    found = whole(override) or whole(stated.get("connections", DEFAULT_CONNECTIONS))
+    for section in parser.sections():
+        kind, _, name = section.partition(" ")
+        if kind == "class":
+            own = parser[section].get("connections", 0)
+            found += whole(stated.get(f"{name}.connections", own))
+    return found + whole(stated.get("idle", 0))
+
+
+def settings(parser, profile):
+    """What this profile runs of a workload: points, servers, trials, warmup, duration,
+    connections."""
     known = points_of(parser)
-    chosen = dict(PROFILES[profile], connections=0, points=" ".join(known))
+    chosen = dict(PROFILES[profile], connections=0, points=" ".join(known), servers=EVERY_SERVER)
     if parser.has_section(profile):
         chosen.update(parser[profile])
-    chosen["points"] = chosen["points"].split()
+    for several in "points", "servers":
+        chosen[several] = chosen[several].split()
     unknown = set(chosen["points"]) - set(known)
     if unknown:
-        raise PlanError(f"workload {path}: [{profile}] names points that are not there: "
+        raise PlanError(f"[{profile}] names points that are not there: "
                         + " ".join(sorted(unknown)))
     return chosen
 
@@ -113,46 +160,107 @@ def find_workloads(wanted, folder):
 
 
 def architectures(build, wanted=()):
-    """What `--about` says of every server that is built, by name."""
+    """What `--about` says of every server that is built, by name. `wanted`: words as in --only."""
     found = {}
     for path in sorted(pathlib.Path(build, "servers").glob("*")):
         if path.suffix or not os.access(path, os.X_OK):
             continue  # an object or dependency file of the build
         about = subprocess.run([path, "--about"], capture_output=True, text=True, check=True)
         found[path.name] = json.loads(about.stdout)
-    missing = set(wanted) - set(found)
+    programs = {entrant(word).program for word in wanted if word != EVERY_SERVER}
+    missing = programs - set(found)
     if missing or not found:
         raise PlanError(f"not in {build}/servers: {' '.join(sorted(missing)) or 'any server'}; "
                         f"there is: {' '.join(found) or 'nothing, try make'}")
-    return {name: about for name, about in found.items() if not wanted or name in wanted}
+    everything = not wanted or EVERY_SERVER in wanted
+    return {name: about for name, about in found.items() if everything or name in programs}
 
 
 def arrival_seed(seed, workload, point, trial):
     return zlib.crc32(f"{seed}/{workload}/{point}/{trial}".encode()) % (2**31 - 1) + 1
 
 
-def block(archs, files, profile, trials, trial, seed):
-    """All cells of one repetition, in the order of the files."""
-    cells = []
-    for file in files:
-        chosen = settings(file, profile)
-        if trial > int(trials or chosen["trials"]):
-            continue
-        for point in chosen["points"]:
-            arrivals = arrival_seed(seed, file.stem, point, trial)
-            cells += [Cell(arch, file.stem, str(file), point, trial, chosen["warmup"],
-                           chosen["duration"], int(chosen["connections"]), arrivals)
-                      for arch in archs]
-    return cells
+def line_up(words, servers, left_out):
+    """The entrants that `words` name. Those that are not built are left out with a word."""
+    named = [one for word in words for one in (servers if word == EVERY_SERVER else [word])]
+    entrants = {one.name: one for one in map(entrant, named)}.values()  # each once
+    missing = sorted({one.program for one in entrants} - set(servers))
+    present = [one for one in entrants if one.program in servers]
+    if not present:
+        raise PlanError(f"none of its servers is built: {' '.join(words)}")
+    left_out += [f"{name}, which is not built" for name in missing]
+    return present
 
 
-def make_plan(archs, files, profile, trials, seed):
-    """All cells in the order to run them. `trials` overrides the workloads when it is not None."""
+def can_serve(about, connections):
+    """The options with which a server takes so many connections at a time; None when it cannot."""
+    peers = about.get("peers")
+    if peers is None:
+        return ()
+    if isinstance(peers, str):  # the option that says how many
+        return (f"{peers}={connections}",) if connections <= MOST_WORKERS else None
+    return () if connections <= peers else None
+
+
+def pair(parser, chosen, entrants, servers, left_out):
+    """[(point, entrant, options)]: who runs where, and with which options."""
+    paired, refused = [], {}
+    for point in chosen["points"]:
+        connections = connections_at(parser, point, chosen["connections"])
+        for one in entrants:
+            options = can_serve(servers[one.program], connections)
+            if options is None:
+                refused.setdefault(one.name, []).append(f"{connections} at point {point}")
+            else:
+                paired.append((point, one, options + one.options))  # the later option holds
+    left_out += [f"{name}, which cannot serve so many connections at a time: {', '.join(where)}"
+                 for name, where in refused.items()]
+    return paired
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A workload's part of a run."""
+    file: pathlib.Path
+    trials: int
+    chosen: dict  # see settings()
+    paired: list  # see pair()
+
+    def block(self, trial, seed):
+        """All cells of one repetition."""
+        chosen, workload = self.chosen, self.file.stem
+        return [Cell(one.name, workload, str(self.file), point, trial, chosen["warmup"],
+                     chosen["duration"], whole(chosen["connections"]),
+                     arrival_seed(seed, workload, point, trial), one.program, options)
+                for point, one, options in self.paired if trial <= self.trials]
+
+
+def share_of(file, servers, only, profile, trials, left_out):
+    """What make_plan() says, of one workload."""
+    parser, absent = read_workload(file), []
+    try:
+        chosen = settings(parser, profile)
+        entrants = line_up(only or chosen["servers"], servers, absent)
+        paired = pair(parser, chosen, entrants, servers, absent)
+        share = Share(file, trials or whole(chosen["trials"]), chosen, paired)
+    except PlanError as error:
+        raise PlanError(f"workload {file}: {error}") from error
+    left_out += [f"workload {file} without {sentence}" for sentence in absent]
+    return share
+
+
+def make_plan(servers, only, files, profile, trials, seed):
+    """(all cells in the order to run them, sentences on who was left out). `servers`: what
+    architectures() found. `only` (words) and `trials` override the workloads, unless they are empty
+    or None."""
+    left_out = []
+    shares = [share_of(file, servers, only, profile, trials, left_out) for file in files]
     shuffler = random.Random(seed)
-    last = max(int(trials or settings(file, profile)["trials"]) for file in files)
     cells = []
-    for trial in range(1, last + 1):
-        cells_of_block = block(archs, files, profile, trials, trial, seed)
-        shuffler.shuffle(cells_of_block)
-        cells += cells_of_block
-    return cells
+    for trial in range(1, max(share.trials for share in shares) + 1):
+        block = [cell for share in shares for cell in share.block(trial, seed)]
+        shuffler.shuffle(block)
+        cells += block
+    if not cells:
+        raise PlanError("nothing is left to run: " + "; ".join(left_out))
+    return cells, left_out

@@ -270,6 +270,22 @@ class Style(unittest.TestCase):
         self.assertEqual(len({c for c, _ in core}), 4)
         self.assertEqual(len({m for _, m in core}), 4)
 
+    def test_every_server_of_the_suite_has_its_own_colour_and_its_own_marker(self):
+        """References such as nginx are compared with some of them only, and may share."""
+        references = ("serverless", "nginx", "apache")
+        looks = [style.look(a) for a in style.ARCHITECTURES if a not in references]
+        self.assertEqual(len(looks), 14)
+        self.assertEqual(len({colour for colour, _ in looks}), len(looks))
+        self.assertEqual(len({marker for _, marker in looks}), len(looks))
+
+    def test_a_variant_shows_whose_it_is(self):
+        event, _ = style.look("event")
+        looks = [style.look(a) for a in ("event", "event-select", "event-poll")]
+        self.assertEqual({colour for colour, _ in looks}, {event})
+        self.assertEqual(len(set(looks)), 3)
+        self.assertEqual(style.in_order(["other", "event-poll", "hybrid", "event", "threads"]),
+                         ["threads", "event", "event-poll", "hybrid", "other"])
+
     def test_unknown_architecture_looks_the_same_in_every_process(self):
         code = "import sys; sys.path.insert(0, sys.argv[1]); from lib import style; " \
                "print(style.look('future_server'))"
@@ -433,6 +449,42 @@ class Figures(Folder):
         s.cell("io", "base", "hybrid", 1, {"achieved_rate": 2000})
         title = self.title("throughput", s.write())
         self.assertIn("hybrid serves 2.0 times the requests of threads", title)
+
+    def size(self, archs):
+        """The figure of the load with so many architectures: its height, and its lines' widths."""
+        s = SyntheticRun(self.folder / f"run{archs}")
+        for arch in list(style.ARCHITECTURES)[:archs]:
+            for point in ("10", "90"):
+                s.cell("load", point, arch, 1, {"offered_rate": 13 * int(point),
+                                                "achieved_rate": 12 * int(point),
+                                                "total": latencies(1000, 2000)})
+        self.title("load", s.write())
+        svg = (self.folder / "load.svg").read_text()
+        widths = {float(w) for w in re.findall(r"stroke-width: ([\d.]+)", svg)}
+        return float(re.search(r'<svg [^>]*height="([\d.]+)pt"', svg).group(1)), widths
+
+    def test_a_crowd_gets_a_taller_figure_and_finer_lines(self):
+        few, few_widths = self.size(4)
+        many, many_widths = self.size(14)
+        self.assertGreater(many, 1.4 * few)
+        fine = round(3 * math.sqrt(6 / 14), 6)
+        self.assertIn(fine, many_widths)
+        self.assertNotIn(fine, few_widths)
+
+    def test_a_variant_of_one_workload_has_no_row_in_others(self):
+        s = SyntheticRun(self.folder / "run")
+        s.cell("io", "base", "event", 1, {"achieved_rate": 1000})
+        s.cell("connections", "base", "event", 1, {"memory_total_kb_per_connection": 9,
+                                                   "connections": 10})
+        s.cell("idle", "0", "event-poll", 1, {"achieved_rate": 1000})
+        (s.folder / "workloads" / "idle.ini").write_text("[point 0]\n[point 10]\nidle = 10\n")
+        s.write()
+        for stem in ("throughput", "memory"):
+            self.title(stem, s.folder)
+            text = (self.folder / f"{stem}.svg").read_text()
+            self.assertIn("<!-- event -->", text)
+            self.assertNotIn("event-poll", text, stem)
+            self.assertNotIn("<!-- idle -->", text, stem)
 
     def test_offered_load_is_measured_not_named(self):
         sys.modules.pop("load", None)

@@ -93,6 +93,16 @@ class RunnerTest(unittest.TestCase):
         path.write_text(textwrap.dedent(text), encoding="utf-8")
         return str(path)
 
+    def fake_servers(self, **abouts):
+        """A build folder of servers that say what they are, and do nothing else."""
+        folder = self.folder / "build" / "servers"
+        folder.mkdir(parents=True)
+        for name, keys in abouts.items():
+            about = dict(name=name, ids=["A1"], family="made up", blocks=[], loc=60,
+                         summary="never serves.") | keys
+            script(folder / name, f"print({json.dumps(json.dumps(about))})\n")
+        return folder.parent
+
     def start(self, *command):
         return subprocess.Popen([str(part) for part in command], env=self.environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -124,11 +134,13 @@ class PlanTest(RunnerTest):
     def plan(self, *options):
         status, out, err = self.do(*self.runner("--dry-run", "--workloads", self.tiny, *options))
         self.assertEqual(status, 0, err)
-        return out.split("\n")[:-1]
+        return [" ".join(line.split()[:2]) for line in out.splitlines()]  # without options
 
     def expected(self, points, trials):
-        servers = [path.name for path in (BUILD / "servers").iterdir()
-                   if not path.suffix and os.access(path, os.X_OK)]
+        paths = [path for path in (BUILD / "servers").iterdir()
+                 if not path.suffix and os.access(path, os.X_OK)]
+        abouts = [json.loads(self.do(path, "--about")[1]) for path in paths]
+        servers = [about["name"] for about in abouts if about.get("peers") != 1]
         return sorted(f"tiny/{point} {server}.{trial}" for server, point, trial
                       in itertools.product(servers, points, range(1, trials + 1)))
 
@@ -179,9 +191,165 @@ class PlanTest(RunnerTest):
             self.assertRegex(err, rf"^runner/run: .*\b{word}\b")
 
 
+class LineUpTest(RunnerTest):
+    """Who takes part."""
+
+    def setUp(self):
+        super().setUp()
+        self.build = self.fake_servers(event={}, threads={}, one=dict(peers=1),
+                                       few=dict(peers="--workers"))
+
+    def plan(self, text, *options):
+        """(status, lines of the plan, stderr) of a workload with this text, once."""
+        status, out, err = self.do(RUN, "--build", self.build, "--dry-run", "--workloads",
+                                   self.workload("some", text), "--trials", "1", *options)
+        return status, sorted(out.split("\n")[:-1]), err
+
+    def names(self, text, *options):
+        status, lines, err = self.plan(text, *options)
+        self.assertEqual(status, 0, err)
+        return [line.split()[1].removesuffix(".1") for line in lines]
+
+    def base(self, **keys):
+        """A workload with one point; keys of [workload]."""
+        stated = "\n".join(f"{key} = {value}" for key, value in keys.items())
+        return f"[workload]\n{stated}\n[class a]\nrequest = /\n"
+
+    def test_a_profile_names_its_servers(self):
+        text = self.base() + "[quick]\nservers = threads event\n"
+        self.assertEqual(self.names(text), ["event", "threads"])
+        self.assertEqual(self.names(text, "--full", "--only", "event,threads,one"),
+                         ["event", "threads"])  # `one` cannot: there are ten connections
+
+    def test_the_command_line_overrides_it(self):
+        text = self.base(connections=1) + "[quick]\nservers = threads\n"
+        self.assertEqual(self.names(text, "--only", "event"), ["event"])
+        self.assertEqual(self.names(text, "--only", "event:--backend=poll"), ["event-poll"])
+        self.assertEqual(self.names(text, "--only", "all"), ["event", "few", "one", "threads"])
+
+    def test_a_variant_has_options_and_a_name(self):
+        text = self.base(connections=1) + \
+            "[quick]\nservers = event event:--backend=poll:--stack=64k:--loud event:--loud event\n"
+        self.assertEqual(self.plan(text)[1],
+                         ["some/base event-loud.1 --loud",
+                          "some/base event-poll-64k-loud.1 --backend=poll --stack=64k --loud",
+                          "some/base event.1"])
+
+    def test_all_stands_for_every_server(self):
+        text = self.base(connections=1) + "[quick]\nservers = all event:--backend=poll\n"
+        self.assertEqual(self.names(text), ["event-poll", "event", "few", "one", "threads"])
+
+    def test_what_is_not_built_is_left_out_with_a_word(self):
+        text = self.base() + "[quick]\nservers = io_uring event coroutines:--x=1\n"
+        status, lines, err = self.plan(text)
+        self.assertEqual((status, lines), (0, ["some/base event.1"]))
+        for name in "io_uring", "coroutines":
+            self.assertRegex(err, rf"some\.ini without {name}, which is not built\n")
+
+    def test_a_workload_without_any_server_is_an_error(self):
+        for word, said in (("io_uring", "none of its servers is built: io_uring"),
+                           ("event:backend", "'event:backend' is neither"),
+                           ("event:--../x", "is neither"), ("event:--x=../y", "is neither")):
+            status, lines, err = self.plan(self.base() + f"[quick]\nservers = {word}\n")
+            self.assertEqual((status, lines), (2, []))
+            self.assertRegex(err, rf"^runner/run: workload \S+some\.ini: .*{re.escape(said)}")
+
+    def test_one_connection_at_a_time(self):
+        sweep = self.base() + "[point 1]\nconnections = 1\n[point 2]\nconnections = 2\n"
+        status, lines, err = self.plan(sweep, "--only", "one,event")
+        self.assertEqual((status, lines), (0, ["some/1 event.1", "some/1 one.1", "some/2 event.1"]))
+        self.assertIn("without one, which cannot serve so many connections at a time: "
+                      "2 at point 2\n", err)
+
+    def test_as_many_workers_as_connections_up_to_a_limit(self):
+        sweep = self.base(connections=512) + "[point a]\n[point b]\nconnections = 513\n"
+        status, lines, err = self.plan(sweep, "--only", "few")
+        self.assertEqual((status, lines), (0, ["some/a few.1 --workers=512"]))
+        self.assertIn("513 at point b", err)
+
+    def test_a_stated_option_comes_after_the_computed_one(self):
+        self.assertEqual(self.plan(self.base(), "--only", "few:--workers=3")[1],
+                         ["some/base few-3.1 --workers=10 --workers=3"])
+
+    def test_every_kind_of_connection_counts(self):
+        one = self.base(connections=1)
+        self.assertEqual(self.names(one, "--only", "one"), ["one"])
+        for text in (self.base(connections=1, idle=1),
+                     one + "connections = 1\n",
+                     one + "[point p]\na.connections = 1\n",
+                     one + "[point p]\nidle = 1\n",
+                     one + "[quick]\nconnections = 2\n"):
+            self.assertEqual(self.names(text, "--only", "one,event"), ["event"], text)
+        text = self.base(connections=9) + "[quick]\nconnections = 1\n"
+        self.assertEqual(self.names(text, "--only", "one"), ["one"])
+
+    def test_nothing_left_to_run_is_an_error(self):
+        status, _, err = self.plan(self.base(), "--only", "one")
+        self.assertEqual(status, 2)
+        self.assertRegex(err, "^runner/run: nothing is left to run: .* without one, which cannot")
+
+    def test_a_number_that_is_none_is_said(self):
+        for text in (self.base(connections="few"), self.base() + "[quick]\nconnections = x\n"):
+            status, _, err = self.plan(text)
+            self.assertEqual(status, 2)
+            self.assertRegex(err, r"^runner/run: .*some\.ini: '\w+' is not a whole number")
+
+
+class ArchitecturesTest(RunnerTest):
+    def table(self, build):
+        """[(row, first line of the summary below it)], without the heading."""
+        status, out, err = self.do(ROOT / "runner" / "architectures", "--build", build)
+        self.assertEqual(status, 0, err)
+        lines = out.splitlines()
+        return [(row, below.strip()) for row, below in itertools.pairwise(lines)
+                if not row.startswith(" ") and below.startswith(" ")]
+
+    def test_it_says_what_the_headers_say(self):
+        found = {row.split()[0]: (row, summary) for row, summary in self.table(BUILD)}
+        for name, (row, summary) in found.items():
+            header = (ROOT / "servers" / f"{name}.c").read_text(encoding="utf-8")
+            ids, family = (re.search(rf"^ \* {key}: +(.*)$", header, re.M)[1]
+                           for key in ("Ids", "Family"))
+            self.assertRegex(row, rf"^{name} +{ids} +{family} .* +\d+$")
+            self.assertTrue(summary.startswith(re.match(r"/\* \w+: (.{20})", header)[1]), summary)
+        for name, columns in (("threads", "all +any"), ("event", "compute disk +any"),
+                              ("hybrid", "nothing +any")):
+            self.assertRegex(found[name][0], rf" {columns} +\d+$")
+
+    def test_the_guides_order_and_aligned_columns(self):
+        build = self.fake_servers(a=dict(ids=["A10"], loc=1000), d=dict(ids=["A2", "A9"], loc=7),
+                                  c=dict(ids=["A10"], peers=1), b=dict(ids=[], peers="--workers"))
+        rows = [row for row, _ in self.table(build)]
+        self.assertEqual([row.split()[0] for row in rows], list("bdac"))
+        self.assertEqual(len({len(row) for row in rows}), 1)
+        for row, end in zip(rows, ("--workers +60", "any +7", "any +1000", "1 +60")):
+            self.assertRegex(row, f" {end}$")
+
+    def test_nothing_built_is_said(self):
+        status, _, err = self.do(ROOT / "runner" / "architectures", "--build", self.folder)
+        self.assertEqual(status, 2)
+        self.assertRegex(err, "^runner/architectures: .*try make\n$")
+
+
 class RunTest(RunnerTest):
+    def test_a_variant_is_run_under_its_name(self):
+        self.tiny = self.workload("tiny", TINY.replace(
+            "[smoke]", "[smoke]\n    servers = event:--backend=poll\n    points = a"))
+        status, _, err = self.do(*self.runner("--smoke", "--workloads", self.tiny))
+        self.assertEqual(status, 0, err)
+        self.assertEqual([path.parent.name for path in self.cells()], ["event-poll.1"])
+        cell = json.loads(self.cells()[0].read_text())
+        self.assertEqual(cell["server"], "event-poll")
+        self.assertEqual(cell["command"]["server"][0].rpartition("/")[2], "event")
+        self.assertIn("--backend=poll", cell["command"]["server"])
+        self.assertIn("tiny,a,event-poll,1,", (self.run_folder() / "summary.csv").read_text())
+        manifest = json.loads((self.run_folder() / "manifest.json").read_text())
+        self.assertEqual(list(manifest["servers"]), ["event"])
+        self.assertEqual(self.do(*self.runner("--resume", self.run_folder()))[0], 0)
+
     def test_a_run_leaves_what_is_documented(self):
-        status, out, err = self.do(*self.runner("--smoke", "--workloads", self.tiny))
+        status, out, err = self.do(*self.runner("--smoke", "--workloads", self.tiny, "--only",
+                                                "threads,event"))
         self.assertEqual(status, 0, err)
         folder = self.run_folder()
         self.assertEqual(os.readlink(self.results / "latest"), folder.name)

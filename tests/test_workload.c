@@ -85,6 +85,7 @@ static const char sweep[] = "[workload]\narrivals = constant\nrate = 100\n"
                             "[point as_it_is]\n"
                             "[point heavy]\narrivals = closed\nio.weight = 0\ncpu.request = /more\n"
                             "[quick]\npoints = light heavy\ntrials = 3\nduration = 1500ms\n"
+                            "servers = event:--backend=poll all\n"
                             "[full]\nwarmup = 2s\nconnections = 100\n";
 
 Test(workload, a_point_overrides_and_the_others_do_not)
@@ -398,6 +399,7 @@ static const struct mistake mistakes[] = {
     {CLASS "[quick]\ntrials = none\n", NULL, "FILE:4: trials: 'none'"},
     {CLASS "[quick]\nduration = 3\n", NULL, "FILE:4: duration: '3'"},
     {CLASS "[quick]\nspeed = 3\n", NULL, "FILE:4: unknown key 'speed' of a profile"},
+    {CLASS "[quick]\nservers =\n", NULL, "FILE:4: servers: '' is not the names of servers"},
     {"[workload]\nthink = 5\n" CLASS, NULL, "FILE:2: think: '5' is not [fixed"},
     {"[workload]\nburst = 0\n" CLASS, NULL, "FILE:2: burst: '0' is not a whole number from 1"},
     {"[workload]\nramp = fast\n" CLASS, NULL, "FILE:2: ramp: 'fast' is not connections"},

@@ -24,6 +24,7 @@ SUBTITLE_CHARACTERS = 104
 NOTHING_TO_DRAW = 3  # exit status
 BAND_STEP = 0.075  # of the finite part of a log axis: one row of infinite values
 BAND_LIMIT = 0.5  # of the same: all rows together
+FEW = 6  # architectures whose lines and marks have room in one panel
 INFINITE_MARK = {"color": style.GREY, "marker": "^", "markersize": 9, "linestyle": ""}
 
 
@@ -40,6 +41,12 @@ def plain_log_axis(axis, low, high):
     axis.set_minor_formatter(NullFormatter())
 
 
+def room(height_in, archs):
+    """The height of a figure whose panels hold so many architectures, if `height_in` is right for a
+    few: 14 need half as much again."""
+    return height_in * (1 + max(0, len(archs) - FEW) / 16)
+
+
 def balanced(text, characters):
     """Wrap; two lines of like length rather than a full one and an orphan. A number keeps its
     unit beside it."""
@@ -52,15 +59,17 @@ def balanced(text, characters):
 
 
 class Chart:
-    """A figure under construction. `axes` is always a flat list."""
+    """A figure under construction. `axes` is always a flat list. `crowd`: how many architectures
+    share a panel; many are drawn finer."""
 
-    def __init__(self, run, rows=1, cols=1, height_in=HEIGHT_IN, **subplots):
+    def __init__(self, run, rows=1, cols=1, height_in=HEIGHT_IN, crowd=FEW, **subplots):
         style.apply()
         self.run = run
         self.figure, axes = plt.subplots(rows, cols, squeeze=False, layout="constrained",
                                          figsize=(WIDTH_IN, height_in), **subplots)
         self.axes = list(axes.flat)
         self.title = ""
+        self.fineness = math.sqrt(min(1, FEW / max(1, crowd)))  # of lines and marks
         self._legend = []
         self._drew_invalid = False
         self._drew_infinite = False
@@ -85,7 +94,7 @@ class Chart:
     def key_architectures(self, archs):
         for arch in style.in_order(archs):
             colour, marker = style.look(arch)
-            self.key(arch, color=colour, marker=marker)
+            self.key(arch, color=colour, marker=marker, markersize=style.marker_size(marker, 10))
 
     def lines(self, ax, *layers):
         """Each layer is {arch: [(x, Estimate)]}, the first drawn full, others thin and dashed. The
@@ -124,7 +133,8 @@ class Chart:
         for (x0, y0, e0), (x1, y1, e1) in zip(*(
                 [(x, y, e) for (x, e), y in zip(line[k:], ys[k:])] for k in (0, 1))):
             climbs = e0.finite != e1.finite  # a hint of the way up, not a measured path
-            ax.plot([x0, x1], [y0, y1], color=colour, linewidth=1.5 if climbs else 3 if full else 2,
+            width = 1.5 if climbs else 3 if full else 2
+            ax.plot([x0, x1], [y0, y1], color=colour, linewidth=width * self.fineness,
                     linestyle=":" if climbs else dashes, alpha=1 if full else 0.8)
         for (x, e), y in zip(line, ys):
             self.saw(e)
@@ -132,13 +142,15 @@ class Chart:
 
     def point(self, ax, x, y, e, colour, marker, size=10, vertical=True):
         """One marker with its interval: full when valid, hollow and crossed when not."""
+        size = style.marker_size(marker, size * self.fineness)
         if e.low is not None and math.isfinite(e.high):
             interval = ([x, x], [e.low, e.high]) if vertical else ([e.low, e.high], [y, y])
             ax.plot(*interval, color=colour, linewidth=2, solid_capstyle="butt", zorder=2)
         face = colour if e.valid else "white"
         ax.plot(x, y, marker=marker, markersize=size, color=colour, markerfacecolor=face,
                 markeredgecolor="white" if e.valid else colour, clip_on=False, linestyle="",
-                markeredgewidth=0.8 if e.valid else 2, zorder=4 if e.valid else 5)
+                markeredgewidth=(0.8 if e.valid else 2) * self.fineness,
+                zorder=4 if e.valid else 5)
         if not e.valid:
             ax.plot(x, y, marker="x", markersize=size * 0.8, color=colour, markeredgewidth=2,
                     zorder=6, clip_on=False, linestyle="")

@@ -103,8 +103,10 @@ class Run:
         return sorted(names, key=key)
 
     def single_point_workloads(self):
-        """Those that are not sweeps: one number per architecture says what they say."""
-        return [w for w in self.workloads() if len(self.points(w)) == 1 and w != IDLE_WORKLOAD]
+        """Those that are not sweeps, of which a profile may have run one point: one number per
+        architecture says what they say."""
+        return [w for w in self.workloads() if len(self.points(w)) == 1 and w != IDLE_WORKLOAD
+                and not self.workload(w).points]
 
     def classes(self, workload):
         return sorted({c for (w, _, _), trials in self._cells.items() if w == workload

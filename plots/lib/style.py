@@ -8,9 +8,12 @@ matplotlib.use("Agg")
 
 INK, GREY, FAINT = "#1a1a1a", "#595959", "#d9d9d9"
 
+STAR_OF_FOUR = (4, 1, 0)
+THIN_MARKERS = ("*", STAR_OF_FOUR)  # they cover little of the square that others fill
 # Colours of Okabe and Ito, then of Paul Tol: told apart by colour-blind readers, and the markers
 # tell them apart in print. An architecture keeps its pair for ever; do not reorder.
 ARCHITECTURES = {
+    "iterative": ("#C2A878", STAR_OF_FOUR),
     "processes": ("#CC79A7", "s"),
     "threads": ("#E69F00", "^"),
     "event": ("#0072B2", "o"),
@@ -33,20 +36,34 @@ SPARE_COLOURS = ("#CC6677", "#882E72", "#7A6A00", "#5D3A9B", "#994F00", "#4B4B4B
 SPARE_MARKERS = ("v", "P", "X", "p", "h", "<", ">", "d", "*")
 
 
+def server_of(arch):
+    """The server of a variant: event-poll is `event` with an option."""
+    return arch.partition("-")[0]
+
+
 def look(arch):
     """(colour, marker). A name that is not in the list gets a pair from the name alone, never
-    from its place in the run: it looks the same whatever it is compared with."""
+    from its place in the run: it looks the same whatever it is compared with. A variant has the
+    colour of its server."""
     if arch in ARCHITECTURES:
         return ARCHITECTURES[arch]
     digest = zlib.crc32(arch.encode())
-    return (SPARE_COLOURS[digest % len(SPARE_COLOURS)],
-            SPARE_MARKERS[digest // len(SPARE_COLOURS) % len(SPARE_MARKERS)])
+    colour = SPARE_COLOURS[digest % len(SPARE_COLOURS)]
+    if server_of(arch) in ARCHITECTURES:
+        colour, _ = ARCHITECTURES[server_of(arch)]
+    return colour, SPARE_MARKERS[digest // len(SPARE_COLOURS) % len(SPARE_MARKERS)]
+
+
+def marker_size(marker, size):
+    """What to ask matplotlib for so that the marker looks as large as others of this size."""
+    return size * (1.5 if marker in THIN_MARKERS else 1)
 
 
 def in_order(archs):
-    """Architectures in the order of the list above, then by name."""
-    known = list(ARCHITECTURES)
-    return sorted(archs, key=lambda a: (known.index(a) if a in known else len(known), a))
+    """Architectures in the order of the list above, variants behind their server; then others by
+    name."""
+    known = {arch: place for place, arch in enumerate(ARCHITECTURES)}
+    return sorted(archs, key=lambda a: (known.get(server_of(a), len(known)), a))
 
 
 def human(value):
