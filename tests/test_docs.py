@@ -41,7 +41,7 @@ class Example(unittest.TestCase):
 
     def test_the_plan_finds_it(self):
         out = subprocess.check_output(
-            ["runner/run", "--smoke", "--workloads", "cpu", "--dry-run"], cwd=self.folder,
+            ["runner/run", "--smoke", "--workloads", "concurrency", "--dry-run"], cwd=self.folder,
             text=True, stderr=subprocess.DEVNULL)
         self.assertIn(self.name, out)
 

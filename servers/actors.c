@@ -1,0 +1,263 @@
+/* actors: every connection is an actor with a mailbox; N threads run whoever has mail.
+ *
+ * Who blocks:  a scheduler thread, in the computations and disk reads of the actor it runs; others
+ *              with mail go on as long as a thread is free. Nobody waits for a peer or a timer.
+ * Strength:    an actor's state has one user at a time and needs no lock, yet all cores serve all
+ *              connections; a connection costs a struct, no stack.
+ * Weakness:    each message is a hand-over: a queue, often a wake-up, a cold cache. An actor that
+ *              computes keeps its thread; when all do, short requests wait in their mailboxes.
+ * Try it:      build/servers/actors --workers 2 --port 8080 &
+ *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
+ *              time curl 127.0.0.1:8080/        # answers at once; with --workers 1 it waits
+ *
+ * Name:    actors
+ * Ids:     A13
+ * Family:  actor
+ * Blocks:  compute disk
+ * Link:    -lev
+ */
+#include "common/loop.h"
+#include "common/queue.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum mail {
+    MAIL_READY, /* the loop to a connection: your descriptor is as you asked */
+    MAIL_DUE,   /* ... your delay is over */
+    MAIL_STOP,  /* ... your peer used up its time, or we drain and it has asked for nothing */
+    MAIL_AWAIT_READABLE, /* a connection to the loop */
+    MAIL_AWAIT_WRITABLE,
+    MAIL_AWAIT_DELAY,
+    MAIL_GONE, /* ... this was my last letter */
+};
+
+struct letter {
+    struct letter *next;
+    struct actor *about;
+    enum mail mail;
+    int64_t delay_ns; /* with MAIL_AWAIT_DELAY */
+};
+
+/* Everybody may put; only who runs the actor takes. One word tells all: NULL: the actor is at rest;
+ * `end`: it runs and has taken everything; else the newest letter, leading to those before it. */
+struct mailbox {
+    _Atomic(struct letter *) newest;
+    struct letter end;
+};
+
+/* A connection. Between it and the loop a single letter goes to and fro. Who has the letter may
+ * touch the peer, who sent it may not: state is never shared, and no letter waits for the dead. */
+struct actor {
+    struct peer peer; /* first: a peer of the loop is an actor */
+    struct letter letter;
+    struct mailbox mailbox;
+    struct queue_item item; /* in the run queue: it has mail, and no thread yet */
+};
+
+struct actor_system {
+    struct server server;
+    struct queue
+        runnable;     /* the run queue: each actor stands there once, however much mail it has */
+    struct loop loop; /* state of the loop's actor, which has the main thread to itself ... */
+    struct mailbox mailbox; /* ... and a mailbox like any other */
+};
+
+/* --- mailboxes ------------------------------------------------------------------------------- */
+
+/* True: the actor was at rest, and now the caller must get it run. */
+static bool mailbox_put(struct mailbox *mailbox, struct letter *letter)
+{
+    struct letter *newest = atomic_load(&mailbox->newest);
+    do
+        letter->next = newest;
+    while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, letter));
+    return !newest;
+}
+
+/* All letters, oldest first. More may come while they are read: then mailbox_rest() refuses. */
+static struct letter *mailbox_take(struct mailbox *mailbox)
+{
+    struct letter *letter = atomic_exchange(&mailbox->newest, &mailbox->end), *oldest = NULL;
+    while (letter && letter != &mailbox->end) {
+        struct letter *before = letter->next;
+        letter->next = oldest;
+        oldest = letter;
+        letter = before;
+    }
+    return oldest;
+}
+
+/* True: the actor is at rest, and perhaps another thread runs it already. False: it has mail. */
+static bool mailbox_rest(struct mailbox *mailbox)
+{
+    struct letter *end = &mailbox->end;
+    return atomic_compare_exchange_strong(&mailbox->newest, &end, NULL);
+}
+
+static void tell_actor(struct actor_system *system, struct actor *actor, enum mail mail)
+{
+    actor->letter.mail = mail;
+    if (mailbox_put(&actor->mailbox, &actor->letter)) /* from here the peer is the actor's */
+        queue_put(&system->runnable, &actor->item);
+}
+
+static void tell_loop(struct actor_system *system, struct actor *from, enum mail mail)
+{
+    from->letter.mail = mail;
+    if (mailbox_put(&system->mailbox, &from->letter)) /* from here the peer is the loop's */
+        loop_wake(&system->loop);
+}
+
+/* --- a connection's actor -------------------------------------------------------------------- */
+
+/* Do all that can be done now, computations included, and ask the loop for what is missing. */
+static bool proceed(struct actor_system *system, struct actor *self)
+{
+    struct conn *conn = &self->peer.conn;
+    switch (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_FD)) {
+    case WANT_SHUTDOWN:
+    case WANT_READ: tell_loop(system, self, MAIL_AWAIT_READABLE); return true;
+    case WANT_WRITE: tell_loop(system, self, MAIL_AWAIT_WRITABLE); return true;
+    case WANT_JOB:
+        self->letter.delay_ns = job_delay_ns(&conn->job);
+        tell_loop(system, self, MAIL_AWAIT_DELAY);
+        return true;
+    case WANT_CLOSE: break;
+    }
+    return false;
+}
+
+/* Its behaviour: one letter. False: it will read no other. */
+static bool handle(struct actor_system *system, struct actor *self, enum mail mail)
+{
+    switch (mail) {
+    case MAIL_DUE: job_resume(&self->peer.conn.job, 0); /* fall through */
+    case MAIL_READY: return proceed(system, self);
+    case MAIL_STOP: conn_end(&self->peer.conn); return false;
+    case MAIL_AWAIT_READABLE:
+    case MAIL_AWAIT_WRITABLE:
+    case MAIL_AWAIT_DELAY:
+    case MAIL_GONE: break; /* letters to the loop */
+    }
+    return true;
+}
+
+static bool handle_all(struct actor_system *system, struct actor *actor)
+{
+    struct letter *letter, *next = mailbox_take(&actor->mailbox);
+    bool lives = true;
+    while (lives && (letter = next)) {
+        next = letter->next; /* handled, the letter may be on its way back */
+        lives = handle(system, actor, letter->mail);
+    }
+    return lives;
+}
+
+/* A scheduler thread. Who has mail again goes behind the others. Of an actor's end the loop, which
+ * will free it, hears only when no thread runs it any more. */
+static void *schedule(void *argument)
+{
+    struct actor_system *system = argument;
+    struct counter_slot *counters = counters_claim(system->server.service.counters);
+    struct queue_item *item;
+
+    while ((item = queue_take(&system->runnable))) {
+        struct actor *actor = (struct actor *)((char *)item - offsetof(struct actor, item));
+        actor->peer.conn.counters = counters;
+        if (!handle_all(system, actor))
+            tell_loop(system, actor, MAIL_GONE);
+        else if (!mailbox_rest(&actor->mailbox))
+            queue_put(&system->runnable, &actor->item);
+    }
+    counters_retire_thread(counters);
+    return NULL;
+}
+
+/* --- the loop's actor ------------------------------------------------------------------------ */
+
+static void welcome(struct actor_system *system)
+{
+    int fd;
+    while ((fd = server_accept_ready(&system->server)) >= 0) {
+        struct actor *actor = must_calloc(1, sizeof *actor);
+        actor->letter.about = actor;
+        loop_add(&system->loop, &actor->peer, fd);
+    }
+}
+
+/* What has been waited for is there: the peer is not watched until its actor asks again. */
+static void report(struct actor_system *system, struct peer *peer, enum mail mail)
+{
+    loop_watch(peer, 0);
+    tell_actor(system, (struct actor *)peer, mail);
+}
+
+static void handle_wish(const struct letter *letter)
+{
+    struct peer *peer = &letter->about->peer;
+    switch (letter->mail) {
+    case MAIL_AWAIT_READABLE: loop_watch(peer, EV_READ); break;
+    case MAIL_AWAIT_WRITABLE: loop_watch(peer, EV_WRITE); break;
+    case MAIL_AWAIT_DELAY: loop_delay(peer, letter->delay_ns); break;
+    case MAIL_GONE:
+        loop_remove(peer);
+        free(letter->about);
+        break;
+    case MAIL_READY:
+    case MAIL_DUE:
+    case MAIL_STOP: break; /* letters to connections */
+    }
+}
+
+static void handle_wishes(struct actor_system *system)
+{
+    struct letter *letter, *next;
+    do {
+        next = mailbox_take(&system->mailbox);
+        while ((letter = next)) {
+            next = letter->next; /* MAIL_GONE frees the letter, too */
+            handle_wish(letter);
+        }
+    } while (!mailbox_rest(&system->mailbox));
+}
+
+/* Turns what happens outside into letters. */
+static void run(struct actor_system *system)
+{
+    struct peer *peer;
+    for (;;) {
+        switch (loop_wait(&system->loop, &peer)) {
+        case LOOP_ACCEPT: welcome(system); break;
+        case LOOP_READY: report(system, peer, MAIL_READY); break;
+        case LOOP_DUE: report(system, peer, MAIL_DUE); break;
+        case LOOP_EXPIRED: report(system, peer, MAIL_STOP); break;
+        case LOOP_WAKE: handle_wishes(system); break;
+        case LOOP_STOPPED: return;
+        case LOOP_TICK:
+        case LOOP_NOTHING: break;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct actor_system system = {0};
+    int threads;
+
+    server_setup(&system.server, argc, argv, NULL);
+    threads = system.server.workers;
+    queue_init(&system.runnable, 0, system.server.counters);
+    loop_init(&system.loop, &system.server, 0);
+    for (int i = 0; i < threads; i++)
+        if (!server_start_thread(&system.server, schedule, &system))
+            die("cannot start thread %d of %d", i + 1, threads);
+    count_add(system.server.counters, COUNTER_workers, threads);
+    server_ready(&system.server);
+    run(&system);
+    queue_dismiss(&system.runnable, threads);
+    queue_await_departures(&system.runnable);
+    count_add(system.server.counters, COUNTER_workers, -threads);
+    exit(server_finish(
+        &system.server)); /* no return: threads are detached, and system stands here */
+}
