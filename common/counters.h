@@ -33,7 +33,7 @@ enum counter {
         COUNTERS
 };
 
-enum { COUNTER_SLOTS = 64 };
+enum { COUNTER_SLOTS = 512 };
 
 struct counter_slot {
     int64_t value[COUNTERS];

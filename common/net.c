@@ -47,6 +47,32 @@ int net_listen(const char *host, int *port, int backlog)
     return fd;
 }
 
+/* The kernel reports a listener's backlog where other sockets have their selective
+ * acknowledgements. */
+static int backlog_of(int listener)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return (int)info.tcpi_sacked;
+}
+
+int net_listen_beside(int listener)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof address;
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die_errno("cannot make a socket");
+    if (setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, backlog_of(listener)))
+        die_errno("cannot share port %d among listeners", ntohs(address.sin_port));
+    return fd;
+}
+
 bool net_await(int listener, int timeout_ms)
 {
     struct pollfd pollfd = {.fd = listener, .events = POLLIN};

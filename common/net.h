@@ -10,6 +10,12 @@
  * Blocking, close-on-exec, SO_REUSEADDR. Dies when it cannot. */
 int net_listen(const char *host, int *port, int backlog);
 
+/* Another listener on the address of `listener`, with the same backlog. Both get SO_REUSEPORT: from
+ * now on the kernel gives each new connection to one of all such listeners, by a hash of its
+ * addresses and ports. The first was opened without it, so a port that a stranger uses is still
+ * refused. Dies when it cannot. */
+int net_listen_beside(int listener);
+
 /* Accept one peer with TCP_NODELAY; `flags` as for accept4 (SOCK_NONBLOCK).
  * Returns the descriptor, or -EAGAIN (nobody waits), -EINTR, -ECONNABORTED (a
  * peer gave up), -EMFILE (descriptors are out: one peer was refused at once, so that the

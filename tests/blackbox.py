@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import statistics
 import struct
@@ -34,6 +35,16 @@ def counter_names():
     header = os.path.join(os.path.dirname(__file__), "..", "common", "counters.h")
     with open(header, encoding="utf-8") as file:
         return re.findall(r"^    X\((\w+), (?:counter|gauge),", file.read(), re.MULTILINE)
+
+
+def read_slots(path):
+    """The slots of a --stats-file, each a dictionary."""
+    names = counter_names()
+    size = (8 * len(names) + 63) // 64 * 64
+    with open(path, "rb") as file:
+        data = file.read()
+    return [dict(zip(names, struct.unpack_from(f"{len(names)}q", data, at)))
+            for at in range(64, len(data) - size + 1, size)]
 
 
 def together(count, work):
@@ -1180,12 +1191,183 @@ class Overload(ServerCase):
         self.assertGreater(server.metrics()["queue_wait_us"], 0)
 
 
+class Cluster(ServerCase):
+    """Worker processes behind one port, watched by a parent that serves nobody."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return target.has("--listen")
+
+    def crowd(self, server, count):
+        """Peers that are served, by whichever worker."""
+        peers = [self.peer(server) for _ in range(count)]
+        for peer in peers:
+            self.assertEqual(peer.get().status, 200)
+        return peers
+
+    def filled(self, server, count, without=()):
+        """Is a living process in every place, and none of those that are to be gone?"""
+        children = harness.children(server.pid)
+        return len(children) == count and not set(children) & set(without) and \
+            not harness.zombies(server.pid)
+
+    def test_killed_worker_is_replaced(self):
+        """It costs its own connections, and they are counted as closed."""
+        server = self.start("--workers", "3")
+        self.assertTrue(wait_until(lambda: self.filled(server, 3), 5))
+        peers = self.crowd(server, 60)
+        victims = harness.children(server.pid)
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: self.filled(server, 3, victims), 5))
+        for peer in peers:
+            self.assertTrue(peer.ended())
+        self.crowd(server, 10)
+        final = server.stop()
+        self.assertEqual((final["crashed"], final["spawned"], final["workers"]), (3, 6, 0))
+        self.assertEqual((final["connections"], final["closed"]), (70, 70))
+
+    def test_waiting_peers_survive_a_crash(self):
+        """Who waits to be accepted by a worker that dies is served by the next."""
+        server = self.start("--workers", "1")
+        self.assertTrue(wait_until(lambda: self.filled(server, 1), 5))
+        victims = harness.children(server.pid)
+        os.kill(victims[0], signal.SIGSTOP)
+        peer = self.peer(server)
+        peer.send(request())
+        os.kill(victims[0], signal.SIGKILL)
+        self.assertEqual(peer.reply().status, 200)
+
+    def test_workers_do_not_outlive_the_parent(self):
+        server = self.start("--workers", "3")
+        self.assertTrue(wait_until(lambda: self.filled(server, 3), 5))
+        children = harness.children(server.pid)
+        server.process.kill()
+        server.process.communicate()
+        harness.Server.running.discard(server.process)
+        self.assertTrue(wait_until(lambda: not any(
+            (harness.proc_stat(child) or "Z")[0] != "Z" for child in children), 5))
+
+    def test_stop_at_once(self):
+        """SIGTERM meets workers that have hardly begun."""
+        for _ in range(10):
+            self.start("--workers", "8").stop()
+
+    def test_each_loop_has_its_share(self):
+        """The slots of the stats file tell the balance; own listeners give each loop some."""
+        with harness.tempfile.NamedTemporaryFile() as file:
+            server = self.start("--workers", "2", "--stats-file", file.name)
+            self.crowd(server, 100)
+            shares = [slot["connections"] for slot in read_slots(file.name)[:4]]
+        self.assertEqual((shares[0], shares[1] + shares[2], shares[3]), (0, 100, 0), shares)
+        if "reuseport" in self.target.label:
+            self.assertGreater(min(shares[1:3]), 10, shares)
+
+
+class Backpressure(ServerCase):
+    """Full stages hold up those before them, back to the socket; nothing is shed or lost."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return target.has("--depth")
+
+    def test_all_are_served_in_the_end(self):
+        with harness.tempfile.NamedTemporaryFile() as file:
+            server = self.start("--depth", "2", "--workers", "1", "--stats-file", file.name)
+            peers = [self.peer(server, timeout=60) for _ in range(40)]
+            for peer in peers:
+                peer.send(request("/work?cpu=hash:20ms") * 2 + request("/work?io=timer:5ms"))
+            self.assertTrue(wait_until(lambda: read_slots(file.name)[2]["queued"] == 2, 5))
+            time.sleep(0.1)
+            late = [self.peer(server, timeout=60) for _ in range(100)]
+            time.sleep(0.1)
+            slots = read_slots(file.name)
+            self.assertLessEqual(max(slot["queued"] for slot in slots), 2)
+            self.assertLess(slots[0]["connections"], 90, "accepted without room")
+            for peer in peers:
+                self.assertEqual([peer.reply().status for _ in range(3)], [200] * 3)
+            for peer in late:
+                self.assertEqual(peer.get().status, 200)
+            final = server.stop()
+        self.assertEqual((final["shed"], final["requests"], final["queued"]), (0, 220, 0))
+        self.assertGreater(final["queue_wait_us"], 0)
+
+    def test_room_is_used_at_once(self):
+        """Six requests found at the same moment fill every queue before the first is done."""
+        with harness.tempfile.NamedTemporaryFile() as file:
+            server = self.start("--depth", "1", "--workers", "1", "--stats-file", file.name)
+            peers = [self.peer(server, timeout=60) for _ in range(6)]
+            for peer in peers:
+                peer.get()
+            os.kill(server.pid, signal.SIGSTOP)
+            for peer in peers:
+                peer.send(request(f"/work?cpu=hash:{300 * SLOW:g}ms"))
+            os.kill(server.pid, signal.SIGCONT)
+            self.assertTrue(wait_until(lambda: [
+                slot["queued"] for slot in read_slots(file.name)[1:3]] == [1, 1], 0.2))
+            for peer in peers:
+                self.assertEqual(peer.reply().status, 200)
+
+    def test_newcomers_get_their_turn(self):
+        """The stages are never empty, and yet nobody waits at the door for ever."""
+        server = self.start("--depth", "1", "--workers", "1")
+        done = threading.Event()
+
+        def load(index):
+            if index == 8:
+                time.sleep(0.3)
+                try:
+                    for _ in range(3):
+                        self.assertEqual(server.get().status, 200)
+                finally:
+                    done.set()
+            with server.peer() as peer:
+                while not done.is_set():
+                    peer.get("/work?cpu=hash:10ms")
+
+        together(9, load)
+
+    def test_senders_are_held_up(self):
+        """What is not read stays in the sockets, and then with its sender."""
+        server = self.start("--depth", "1", "--workers", "1")
+        busy = [self.peer(server, timeout=60) for _ in range(5)]
+        for peer in busy:
+            peer.send(request(f"/work?cpu=hash:{500 * SLOW:g}ms"))
+        time.sleep(0.2 * SLOW)
+        sender = self.peer(server, timeout=0.5)
+        with self.assertRaises(socket.timeout):
+            sender.send(request("/", "POST", "1.1", b"x" * MIB) * 30)
+        self.assertEqual({peer.reply().status for peer in busy}, {200})
+        sender.vanish()
+        self.assertEqual(server.get().status, 200)
+
+    def test_drain_with_full_stages(self):
+        server = self.start("--depth", "1", "--workers", "1")
+        peers = [self.peer(server, timeout=60) for _ in range(30)]
+        for peer in peers:
+            peer.get()
+        for peer in peers:
+            peer.send(request("/work?io=timer:10ms&cpu=hash:10ms&io=timer:10ms"))
+        time.sleep(0.05)
+        server.terminate()
+        for peer in peers:
+            self.assertEqual(peer.reply().status, 200)
+            self.assertTrue(peer.ended())
+        self.assertEqual(server.finish()[0]["requests"], 60)
+
+
 def variants(target):
-    """The server as it is, and once more for each other readiness call it offers."""
+    """The server as it is, and once more for each other readiness call or listening it offers."""
     yield target
     if target.has("--backend"):
         for backend in ("select", "poll"):
             yield harness.Target(target.path, ("--backend", backend))
+    if target.has("--listen"):
+        yield harness.Target(target.path, ("--listen", "reuseport"))
 
 
 if __name__ == "__main__":

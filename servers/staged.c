@@ -1,0 +1,327 @@
+/* staged: a pipeline of stages (accept, parse, work, write), each with its own threads and a
+ * bounded queue in front; a full queue holds up the stage before it, back to the socket.
+ *
+ * Who blocks:  a thread of the work stage, in computation and disk reads; and any thread whose next
+ *              queue is full, until there is room. The loop never waits: it leaves unread what has
+ *              no room, so that TCP's window closes and the peer waits too.
+ * Strength:    a stage that is behind goes through its queue in one go, without sleeping, its code
+ *              and data in the cache; each queue tells where the time goes; each stage has its own
+ *              number of threads; nothing is shed and nothing grows without limit.
+ * Weakness:    four hand-offs for each request, each with a lock and often a wake-up: much when
+ *              the request is little; and nobody is told no. What is held up waits in the sockets,
+ *              where no queue counts it, a short request behind long ones.
+ * Try it:      build/servers/staged --workers 1 --depth 2 --port 8080 &
+ *              build/loadgen -c 16 -d 3s 'http://127.0.0.1:8080/work?cpu=hash:20ms' &
+ *              curl 127.0.0.1:8080/             # late, but never 503
+ *              The queues: --stats-file FILE; slots 1, 2, 3 are parse, work, write.
+ *
+ * Name:    staged
+ * Ids:     A15
+ * Family:  staged
+ * Blocks:  compute disk
+ * Link:    -lev
+ */
+#include "common/loop.h"
+#include "common/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* The loop's thread owns a task, except from stage_offer() until queue_poll() from `done`: then it
+ * is a queue's, or that of the stage's thread who took it, until that thread gives it on. */
+struct task {
+    struct peer peer; /* first: a peer of the loop is a task */
+    struct queue_item item;
+};
+
+struct pipeline;
+
+struct stage {
+    struct pipeline *pipeline;
+    void (*handle)(struct pipeline *, struct task *); /* ends by giving the task on */
+    int threads;
+    struct queue queue;
+    pthread_mutex_t lock; /* taken before the queue's own; guards room and turned_away */
+    pthread_cond_t room;
+    bool turned_away;        /* the loop met a full queue and is to be told of room */
+    struct queue_items held; /* the loop's: what it could not put, in order */
+};
+
+/* Threads block only on a stage after their own, and the last one on nothing: `done` holds whatever
+ * the loop owns. So somebody can always go on. */
+struct pipeline {
+    struct stage parse, work, write;
+    struct queue done; /* back to the loop, which waits for peers and time */
+    struct loop loop;
+    struct server server;
+};
+
+enum { TURN = 16 }; /* buffers moved for one peer before it is another's turn */
+
+static struct task *task_of(struct queue_item *item)
+{
+    return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
+}
+
+/* --- a stage's queue: backpressure ------------------------------------------------------------ */
+
+/* Put a task, waiting for room. From here the stage owns it. */
+static void stage_give(struct stage *stage, struct task *task)
+{
+    pthread_mutex_lock(&stage->lock);
+    while (!queue_put(&stage->queue, &task->item))
+        pthread_cond_wait(&stage->room, &stage->lock);
+    pthread_mutex_unlock(&stage->lock);
+}
+
+/* The same for the loop, which must not wait: false when the queue is full. LOOP_WAKE will come
+ * when it no longer is. */
+static bool stage_offer(struct stage *stage, struct queue_item *item)
+{
+    pthread_mutex_lock(&stage->lock);
+    bool put = queue_put(&stage->queue, item);
+    stage->turned_away |= !put;
+    pthread_mutex_unlock(&stage->lock);
+    return put;
+}
+
+/* Take a task and pass the word that there is room. NULL: this thread is to leave. */
+static struct task *stage_take(struct stage *stage)
+{
+    struct task *task = task_of(queue_take(&stage->queue));
+    pthread_mutex_lock(&stage->lock);
+    bool tell = stage->turned_away;
+    stage->turned_away = false;
+    pthread_cond_signal(&stage->room);
+    pthread_mutex_unlock(&stage->lock);
+    if (tell)
+        loop_wake(&stage->pipeline->loop);
+    return task;
+}
+
+static void give_back(struct pipeline *pipeline, struct task *task)
+{
+    queue_put(&pipeline->done, &task->item); /* the loop's again */
+    loop_wake(&pipeline->loop);
+}
+
+/* --- what the stages do ----------------------------------------------------------------------- */
+
+static void parse(struct pipeline *pipeline, struct task *task)
+{
+    struct conn *conn = &task->peer.conn;
+    for (int turn = 0; turn < TURN && conn->want == WANT_READ; turn++) {
+        struct span in = conn_in(conn);
+        ssize_t n = recv(task->peer.io.fd, in.data, in.len, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        conn_received(conn, n < 0 ? -errno : n);
+    }
+    switch (conn->want) {
+    case WANT_JOB: stage_give(&pipeline->work, task); break;
+    case WANT_WRITE: stage_give(&pipeline->write, task); break; /* refused: nothing to work on */
+    case WANT_READ:
+    case WANT_SHUTDOWN:
+    case WANT_CLOSE: give_back(pipeline, task); break;
+    }
+}
+
+/* A timer is the loop's; the task comes here again when it is over. */
+static void work(struct pipeline *pipeline, struct task *task)
+{
+    struct conn *conn = &task->peer.conn;
+    enum wait wait =
+        conn->job.started ? job_resume(&conn->job, 0) : job_start(&conn->job, WAIT_TIMER | WAIT_FD);
+    if (wait) {
+        give_back(pipeline, task);
+    } else {
+        conn_job_done(conn);
+        stage_give(&pipeline->write, task);
+    }
+}
+
+static void transmit(struct pipeline *pipeline, struct task *task)
+{
+    struct conn *conn = &task->peer.conn;
+    for (int turn = 0; turn < TURN && conn->want == WANT_WRITE; turn++) {
+        struct span out = conn_out(conn);
+        ssize_t n = send(task->peer.io.fd, out.data, out.len, MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        conn_sent(conn, n < 0 ? -errno : n);
+    }
+    give_back(pipeline, task);
+}
+
+static void *run_stage(void *argument)
+{
+    struct stage *stage = argument;
+    struct task *task;
+    while ((task = stage_take(stage)))
+        stage->handle(stage->pipeline, task);
+    counters_retire_thread(stage->queue.counters);
+    return NULL;
+}
+
+/* --- the accept stage, and readiness and time for all others: the loop ------------------------ */
+
+/* Take one newcomer in. False: nobody waits. */
+static bool welcome(struct pipeline *pipeline)
+{
+    int fd = server_accept_ready(&pipeline->server);
+    if (fd >= 0)
+        loop_add(&pipeline->loop, must_calloc(1, sizeof(struct task)), fd);
+    return fd >= 0;
+}
+
+/* While requests of those we have are held, the listener is not watched: peers wait in the kernel's
+ * backlog. Only one comes in for each request that `went_in`, or they would wait for ever. */
+static void accept_by_room(struct pipeline *pipeline, int went_in)
+{
+    struct loop *loop = &pipeline->loop;
+    if (pipeline->server.service.draining)
+        return;
+    if (STAILQ_EMPTY(&pipeline->parse.held)) {
+        ev_io_start(loop->ev, &loop->listener);
+        return;
+    }
+    ev_io_stop(loop->ev, &loop->listener);
+    while (went_in-- > 0 && welcome(pipeline)) {
+    }
+}
+
+/* Offer what is held, as far as there is room. Returns how many went in. */
+static int admit(struct stage *stage)
+{
+    struct queue_item *item;
+    int went_in = 0;
+    while ((item = STAILQ_FIRST(&stage->held))) {
+        STAILQ_REMOVE_HEAD(&stage->held, link); /* before the offer: then the link is the queue's */
+        if (!stage_offer(stage, item)) {
+            STAILQ_INSERT_HEAD(&stage->held, item, link);
+            break;
+        }
+        went_in++;
+    }
+    return went_in;
+}
+
+/* Hand a task to a stage, or hold it until there is room: unwatched, hence unread. Who is held
+ * comes first, so that nobody overtakes. */
+static void enter(struct stage *stage, struct peer *peer)
+{
+    loop_watch(peer, 0);
+    STAILQ_INSERT_TAIL(&stage->held, &((struct task *)peer)->item, link);
+    int went_in = admit(stage);
+    if (stage == &stage->pipeline->parse)
+        accept_by_room(stage->pipeline, went_in);
+}
+
+static void drop(struct peer *peer)
+{
+    conn_end(&peer->conn);
+    loop_remove(peer);
+    free(peer);
+}
+
+/* A task came back: have what it needs waited for. */
+static void await_next(struct pipeline *pipeline, struct peer *peer)
+{
+    struct conn *conn = &peer->conn;
+    switch (conn->want) {
+    case WANT_SHUTDOWN: shutdown(peer->io.fd, SHUT_WR); conn->want = WANT_READ; /* fall through */
+    case WANT_READ: loop_watch(peer, EV_READ); break;
+    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
+    case WANT_JOB:
+        if (conn->job.started)
+            loop_delay(peer, job_delay_ns(&conn->job));
+        else
+            enter(&pipeline->work, peer); /* a pipelined request: conn_sent() has parsed it */
+        break;
+    case WANT_CLOSE: drop(peer); break;
+    }
+}
+
+/* Something came back, or a queue has room again. */
+static void collect(struct pipeline *pipeline)
+{
+    struct task *task;
+    while ((task = task_of(queue_poll(&pipeline->done))))
+        await_next(pipeline, &task->peer);
+    admit(&pipeline->write); /* the last first: what leaves makes room */
+    admit(&pipeline->work);
+    accept_by_room(pipeline, admit(&pipeline->parse));
+}
+
+static void run(struct pipeline *pipeline)
+{
+    struct peer *peer;
+    for (;;) {
+        switch (loop_wait(&pipeline->loop, &peer)) {
+        case LOOP_ACCEPT:
+            while (welcome(pipeline)) {
+            }
+            break;
+        case LOOP_READY:
+            enter(peer->conn.want == WANT_WRITE ? &pipeline->write : &pipeline->parse, peer);
+            break;
+        case LOOP_DUE: enter(&pipeline->work, peer); break;
+        case LOOP_WAKE: collect(pipeline); break;
+        case LOOP_EXPIRED: drop(peer); break;
+        case LOOP_STOPPED: return;
+        case LOOP_TICK:
+        case LOOP_NOTHING: break;
+        }
+    }
+}
+
+static void stage_open(struct stage *stage, struct pipeline *pipeline, int depth)
+{
+    struct counter_slot *counters = counters_claim(pipeline->server.service.counters);
+    stage->pipeline = pipeline;
+    pthread_mutex_init(&stage->lock, NULL);
+    pthread_cond_init(&stage->room, NULL);
+    STAILQ_INIT(&stage->held);
+    queue_init(&stage->queue, depth, counters);
+    count_add(counters, COUNTER_workers, stage->threads);
+    for (int i = 0; i < stage->threads; i++)
+        if (!server_start_thread(&pipeline->server, run_stage, stage))
+            die("cannot start a thread");
+}
+
+static void stage_close(struct stage *stage)
+{
+    queue_dismiss(&stage->queue, stage->threads);
+    queue_await_departures(&stage->queue);
+    count_add(stage->queue.counters, COUNTER_workers, -stage->threads);
+}
+
+int main(int argc, char **argv)
+{
+    int depth = 128;
+    struct pipeline pipeline = {.parse = {.handle = parse, .threads = 1},
+                                .work = {.handle = work},
+                                .write = {.handle = transmit, .threads = 1}};
+    const struct option_row knobs[] = {
+        {"depth", 0, OPTION_INT, &depth, "N", "requests that may wait in front of each stage", 1,
+         1e6},
+        {"parsers", 0, OPTION_INT, &pipeline.parse.threads, "N", "threads that parse", 1, 1000},
+        {"writers", 0, OPTION_INT, &pipeline.write.threads, "N", "threads that write", 1, 1000},
+        {0},
+    };
+
+    server_setup(&pipeline.server, argc, argv, knobs);
+    pipeline.work.threads = pipeline.server.workers;
+    queue_init(&pipeline.done, 0, NULL);
+    loop_init(&pipeline.loop, &pipeline.server, 0);
+    stage_open(&pipeline.parse, &pipeline, depth);
+    stage_open(&pipeline.work, &pipeline, depth);
+    stage_open(&pipeline.write, &pipeline, depth);
+    server_ready(&pipeline.server);
+    run(&pipeline);
+    stage_close(&pipeline.parse);
+    stage_close(&pipeline.work);
+    stage_close(&pipeline.write);
+    exit(server_finish(&pipeline.server)); /* no return: threads are detached, and use pipeline */
+}
