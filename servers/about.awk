@@ -5,6 +5,8 @@
 #    * Ids:     A3
 #    * Family:  multi-threaded
 #    * Blocks:  compute timer fd disk     (or: nothing)
+#    * Peers:   1                         (optional: connections at a time, as a number or as the
+#                                           option that says how many; absent: no limit)
 #    * Link:    -lev                      (optional)
 function list(text,    n, i, words, out) {
     if (text == "nothing") return "[]"
@@ -16,7 +18,13 @@ function quote(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" }
 FNR == 1 { summary = $0; sub(/^\/\* [^:]*: */, "", summary) }
 FNR > 1 && !started && /^ \*$/ { started = 1 }
 FNR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
-/^ \* (Name|Ids|Family|Blocks): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+function peers(text) {
+    if (text ~ /^[1-9][0-9]*$/) return text
+    if (text ~ /^--[a-z-]+$/) return quote(text)
+    print FILENAME ": Peers: must be a number or an option" > "/dev/stderr"
+    exit 1
+}
+/^ \* (Name|Ids|Family|Blocks|Peers): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {
@@ -25,6 +33,7 @@ END {
     sub(/ *\*\/.*$/, "", summary)
     about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
         ",\"family\":" quote(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
+        ("Peers" in field ? ",\"peers\":" peers(field["Peers"]) : "") \
         ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
     print "extern const char server_about[], server_name[], server_summary[];"
     print "const char server_about[] = " quote(about) ";"

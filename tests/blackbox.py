@@ -241,10 +241,11 @@ class Requests(ServerCase):
 
     def test_head(self):
         """HEAD tells the length that GET would send, and sends nothing."""
+        lengths = [(target, self.server.get(target).headers["content-length"])
+                   for target in ("/", "/healthz", "/work?body=5000", "/nothing")]
         peer = self.peer()
-        for target in ("/", "/healthz", "/work?body=5000", "/nothing"):
+        for target, length in lengths:
             with self.subTest(target=target):
-                length = self.server.get(target).headers["content-length"]
                 self.assertEqual(peer.get(target, method="HEAD").headers["content-length"], length)
 
     def test_other_methods(self):
@@ -819,7 +820,7 @@ class Crowds(ServerCase):
     options = None
 
     def test_two_hundred_at_once(self):
-        server = self.start()
+        server = self.start(peers=200)
         peers = [self.peer(server) for _ in range(200)]
         for _ in range(3):
             for peer in peers:
@@ -840,7 +841,7 @@ class Crowds(ServerCase):
             return "closed"
 
     def test_descriptors_run_out(self):
-        server = self.start(prefix=("prlimit", "--nofile=40"))
+        server = self.start(prefix=("prlimit", "--nofile=40"), peers=100)
         peers = [self.peer(server, timeout=0.5 if index else 10) for index in range(100)]
         for peer in peers:
             try:
@@ -942,7 +943,7 @@ class Draining(ServerCase):
         peers = [self.peer(server) for _ in range(30)]
         for peer in peers[:15]:
             peer.get()
-        server.get()  # accepted after all the others
+        server.catch_up()
         server.terminate()
         _, lasted = server.finish()
         self.assertLess(lasted, 4 * SLOW)
@@ -952,14 +953,14 @@ class Draining(ServerCase):
     def test_unfinished_header_does_not_hold_it(self):
         server = self.start("--header-timeout", "1s")
         self.peer(server).send(b"GET / HTTP/1.1\r\nHos")
-        server.get()
+        server.catch_up()
         server.terminate()
         server.finish()
 
     def test_reader_that_never_reads_does_not_hold_it(self):
         server = self.start("--idle-timeout", "1s")
         self.peer(server, receive_buffer=4096).send(request("/work?body=16777216"))
-        server.get()
+        server.catch_up()
         time.sleep(0.2 * SLOW)
         server.terminate()
         server.finish()
@@ -1000,6 +1001,78 @@ class Children(ServerCase):
         self.assertTrue(wait_until(lambda: not harness.zombies(self.server.pid), 5))
         self.assertEqual(self.server.metrics()["crashed"], before + 1)
 
+
+class PreforkedWorkers(ServerCase):
+    """With a pool of processes, a dead one is replaced, and their number is the limit."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return "A2" in target.about["ids"]
+
+    def replaced(self, server, victim, signal_number):
+        """End one worker from outside; another comes in its place."""
+        os.kill(victim, signal_number)
+        self.assertTrue(wait_until(lambda: victim not in harness.children(server.pid) and
+                                   len(harness.children(server.pid)) == 2, 5), "not replaced")
+
+    def test_killed_while_idle(self):
+        server = self.start(peers=2)
+        for victim in harness.children(server.pid):
+            self.replaced(server, victim, 9)
+        with server.peer() as first, server.peer() as second:
+            self.assertEqual([peer.get().status for peer in (first, second)], [200, 200])
+        final = server.stop()
+        self.assertEqual([final[name] for name in ("crashed", "spawned", "workers")], [2, 4, 0])
+        self.assertEqual((final["connections"], final["closed"]), (2, 2))
+
+    def test_killed_while_serving(self):
+        server = self.start(peers=2)
+        peers = [server.peer() for _ in range(2)]
+        for peer in peers:
+            peer.get()
+        for victim in harness.children(server.pid):
+            self.replaced(server, victim, 9)
+        self.assertTrue(all(peer.ended() for peer in peers))
+        self.assertEqual(server.get().status, 200)
+        final = server.stop()
+        self.assertEqual((final["crashed"], final["connections"], final["closed"]), (2, 3, 3))
+
+    def test_one_told_to_leave(self):
+        """It ends like the whole server would, and the others do not notice."""
+        server = self.start(peers=2)
+        peer = self.peer(server)
+        peer.get()
+        for victim in harness.children(server.pid):
+            self.replaced(server, victim, 15)
+        self.assertTrue(peer.ended())
+        self.assertEqual([server.get().status for _ in range(4)], [200] * 4)
+        final = server.stop()
+        self.assertEqual((final["crashed"], final["spawned"]), (0, 4))
+
+    def test_one_more_than_workers_waits(self):
+        server = self.start(peers=2)
+        peers = [self.peer(server) for _ in range(2)]
+        for peer in peers:
+            peer.get()
+        with harness.Peer(server.port, timeout=1) as extra:
+            extra.send(request())
+            with self.assertRaises(socket.timeout):
+                extra.receive()
+            peers[0].close()
+            self.assertEqual(extra.reply().status, 200)
+
+
+class Orphans(ServerCase):
+    """Of servers of several processes."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return {"A1", "A2"} & set(target.about["ids"])
+
     def test_orphans_end(self):
         """Children do not outlive a parent that was killed."""
         server = harness.Server(self.target)
@@ -1008,7 +1081,8 @@ class Children(ServerCase):
         children = harness.children(server.pid)
         self.assertTrue(children)
         server.process.kill()
-        server.process.communicate()
+        server.process.wait()  # its stdout may stay open in an orphan
+        server.process.stdout.close()
         harness.Server.running.discard(server.process)
         self.assertTrue(peer.ended())
         self.assertTrue(wait_until(lambda: not any(
@@ -1101,7 +1175,7 @@ class FixedWork(ServerCase):
         self.assertGreater(last, 1.7, "less work was done under contention")
         self.assertGreater(both, 1.7)
         self.assertLess(both, 2.8)
-        if {"A1", "A3"} & set(self.target.about["ids"]):
+        if {"A1", "A2", "A3"} & set(self.target.about["ids"]):
             self.assertGreater(first, 1.4, "the core was not shared")
 
     def test_amount_follows_the_duration(self):
@@ -1125,18 +1199,23 @@ class FixedWork(ServerCase):
         self.assertGreaterEqual(first, 0.06 + 0.8 * cpu_s)
 
 
-class Overload(ServerCase):
-    """A bounded queue before a pool of workers: shed, do not drown; grow, then shrink."""
+class Shedding(ServerCase):
+    """What waits for a worker is bounded: shed, do not drown."""
 
     options = None
     alone = True
+    TWO_MAY_WAIT = {
+        "--queue": ("--queue", "2", "--min-workers", "1", "--max-workers", "1"),
+        "--activation-list": ("--activation-list", "2", "--workers", "1"),
+    }
 
     @classmethod
     def suits(cls, target):
-        return target.has("--queue")
+        return any(map(target.has, cls.TWO_MAY_WAIT))
 
     def test_full_queue_sheds(self):
-        server = self.start("--queue", "2", "--min-workers", "1", "--max-workers", "1")
+        server = self.start(*next(options for bound, options in self.TWO_MAY_WAIT.items()
+                                  if self.target.has(bound)))
         peers = [self.peer(server) for _ in range(30)]
         for peer in peers:
             peer.send(request("/work?cpu=hash:50ms"))
@@ -1148,6 +1227,51 @@ class Overload(ServerCase):
             if reply.status == 503:
                 self.assertRegex(reply.headers["retry-after"], r"^\d+$")
         self.assertEqual(server.metrics()["shed"], statuses.count(503))
+
+
+class ActiveObjects(ServerCase):
+    """A list for each object, and guards before the methods."""
+
+    options = None
+    alone = True
+
+    @classmethod
+    def suits(cls, target):
+        return "A11" in target.about["ids"]
+
+    def test_guard_bounds_the_computations(self):
+        """Four objects, but one computation at a time: the other requests stay on their lists."""
+        server = self.start("--workers", "4", "--cores", "1")
+        peers = [self.peer(server) for _ in range(4)]
+        for peer in peers:
+            peer.send(request("/work?cpu=hash:300ms&cpu=hash:1ms"))
+        self.assertTrue(wait_until(lambda: server.metrics()["queued"] == 3, 5))
+        self.assertEqual({peer.reply().status for peer in peers}, {200})
+        metrics = server.metrics()
+        self.assertEqual((metrics["dequeued"], metrics["queued"], metrics["workers"]), (8, 0, 4))
+        self.assertGreater(metrics["queue_wait_us"], 0)
+
+    def test_shortest_list_is_chosen(self):
+        server = self.start("--workers", "2", "--cores", "2")
+        long, short = self.peer(server), self.peer(server)
+        begin = time.monotonic()
+        long.send(request("/work?cpu=hash:1s"))
+        for _ in range(4):
+            self.assertEqual(short.get("/work?cpu=hash:1ms").status, 200)
+        short_s = time.monotonic() - begin
+        self.assertEqual(long.reply().status, 200)
+        self.assertLess(2 * short_s, time.monotonic() - begin, "waited behind the long one")
+
+
+class Overload(ServerCase):
+    """A bounded queue before a pool of workers: grow, then shrink, and keep the rest responsive."""
+
+    options = None
+    alone = True
+
+    @classmethod
+    def suits(cls, target):
+        return target.has("--queue")
 
     def test_short_requests_stay_short(self):
         """Sixteen peers keep asking for CPU work; the trivial request does not wait for it."""

@@ -8,6 +8,7 @@ import argparse
 import atexit
 import concurrent.futures
 import json
+import math
 import os
 import re
 import resource
@@ -126,12 +127,18 @@ def find_targets(names=()):
 
 
 class Server:
-    """A running server. `prefix` is a command that executes it, such as taskset."""
+    """A running server. `prefix` is a command that executes it, such as taskset; `peers` is how
+    many connections the test needs at a time, where an option of the server says how many."""
 
     running = set()
 
-    def __init__(self, target, *options, prefix=(), port=0):
+    def __init__(self, target, *options, prefix=(), port=0, peers=64):
         self.errors = tempfile.TemporaryFile()
+        self.open_peers = set()
+        self.room = target.about.get("peers", math.inf)
+        if isinstance(self.room, str):
+            options += (self.room, str(peers))
+            self.room = peers
         command = [*prefix, target.path, "--port", str(port), *target.options, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors)
         Server.running.add(self.process)
@@ -146,12 +153,26 @@ class Server:
         self.name, self.host, self.port = match[1], match[2], int(match[3])
 
     def peer(self, **options):
-        return Peer(self.port, **options)
+        """A connection. One more than the architecture can serve at a time (--about: peers) would
+        only wait; the test that asks for it does not apply."""
+        if len(self.open_peers) >= self.room:
+            raise unittest.SkipTest(f"not applicable: it serves {self.room} at a time")
+        peer = Peer(self.port, crowd=self.open_peers, **options)
+        self.open_peers.add(peer)
+        return peer
 
     def get(self, target="/"):
         """One request on a connection of its own."""
         with self.peer() as peer:
             return peer.get(target)
+
+    def catch_up(self):
+        """Return when it has accepted those who came before: a later one is served, or, where
+        there is no room for one, a moment has passed."""
+        if len(self.open_peers) < self.room:
+            self.get()
+        else:
+            time.sleep(0.2 * SLOW)
 
     def metrics(self):
         """Samples of /metrics, by name without prefix and suffix."""
@@ -257,9 +278,11 @@ def request(target="/", method="GET", version="1.1", body=b"", *headers):
 
 
 class Peer:
-    """A client on a raw socket. Every wait ends after `timeout` seconds times SLOW."""
+    """A client on a raw socket. Every wait ends after `timeout` seconds times SLOW. It leaves
+    `crowd` when either side has ended the connection."""
 
-    def __init__(self, port, timeout=15, receive_buffer=None):
+    def __init__(self, port, timeout=15, receive_buffer=None, crowd=()):
+        self.crowd = crowd
         self.socket = socket.socket()
         self.socket.settimeout(timeout * SLOW)
         if receive_buffer:
@@ -279,9 +302,19 @@ class Peer:
 
     def receive(self, size=1 << 16):
         """Add what comes to the buffer; False at the end of the stream."""
-        data = self.socket.recv(size)
+        try:
+            data = self.socket.recv(size)
+        except ConnectionResetError:
+            self.leave()
+            raise
+        if not data:
+            self.leave()
         self.buffer += data
         return bool(data)
+
+    def leave(self):
+        if self in self.crowd:
+            self.crowd.remove(self)
 
     def reply(self, head=False):
         while b"\r\n\r\n" not in self.buffer:
@@ -320,9 +353,10 @@ class Peer:
     def vanish(self):
         """Close with a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        self.close()
 
     def close(self):
+        self.leave()
         self.socket.close()
 
     def __enter__(self):

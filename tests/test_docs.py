@@ -13,10 +13,15 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "adding-an-architecture.md"
+NEW_NAME = "newcomer"  # no server of the suite
+
+
+def code_of_the_page():
+    return re.search(r"```c\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
 
 
 class Example(unittest.TestCase):
-    """A copy of the sources, with the one file of the page added."""
+    """A copy of the sources, with the one file of the page added under a name of its own."""
 
     @classmethod
     def setUpClass(cls):
@@ -26,30 +31,53 @@ class Example(unittest.TestCase):
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, cls.folder / name)
-        code = re.search(r"```c\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
-        name = re.search(r"^ \* Name: *(\w+)$", code, re.MULTILINE)[1]
-        cls.name = name
-        (cls.folder / "servers" / f"{name}.c").write_text(code, encoding="utf-8")
+        code = re.sub(r"\biterative\b", NEW_NAME, code_of_the_page())
+        (cls.folder / "servers" / f"{NEW_NAME}.c").write_text(code, encoding="utf-8")
         subprocess.run(["make", "-s", "-j2", "CI=true", "B=build"], cwd=cls.folder, check=True,
                        env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
-        cls.binary = cls.folder / "build" / "servers" / name
+        cls.binary = cls.folder / "build" / "servers" / NEW_NAME
+
+    def test_the_page_shows_the_server_as_it_is(self):
+        code = (ROOT / "servers" / "iterative.c").read_text(encoding="utf-8")
+        self.assertEqual(code_of_the_page(), code)
 
     def test_about_says_what_the_header_says(self):
         about = json.loads(subprocess.check_output([self.binary, "--about"], text=True))
-        self.assertEqual(about["name"], self.name)
+        self.assertEqual(about["name"], NEW_NAME)
         self.assertEqual(about["blocks"], ["compute", "timer", "fd", "disk"])
+        self.assertEqual(about["peers"], 1)
+
+    def about_of(self, *lines):
+        """What about.awk makes of a file with these further header lines: status and output."""
+        file = self.folder / "header.c"
+        header = ("/* header: a sentence.", " *", " * Name:    header", " * Ids:     A0",
+                  " * Family:  none", " * Blocks:  nothing", *lines, " */", "")
+        file.write_text("\n".join(header), encoding="utf-8")
+        done = subprocess.run(["awk", "-f", ROOT / "servers" / "about.awk", file],
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.replace("\\", "")
+
+    def test_peers_line(self):
+        self.assertIn('"peers":12,', self.about_of(" * Peers:   12")[1])
+        self.assertIn('"peers":"--workers",', self.about_of(" * Peers:   --workers")[1])
+        status, output = self.about_of()
+        self.assertEqual(status, 0)
+        self.assertNotIn("peers", output)
+        for wrong in ("0", "-1", "many", "1 2", "--"):
+            with self.subTest(peers=wrong):
+                self.assertNotEqual(self.about_of(f" * Peers:   {wrong}")[0], 0)
 
     def test_the_plan_finds_it(self):
         out = subprocess.check_output(
             ["runner/run", "--smoke", "--workloads", "concurrency", "--dry-run"], cwd=self.folder,
             text=True, stderr=subprocess.DEVNULL)
-        self.assertIn(self.name, out)
+        self.assertIn(NEW_NAME, out)
 
     def test_the_black_box_suite_accepts_it(self):
-        """What needs one connection at a time, that is; it has no more to give."""
-        for theme in ("Commands", "Persistence", "Malformed", "Metrics"):
+        """What needs more than one connection at a time is skipped; it has no more to give."""
+        for theme in ("Commands", "Persistence", "Malformed", "Metrics", "Draining"):
             done = subprocess.run(
-                ["/usr/bin/python3", ROOT / "tests" / "blackbox.py", self.name, "-k", theme],
+                ["/usr/bin/python3", ROOT / "tests" / "blackbox.py", NEW_NAME, "-k", theme],
                 env={**os.environ, "BUILD": str(self.folder / "build")}, capture_output=True,
                 text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

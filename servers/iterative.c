@@ -1,0 +1,45 @@
+/* iterative: one process, one thread, one connection at a time.
+ *
+ * Who blocks:  everybody: while one connection is open, all others wait in the kernel's backlog.
+ * Strength:    nothing can be simpler; the baseline that the others are compared with.
+ * Weakness:    one idle client stops the server.
+ * Try it:      build/servers/iterative --port 8080 &  curl 127.0.0.1:8080/
+ *
+ * Name:    iterative
+ * Ids:     A0
+ * Family:  iterative
+ * Blocks:  compute timer fd disk
+ * Peers:   1
+ */
+#include "common/serve.h"
+#include "common/server.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A signal ends the wait under way: for this peer's next request, or for the next peer. */
+static void serve(struct server *server, int fd)
+{
+    server_stop_on_signal(&server->service, fd);
+    if (server->service.draining) /* the signal came just before */
+        shutdown(fd, SHUT_RD);
+    serve_blocking(fd, &server->service, server->counters);
+    server_stop_on_signal(&server->service, server->listener);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct server server;
+    int fd;
+
+    server_setup(&server, argc, argv, NULL);
+    server_stop_on_signal(&server.service, server.listener);
+    server_ready(&server);
+
+    while ((fd = server_accept(&server)) != -ESHUTDOWN)
+        if (fd >= 0)
+            serve(&server, fd);
+    return server_finish(&server);
+}
