@@ -43,9 +43,10 @@ static void admit_arrivals(struct client *c)
 
 static void admit_retries(struct client *c)
 {
+    int64_t due_ns = c->now_ns;
     struct arrival arrival;
 
-    while (retries_due(&c->retries, c->now_ns, &arrival)) {
+    while (retries_due(&c->retries, due_ns, &arrival)) {
         c->pools[c->plan->class[arrival.class].pool].retrying--;
         tick(c);
         exchange_admit(c, arrival);
@@ -99,12 +100,14 @@ static int count_open(const struct client *c)
     return open;
 }
 
-/* Everything is connected, or was tried long enough: the coordinator may begin. */
+/* Everything is connected, or was tried long enough: the coordinator may begin. A slow ramp is no
+ * trouble. */
 static void watch_connecting(struct client *c, const struct client_signals *signals)
 {
     bool trying = c->list[STATE_WAITING].length > 0 || c->list[STATE_CONNECTING].length > 0;
+    int64_t since_ns = c->connected_ns > c->next_connect_ns ? c->connected_ns : c->next_connect_ns;
 
-    if (c->stats->connected || (trying && c->now_ns < c->connected_ns + CONNECT_LIMIT_NS))
+    if (c->stats->connected || (trying && c->now_ns < since_ns + CONNECT_LIMIT_NS))
         return;
     c->stats->open = count_open(c);
     report_milestone(signals, &c->stats->connected);
@@ -166,11 +169,10 @@ static int64_t next_due_ns(const struct client *c)
         due = earlier(due, connecting->since_ns + c->plan->timeout_ns);
     if (paused)
         due = earlier(due, paused->since_ns + RECONNECT_PAUSE_NS);
+    if (c->list[STATE_WAITING].oldest && c->list[STATE_CONNECTING].length < CONNECTING_MAX)
+        due = earlier(due, c->phase == PHASE_CONNECT ? c->next_connect_ns : c->now_ns);
     switch (c->phase) {
-    case PHASE_CONNECT:
-        if (c->list[STATE_WAITING].oldest && c->list[STATE_CONNECTING].length < CONNECTING_MAX)
-            due = earlier(due, c->next_connect_ns);
-        break;
+    case PHASE_CONNECT: break;
     case PHASE_READY: due = earlier(due, c->schedule->start_ns); break;
     case PHASE_RUN:
         due = earlier(due, c->begun ? c->schedule->end_ns : c->schedule->begin_ns);
@@ -200,13 +202,13 @@ static int poll_events(struct client *c, struct epoll_event *events, int64_t res
  * CPU time that is counted apart from the work. */
 static int spin_events(struct client *c, struct epoll_event *events, int64_t until_ns)
 {
-    int64_t begin_ns = c->now_ns;
+    int64_t begin_ns = cpu_now_ns();
     int n = 0;
 
     while (n == 0 && c->now_ns < until_ns)
         n = poll_events(c, events, 0);
     if (c->phase == PHASE_RUN && c->begun)
-        c->stats->spin_ns += c->now_ns - begin_ns;
+        c->stats->spin_ns += cpu_now_ns() - begin_ns;
     return n;
 }
 

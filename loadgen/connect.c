@@ -7,6 +7,7 @@
 #include "common/net.h"
 #include "loadgen/engine.h"
 
+enum { CONNECTS_AT_ONCE = 8 };
 enum { SLOW_BUFFER = 4096 }; /* of the socket of a slow reader: the server is to feel it */
 
 void connection_watch(struct client *c, struct connection *conn)
@@ -59,7 +60,7 @@ static void connection_start(struct client *c, struct connection *conn)
                      plan->source_count ? &plan->source[conn->source] : NULL,
                      pool_of(c, conn)->slow ? SLOW_BUFFER : 0);
     conn->replies = 0;
-    conn->churned = false;
+    conn->churned = conn->peer_closed = false;
     conn->generation++;
     if (fd < 0) {
         connect_failed(c, conn, -fd);
@@ -83,14 +84,17 @@ static bool may_connect(struct client *c)
     return true;
 }
 
+/* Once requests are due, a few at a time: each takes some microseconds, and requests must not wait
+ * for a storm of them. */
 void connect_missing(struct client *c)
 {
+    int rounds = c->phase == PHASE_CONNECT ? CONNECTING_MAX : CONNECTS_AT_ONCE;
     struct connection *conn;
 
     while ((conn = c->list[STATE_PAUSED].oldest) &&
            conn->since_ns + RECONNECT_PAUSE_NS <= c->now_ns)
         set_state(c, conn, STATE_WAITING);
-    while ((conn = c->list[STATE_WAITING].oldest) && may_connect(c)) {
+    while ((conn = c->list[STATE_WAITING].oldest) && rounds-- > 0 && may_connect(c)) {
         c->stats->reconnects += c->begun && !c->ended && !conn->churned;
         connection_start(c, conn);
     }

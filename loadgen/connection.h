@@ -2,7 +2,8 @@
  *
  * A connection is always in exactly one state, and on one list, oldest first: the list of its
  * state, or, idle, that of its pool. So the oldest of a list is the next to time out, to be tried
- * again or to be used, and every decision is O(1), however many connections there are. */
+ * again or to be used, and every decision is O(1), however many connections there are. Only those
+ * with a time of their own, that think or are slow, stand in a heap beside. */
 #ifndef ARCHBENCH_CONNECTION_H
 #define ARCHBENCH_CONNECTION_H
 
@@ -35,8 +36,10 @@ struct connection {
     uint32_t replies;       /* that this socket has carried */
     uint16_t source;        /* index of its address in the plan; the target's is in `target` */
     uint8_t state, pool, target;
-    bool used;    /* some socket of it has carried a reply */
-    bool churned; /* it was closed because it had carried its share */
+    bool used;               /* some socket of it has carried a reply */
+    bool churned;            /* it was closed because it had carried its share */
+    bool peer_closed;        /* the peer will send nothing more on this socket */
+    int64_t thinks_until_ns; /* its user, even if the socket is lost meanwhile; 0: not thinking */
     struct reply reply;
 };
 

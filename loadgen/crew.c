@@ -233,8 +233,9 @@ static void set_schedule(struct crew *crew)
 
     schedule->start_ns = now_ns() + LEAD_NS;
     schedule->begin_ns = schedule->start_ns + crew->plan->warmup_ns;
-    if (crew->interrupts == 0)
-        schedule->end_ns = schedule->begin_ns + crew->plan->duration_ns;
+    schedule->end_ns = schedule->begin_ns + crew->plan->duration_ns;
+    if (crew->interrupts > 0)
+        schedule->end_ns = schedule->start_ns; /* nothing is sent any more */
     close(crew->go);
     crew->go = -1;
 }
@@ -277,7 +278,8 @@ static void watch_window(struct crew *crew, struct timeline *timeline)
             row_ns += crew->plan->interval_ns;
         }
     }
-    sleep_until(crew, schedule->end_ns);
+    while (crew->alive > 0 && now_ns() < schedule->end_ns)
+        sleep_until(crew, schedule->end_ns); /* which may move forward meanwhile */
     timeline_row(timeline, schedule->end_ns);
 }
 

@@ -49,8 +49,8 @@ static void attempt_failed(struct client *c, const struct arrival *arrival, enum
     enum retry_answer answer = retries_ask(&c->retries, arrival, error, c->now_ns);
 
     tally_attempt_failed(&c->tally, arrival, error);
-    if (answer != RETRY_NEVER)
-        tally_retry(&c->tally, arrival, answer == RETRY_DENIED);
+    if (answer == RETRY_DENIED)
+        tally_denied(&c->tally, arrival);
     if (answer == RETRY_GRANTED)
         c->pools[c->plan->class[arrival->class].pool].retrying++;
     else
@@ -125,13 +125,36 @@ static void user_sends(struct client *c, struct connection *conn, int64_t due_ns
         start_request(c, conn, make_arrival(c, pool_of(c, conn), due_ns));
 }
 
+/* The first of pauses that are all alike is cut at random, or all users would for ever send in the
+ * same moment. */
+static double think_units(struct client *c, const struct connection *conn)
+{
+    if (!c->plan->workload.think.fixed)
+        return random_exponential(&c->random);
+    return conn->used ? 1 : random_unit(&c->random);
+}
+
+/* A user does not notice that his connection is lost and made anew while he thinks. */
 static void user_thinks(struct client *c, struct connection *conn)
 {
-    const struct think *think = &c->plan->workload.think;
-    double units = think->fixed ? 1 : random_exponential(&c->random);
+    double mean_ns = (double)c->plan->workload.think.mean_ns;
 
+    if (conn->thinks_until_ns == 0)
+        conn->thinks_until_ns = c->now_ns + (int64_t)(think_units(c, conn) * mean_ns) + 1;
     set_state(c, conn, STATE_THINKING);
-    timers_add(&c->timers, &conn->timer, c->now_ns + (int64_t)(units * (double)think->mean_ns));
+    timers_add(&c->timers, &conn->timer,
+               conn->thinks_until_ns > c->now_ns ? conn->thinks_until_ns : c->now_ns);
+}
+
+/* `free_ns`: since when he could have sent, for the connection may have come back later. */
+static void user_is_done_thinking(struct client *c, struct connection *conn, int64_t free_ns)
+{
+    int64_t due_ns = conn->thinks_until_ns;
+
+    conn->thinks_until_ns = 0;
+    set_state(c, conn, STATE_IDLE);
+    conn->since_ns = free_ns;
+    user_sends(c, conn, due_ns);
 }
 
 /* In a closed loop a connection may have to wait for the second attempt of a request whose first
@@ -200,12 +223,12 @@ static enum outcome judge_reply(const struct client *c, const struct connection 
 
 /* A reply that came before the request was written whole leaves a connection on which the rest
  * would be taken for the next request. */
-static bool can_go_on(const struct client *c, const struct connection *conn, bool peer_closed)
+static bool can_go_on(const struct client *c, const struct connection *conn)
 {
-    return conn->reply.keep_alive && !peer_closed && conn->sent == request_of(c, conn)->len;
+    return conn->reply.keep_alive && !conn->peer_closed && conn->sent == request_of(c, conn)->len;
 }
 
-static void reply_complete(struct client *c, struct connection *conn, bool peer_closed)
+static void reply_complete(struct client *c, struct connection *conn)
 {
     struct arrival arrival = conn->arrival;
     enum outcome outcome = judge_reply(c, conn);
@@ -218,7 +241,7 @@ static void reply_complete(struct client *c, struct connection *conn, bool peer_
     c->stats->used += !conn->used;
     conn->used = true;
     conn->replies++;
-    if (!can_go_on(c, conn, peer_closed))
+    if (!can_go_on(c, conn))
         connection_drop(c, conn);
     else if (c->plan->workload.churn > 0 && conn->replies >= (uint32_t)c->plan->workload.churn)
         connection_renew(c, conn);
@@ -226,7 +249,7 @@ static void reply_complete(struct client *c, struct connection *conn, bool peer_
         exchange_next(c, conn);
 }
 
-static void received(struct client *c, struct connection *conn, size_t len, bool peer_closed)
+static void received(struct client *c, struct connection *conn, size_t len)
 {
     if (conn->state != STATE_BUSY) {
         connection_drop(c, conn); /* nobody asked, e.g. "408 Request Timeout" before a close */
@@ -234,7 +257,7 @@ static void received(struct client *c, struct connection *conn, size_t len, bool
     }
     switch (reply_feed(&conn->reply, c->buffer, len)) {
     case REPLY_MORE: break;
-    case REPLY_DONE: reply_complete(c, conn, peer_closed); break;
+    case REPLY_DONE: reply_complete(c, conn); break;
     case REPLY_BAD: request_failed(c, conn, ERROR_malformed); break;
     }
 }
@@ -247,29 +270,31 @@ static void stream_ended(struct client *c, struct connection *conn, int error)
     else if (error)
         request_failed(c, conn, ERROR_reset);
     else if (reply_end(&conn->reply) == REPLY_DONE)
-        reply_complete(c, conn, true);
+        reply_complete(c, conn);
     else
         request_failed(c, conn, reply_begun(&conn->reply) ? ERROR_cut : ERROR_closed);
 }
 
 /* One recv of up to `max` bytes and what follows from it. Returns what recv did. */
-static ssize_t receive_some(struct client *c, struct connection *conn, size_t max, bool peer_closed)
+static ssize_t receive_some(struct client *c, struct connection *conn, size_t max)
 {
     ssize_t n = recv(conn->fd, c->buffer, max, 0);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return n;
     tick(c);
-    if (n > 0)
-        received(c, conn, (size_t)n, peer_closed);
-    else
+    if (n > 0) {
+        received(c, conn, (size_t)n);
+    } else {
+        conn->peer_closed = true;
         stream_ended(c, conn, n < 0 ? errno : 0);
+    }
     return n;
 }
 
 /* Read until the socket is empty, or to the very end if the peer has closed; but a peer that sends
  * faster than we parse must not keep us from the others and from the clock. */
-static void receive(struct client *c, struct connection *conn, bool peer_closed)
+static void receive(struct client *c, struct connection *conn)
 {
     uint32_t generation = conn->generation;
     int rounds = 0;
@@ -280,8 +305,8 @@ static void receive(struct client *c, struct connection *conn, bool peer_closed)
             connection_watch(c, conn);
             return;
         }
-        n = receive_some(c, conn, RECEIVE_BUFFER, peer_closed);
-    } while (n >= 0 && (n == RECEIVE_BUFFER || peer_closed) && conn->fd >= 0 &&
+        n = receive_some(c, conn, RECEIVE_BUFFER);
+    } while (n >= 0 && (n == RECEIVE_BUFFER || conn->peer_closed) && conn->fd >= 0 &&
              conn->generation == generation);
 }
 
@@ -298,13 +323,12 @@ static bool writes_slowly(const struct client *c, const struct connection *conn)
 
 void exchange_event(struct client *c, struct connection *conn, uint32_t events)
 {
-    bool peer_closed = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-
+    conn->peer_closed |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (conn->state == STATE_BUSY && events & EPOLLOUT && conn->sent < request_of(c, conn)->len &&
         !writes_slowly(c, conn))
         send_some(c, conn, SIZE_MAX);
-    if (conn->fd >= 0 && (events & EPOLLIN || peer_closed) && !reads_slowly(c, conn))
-        receive(c, conn, peer_closed);
+    if (conn->fd >= 0 && (events & EPOLLIN || conn->peer_closed) && !reads_slowly(c, conn))
+        receive(c, conn);
 }
 
 /* What is due. */
@@ -314,36 +338,37 @@ void exchange_event(struct client *c, struct connection *conn, uint32_t events)
 static void slow_step(struct client *c, struct connection *conn)
 {
     const struct plan_class *class = class_of(c, conn);
-    bool writing = conn->sent < request_of(c, conn)->len;
+    bool writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
     double rate = writing ? class->send_rate : class->receive_rate;
     uint32_t generation = conn->generation, replies = conn->replies;
 
     if (writing)
         send_some(c, conn, slow_bytes(rate));
     else
-        receive_some(c, conn, slow_bytes(rate), false);
+        receive_some(c, conn, slow_bytes(rate));
     if (conn->fd < 0 || conn->generation != generation || conn->replies != replies)
         return;
-    rate = conn->sent < request_of(c, conn)->len ? class->send_rate : class->receive_rate;
+    writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
+    rate = writing ? class->send_rate : class->receive_rate;
     if (rate > 0)
         slow_wait(c, conn, rate);
 }
 
+/* Those that become due meanwhile wait for the next round: with many slow clients there is always
+ * one. */
 void exchange_timers(struct client *c)
 {
+    int64_t due_ns = c->now_ns;
     struct timer *timer;
 
-    while ((timer = timers_expire(&c->timers, c->now_ns))) {
+    while ((timer = timers_expire(&c->timers, due_ns))) {
         struct connection *conn = (struct connection *)timer;
 
         tick(c);
-        if (conn->state == STATE_BUSY) {
+        if (conn->state == STATE_BUSY)
             slow_step(c, conn);
-        } else {
-            set_state(c, conn, STATE_IDLE);
-            conn->since_ns = timer->deadline_ns;
-            user_sends(c, conn, timer->deadline_ns);
-        }
+        else
+            user_is_done_thinking(c, conn, timer->deadline_ns);
     }
 }
 
@@ -366,6 +391,8 @@ void exchange_abandon(struct client *c)
     }
     while (retries_abandon(&c->retries, &arrival, &error))
         tally_failure(&c->tally, &arrival, error, false);
-    for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer)
+    for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer) {
+        tally_attempt_failed(&c->tally, &conn->arrival, ERROR_unanswered);
         tally_failure(&c->tally, &conn->arrival, ERROR_unanswered, false);
+    }
 }

@@ -3,17 +3,36 @@
 
 #include <math.h>
 
+static const double KEEPS_UP_MIN = 0.98; /* of the requests, settled within the window */
+
+/* A backlog that grows makes each run longer than the last; one of a few seconds may still look
+ * good. Requests that failed for other reasons are for the conditions to judge. */
+static bool falls_behind(const struct result *result)
+{
+    const struct class_stats *all = &result->totals->all;
+    uint64_t unsettled = all->errors[ERROR_unsent] + all->errors[ERROR_unanswered];
+    uint64_t settled = result->totals->good_in_window + class_stats_errors(all) - unsettled;
+
+    return result->totals->saturated && (double)settled < KEEPS_UP_MIN * (double)all->requests;
+}
+
 /* Whether the server sustained the rate, or the generator cannot tell. */
 static enum search_outcome judge(const struct result *result, const struct criteria *conditions,
                                  char *why, size_t size)
 {
     struct criteria_input input = result_for_criteria(result);
 
-    if (result->generator_at_fault) {
+    if (result->generator_at_fault || result->verdict.count > 0) {
         snprintf(why, size, "%.*s", SEARCH_TEXT - 1, result->verdict.text[0]);
-        return SEARCH_UNKNOWN;
+        return result->generator_at_fault ? SEARCH_UNKNOWN : SEARCH_FAILED;
     }
-    return criteria_hold(conditions, &input, why, size) ? SEARCH_HELD : SEARCH_FAILED;
+    if (!criteria_hold(conditions, &input, why, size))
+        return SEARCH_FAILED;
+    if (!falls_behind(result))
+        return SEARCH_HELD;
+    snprintf(why, size, "only %.1f/s of %.1f/s were answered, and ever more waited",
+             result_achieved_rate(result), result_offered_rate(result));
+    return SEARCH_FAILED;
 }
 
 static void tell_step(const struct search *search, FILE *out)

@@ -130,6 +130,14 @@ static void prepare_search(struct settings *s)
         s->wishes.duration_ns = SEARCH_DURATION_NS;
 }
 
+/* Where people read; NULL: nowhere. JSON on the standard output wants it for itself. */
+static FILE *text_output(const struct settings *s)
+{
+    if (s->quiet)
+        return NULL;
+    return s->json && strcmp(s->json, "-") == 0 ? stderr : stdout;
+}
+
 static struct measurement *run(const struct settings *s, struct plan *plan, struct search *search)
 {
     struct telling telling = {.timeseries = s->timeseries,
@@ -143,17 +151,18 @@ static struct measurement *run(const struct settings *s, struct plan *plan, stru
         die("--find-rate needs arrivals with a rate, and %s ones have none",
             arrivals_name(plan->arrivals));
     parse_conditions("find-rate", s->find_rate, plan, &conditions);
-    return find_rate(search, plan, &conditions, s->quiet ? NULL : stdout);
+    return find_rate(search, plan, &conditions, text_output(s));
 }
 
-static void write_files(const struct settings *s, const struct result *result)
+/* The summary first: a file that cannot be written must not lose the run. */
+static void write_results(const struct settings *s, const struct result *result)
 {
+    if (text_output(s))
+        summary_print(result, text_output(s));
     if (s->json)
         report_json(result, s->json);
     if (s->hgrm)
         report_hgrm(result, s->hgrm);
-    if (!s->quiet)
-        summary_print(result, stdout);
 }
 
 /* What an invalid run says about a condition means nothing. */
@@ -189,7 +198,7 @@ int main(int argc, char **argv)
     if (settings.fail_if)
         parse_conditions("fail-if", settings.fail_if, &plan, &fail_if);
     measurement = run(&settings, &plan, &search);
-    write_files(&settings, &measurement->result);
+    write_results(&settings, &measurement->result);
     if (settings.fail_if)
         status = judge_exit(&measurement->result, &fail_if);
     measurement_free(measurement);

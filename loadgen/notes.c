@@ -111,8 +111,10 @@ static void note_connections(struct result *r)
                       "server did not accept all of them",
                       totals->used, r->plan->connections);
     if (totals->idle_lost > 0)
-        sentences_add(&r->notes, "the server ended %llu of %d idle connections",
-                      (unsigned long long)totals->idle_lost, idle);
+        sentences_add(
+            &r->notes,
+            "the server ended idle connections, %llu times in all, and they were made anew",
+            (unsigned long long)totals->idle_lost);
 }
 
 void notes_take(struct result *r)

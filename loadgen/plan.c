@@ -110,6 +110,9 @@ static void default_class(struct plan *plan)
     for (int i = 0; i < plan->target_count; i++) {
         const char *path = plan->target[i].path;
 
+        if (strcmp(path, plan->target[0].path) != 0 &&
+            (strstr(path, "cpu=") || strstr(plan->target[0].path, "cpu=")))
+            die("URLs that ask for different work would have different digests: use a --workload");
         if (strlen(path) >= sizeof(w->class[0].target) || path[strcspn(path, " \t")] != '\0')
             die("the path '%s' is too long or has blanks; a workload file may say more", path);
     }
@@ -333,17 +336,26 @@ static int add_pool(struct plan *plan, int connections, bool idle)
     return plan->pool_count++;
 }
 
+/* In a closed loop a class without weight is never drawn, and connections of its own would idle. */
+static bool is_carried(const struct plan *plan, const struct workload_class *class)
+{
+    return plan->arrivals != ARRIVALS_CLOSED || class->weight > 0;
+}
+
 static void add_classes(struct plan *plan, const struct option_list *headers)
 {
     const struct workload *w = &plan->workload;
     int common = add_pool(plan, 0, false);
 
     for (int i = 0; i < w->class_count; i++) {
-        int own = w->class[i].connections;
+        const struct workload_class *from = &w->class[i];
+        bool carried = is_carried(plan, from);
 
-        add_class(plan, &w->class[i], headers);
-        plan->class[i].pool = own > 0 ? add_pool(plan, own, false) : common;
-        if (own == 0 && plan->pool[common].connections == 0) {
+        add_class(plan, from, headers);
+        plan->class[i].pool = common;
+        if (from->connections > 0) {
+            plan->class[i].pool = add_pool(plan, carried ? from->connections : 0, false);
+        } else if (carried && plan->pool[common].connections == 0) {
             plan->pool[common].connections = w->connections;
             plan->connections += w->connections;
         }

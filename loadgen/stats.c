@@ -69,7 +69,9 @@ uint64_t class_stats_errors(const struct class_stats *stats)
 
 bool worker_saturated(const struct worker_stats *worker)
 {
-    return worker->backlog_end > 0 || worker->backlogged_ns > worker->wall_ns / 2;
+    bool at_the_end = worker->backlog_end > 0 && worker->backlogged_ns > worker->wall_ns / 100;
+
+    return at_the_end || worker->backlogged_ns > worker->wall_ns / 2;
 }
 
 double worker_busy(const struct worker_stats *worker)

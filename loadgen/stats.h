@@ -41,7 +41,7 @@ struct class_stats {
     uint64_t errors[ERRORS];
     uint64_t missed;         /* of a class with a deadline: good too late, or never */
     uint64_t attempts;       /* sends: more than one for a request that was retried */
-    uint64_t retries;        /* attempts after the first that were scheduled */
+    uint64_t retries;        /* attempts after the first */
     uint64_t rescued;        /* good only thanks to a retry */
     uint64_t failed[ERRORS]; /* attempts that failed, by kind, whether or not they were retried */
     uint64_t denied;         /* retries that the budget did not allow */
@@ -68,7 +68,7 @@ struct worker_stats {
     int64_t backlogged_ns;   /* how long arrivals waited at all */
     int64_t cpu_ns, wall_ns; /* CPU time used, and the time it was measured over */
     int64_t spin_ns;         /* of cpu_ns: waiting for a moment that was near */
-    struct hist connect;     /* connect() to established, over the whole run */
+    struct hist connect;     /* connect() to established; with churn, those of the window only */
 
     struct class_stats class[WORKLOAD_CLASSES];
 };
@@ -105,8 +105,8 @@ struct totals {
     struct hist connect;
 };
 
-/* A worker is saturated when arrivals waited for a connection at the end of the window, or for
- * over half of it: the server (or the number of connections) limits the rate, not the generator. */
+/* A worker is saturated when arrivals waited for a connection at the end of the window, and not only
+ * for a moment (1 % of it), or for over half of it: the server (or the number of connections) limits the rate, not the generator. */
 bool worker_saturated(const struct worker_stats *);
 /* CPU share over the window without the spin, 0 to 1. */
 double worker_busy(const struct worker_stats *);

@@ -17,6 +17,7 @@ void tally_sent(struct tally *t, const struct arrival *arrival, int64_t lag_ns)
     if (!tally_in_window(t, arrival->intended_ns))
         return;
     stats->attempts++;
+    stats->retries += arrival->attempt > 0;
     if (arrival->attempt == 0)
         hist_add(&stats->lag, lag_ns);
 }
@@ -33,12 +34,10 @@ void tally_attempt_failed(struct tally *t, const struct arrival *arrival, enum o
         t->stats->class[arrival->class].failed[error]++;
 }
 
-void tally_retry(struct tally *t, const struct arrival *arrival, bool denied)
+void tally_denied(struct tally *t, const struct arrival *arrival)
 {
-    struct class_stats *stats = &t->stats->class[arrival->class];
-
     if (tally_in_window(t, arrival->intended_ns))
-        *(denied ? &stats->denied : &stats->retries) += 1;
+        t->stats->class[arrival->class].denied++;
 }
 
 void tally_good(struct tally *t, const struct arrival *arrival, int64_t sent_ns, int64_t now_ns)

@@ -35,8 +35,8 @@ void tally_status(struct tally *, const struct arrival *, int status);
 
 /* An attempt failed. Whether that is the request's outcome is decided apart. */
 void tally_attempt_failed(struct tally *, const struct arrival *, enum outcome error);
-/* It will be tried again; or would be, if the budget allowed it. */
-void tally_retry(struct tally *, const struct arrival *, bool denied);
+/* It would be tried again if the budget allowed it. */
+void tally_denied(struct tally *, const struct arrival *);
 
 /* Its outcome: a good reply came at `now_ns` to what was sent at `sent_ns`. */
 void tally_good(struct tally *, const struct arrival *, int64_t sent_ns, int64_t now_ns);

@@ -3,13 +3,15 @@ or come anew, connections that idle, are slow or come from many addresses, loads
 
 What the server saw is the witness, beside what the generator says.
 """
+import os
 import socket
 import statistics
+import subprocess
 import threading
 import time
 import unittest
 
-from test_loadgen import OK, Case, Server, always
+from test_loadgen import LOADGEN, OK, Case, Server, always
 
 
 class Log(Server):
@@ -73,6 +75,26 @@ class Thinking(Case):
     def gaps_between(times):
         return [b - a for a, b in zip(times, times[1:])]
 
+    def test_users_with_a_fixed_pause_do_not_march_in_step(self):
+        with Log() as server:
+            self.load(server.url(), "-c", 40, "--think", "fixed 300ms", "-d", "900ms")
+        slots = {int(at / 0.03) for at in server.times()}
+        self.assertGreater(len(slots), 20, "in step there would be three")
+
+    def test_a_thinking_user_does_not_notice_that_his_connection_is_lost(self):
+        """The server ends silent connections after 100 ms; a user who thinks 300 ms still comes."""
+        def script(peer):
+            peer.sock.settimeout(0.1)
+            try:
+                for _ in peer.requests():
+                    peer.send(OK)
+            except TimeoutError:
+                pass
+        with Server(script) as server:
+            result = self.load(server.url(), "-c", 8, "--think", "fixed 300ms", "-d", "1500ms")
+        self.only_errors(result)
+        self.assertAlmostEqual(result["good"], 8 * 1.5 / 0.3, delta=10)
+
     def test_little_s_law_counts_the_thinkers(self):
         with Log() as server:
             result = self.load(server.url(), "-c", 10, "--think", "fixed 40ms", "-d", "1s")
@@ -82,7 +104,8 @@ class Thinking(Case):
 class Connections(Case):
     def test_churn(self):
         with Log() as server:
-            result = self.load(server.url(), "-c", 4, "-r", 200, "--churn", 5, "-d", "500ms")
+            result = self.load(server.url(), "-c", 4, "-r", 200, "--churn", 5, "-d", "500ms",
+                               "--drain", "1s")
         self.only_errors(result)
         self.assertLessEqual(max(server.per_connection()), 5)
         self.assertAlmostEqual(len(server.peers), len(server.seen) / 5, delta=5)
@@ -128,6 +151,13 @@ class Connections(Case):
         self.assertGreater(len(first.times("/a")), 10)
         self.assertGreater(len(second.times("/b")), 10)
 
+    def test_a_slow_ramp_is_waited_for(self):
+        with Log() as server:
+            begin = time.monotonic()
+            self.load(server.url(), "-w", 3, "-c", 6, "--ramp", 0.9, "-r", 100, "-d", "100ms")
+        self.assertEqual(len(server.peers), 6)
+        self.assertGreater(time.monotonic() - begin, 3, "the second of each worker comes after 3.3 s")
+
     def test_a_ramp_spreads_the_first_connections(self):
         accepted = []
         with Server(lambda peer: (accepted.append(time.monotonic()), *peer.requests())) as server:
@@ -166,6 +196,32 @@ class Slow(Case):
         self.assertGreater(slow["service"]["min_us"], 150e3)
         self.assertLess(quick["service"]["p50_us"], 50e3, "the others do not wait for it")
         self.assertGreater(sum(n <= 2 for n in pieces), 20, "byte by byte")
+
+    def test_a_slow_reader_notices_that_the_server_closed(self):
+        def script(peer):
+            peer.request()
+            peer.send(OK)  # and closes, without having said so
+
+        with Server(script) as server:
+            result = self.load(server.url(), "--workload",
+                               self.path("w.ini", "[workload]\narrivals = closed\n"
+                                                  "connections = 2\n[class slow]\n"
+                                                  "receive_rate = 2000\nrequest = /\n"))
+        self.only_errors(result)
+        self.assertGreater(result["good"], 5)
+
+    def test_many_slow_clients_do_not_hold_the_clock_up(self):
+        """One pass over all of them takes longer than the pause of each."""
+        path = self.path("w.ini", "[workload]\narrivals = closed\nconnections = 6000\n"
+                                  "[class slow]\nsend_rate = 100\nrequest = /\n")
+        with subprocess.Popen([os.path.join(os.path.dirname(LOADGEN), "servers", "event"),
+                               "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+            port = server.stdout.readline().rsplit(":", 1)[1].strip()
+            begin = time.monotonic()
+            self.load(f"http://127.0.0.1:{port}/", "-H", "X-Long: " + 3000 * "x",
+                      "--workload", path)
+            server.terminate()
+        self.assertLess(time.monotonic() - begin, 10)
 
     def test_a_slow_writer_is_slow_on_a_new_connection_too(self):
         pieces = []
@@ -340,6 +396,16 @@ class Classes(Case):
         self.assertGreater(result["classes"]["slow"]["errors"], 5)
         self.assertEqual(result["classes"]["quick"]["errors"], 0)
         self.assertLess(result["classes"]["quick"]["response"]["p90_us"], 100e3)
+
+    def test_a_class_without_weight_keeps_no_connections_busy(self):
+        path = self.path("w.ini", "[workload]\narrivals = closed\nconnections = 2\n"
+                                  "[class a]\nrequest = /a\n"
+                                  "[class b]\nweight = 0\nconnections = 3\nrequest = /b\n")
+        with Log(lambda peer: (time.sleep(0.005), peer.send(OK))) as server:
+            result = self.load(server.url(), "--workload", path)
+        self.assertEqual(len(server.peers), 2)
+        self.assertEqual(result["classes"]["b"]["requests"], 0)
+        self.assertEqual(result["littles_law"]["connections"], 2)
 
     def test_each_pool_of_a_closed_loop_asks_for_its_own_classes(self):
         path = self.path("w.ini", "[workload]\narrivals = closed\nconnections = 2\n"

@@ -674,6 +674,13 @@ class Outputs(Case):
         self.assertEqual(err, "")
         self.check_sums(json.loads(out))
 
+    def test_json_has_stdout_for_itself(self):
+        with Server(always(OK)) as server:
+            process = start("--warmup", "0", "-d", "100ms", "--json", "-", server.url())
+            stdout, stderr = process.communicate(timeout=10)
+        self.assertIn("requests", json.loads(stdout))
+        self.assertIn("VALID", stderr)
+
     def test_a_file_that_cannot_be_written(self):
         with Server(always(OK)) as server:
             process = start("--warmup", "0", "-d", "50ms", "--json", "/nowhere/x", server.url())

@@ -87,7 +87,7 @@ Test(tally, a_request_of_the_warm_up_is_throughput_and_nothing_else)
     tally_status(&f.tally, &arrival, 200);
     tally_good(&f.tally, &arrival, 900, 1100);
     tally_attempt_failed(&f.tally, &failing, ERROR_timeout);
-    tally_retry(&f.tally, &failing, true);
+    tally_denied(&f.tally, &failing);
     tally_failure(&f.tally, &failing, ERROR_timeout, false);
     cr_assert_eq(f.shared->worker[0].good_in_window, 1);
     f.shared->worker[0].good_in_window = 0;
@@ -127,7 +127,7 @@ Test(tally, several_attempts_are_one_request)
     tally_sent(&f.tally, &arrival, 5);
     tally_status(&f.tally, &arrival, 503);
     tally_attempt_failed(&f.tally, &arrival, ERROR_status_5xx);
-    tally_retry(&f.tally, &arrival, false);
+    tally_denied(&f.tally, &arrival);
     arrival.attempt = 1;
     tally_sent(&f.tally, &arrival, 400);
     tally_status(&f.tally, &arrival, 200);
@@ -135,7 +135,7 @@ Test(tally, several_attempts_are_one_request)
     cr_assert_eq(f.class->requests, 1);
     cr_assert_eq(f.class->attempts, 2);
     cr_assert_eq(f.class->retries, 1);
-    cr_assert_eq(f.class->denied, 0);
+    cr_assert_eq(f.class->denied, 1);
     cr_assert_eq(f.class->rescued, 1);
     cr_assert_eq(f.class->failed[ERROR_status_5xx], 1);
     cr_assert_eq(f.class->status[5], 1);
