@@ -2,8 +2,8 @@
 # Install the Debian packages of the named groups (run, test, lint, fuzz) that are missing.
 set -eu
 
-run="gcc libc6-dev make libev-dev node-llhttp libinih-dev libjansson-dev libssl-dev
-     gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
+run="gcc libc6-dev make libev-dev liburing-dev node-llhttp libinih-dev libjansson-dev
+     libssl-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
 test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils nginx-light"
 lint="clang-format cppcheck python3 shellcheck"
 fuzz="clang libclang-rt-14-dev"

@@ -182,7 +182,7 @@ static void accept_by_room(struct pipeline *pipeline, int went_in)
     struct loop *loop = &pipeline->loop;
     if (pipeline->server.service.draining)
         return;
-    if (STAILQ_EMPTY(&pipeline->parse.held)) {
+    if (TAILQ_EMPTY(&pipeline->parse.held)) {
         ev_io_start(loop->ev, &loop->listener);
         return;
     }
@@ -196,10 +196,10 @@ static int admit(struct stage *stage)
 {
     struct queue_item *item;
     int went_in = 0;
-    while ((item = STAILQ_FIRST(&stage->held))) {
-        STAILQ_REMOVE_HEAD(&stage->held, link); /* before the offer: then the link is the queue's */
+    while ((item = TAILQ_FIRST(&stage->held))) {
+        TAILQ_REMOVE(&stage->held, item, link); /* before the offer: then the link is the queue's */
         if (!stage_offer(stage, item)) {
-            STAILQ_INSERT_HEAD(&stage->held, item, link);
+            TAILQ_INSERT_HEAD(&stage->held, item, link);
             break;
         }
         went_in++;
@@ -212,7 +212,7 @@ static int admit(struct stage *stage)
 static void enter(struct stage *stage, struct peer *peer)
 {
     loop_watch(peer, 0);
-    STAILQ_INSERT_TAIL(&stage->held, &((struct task *)peer)->item, link);
+    TAILQ_INSERT_TAIL(&stage->held, &((struct task *)peer)->item, link);
     int went_in = admit(stage);
     if (stage == &stage->pipeline->parse)
         accept_by_room(stage->pipeline, went_in);
@@ -282,7 +282,7 @@ static void stage_open(struct stage *stage, struct pipeline *pipeline, int depth
     stage->pipeline = pipeline;
     pthread_mutex_init(&stage->lock, NULL);
     pthread_cond_init(&stage->room, NULL);
-    STAILQ_INIT(&stage->held);
+    TAILQ_INIT(&stage->held);
     queue_init(&stage->queue, depth, counters);
     count_add(counters, COUNTER_workers, stage->threads);
     for (int i = 0; i < stage->threads; i++)

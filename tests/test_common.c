@@ -149,6 +149,23 @@ Test(queue, is_bounded_and_first_in_first_out)
     cr_assert_null(queue_poll(&queue));
 }
 
+Test(queue, takes_lower_ranks_first_and_equal_ones_in_order)
+{
+    static const int64_t ranks[] = {5, 1, INT64_MAX, 5, 1, 0, -7};
+    static const int order[] = {6, 5, 1, 4, 0, 3, 2};
+    struct queue queue;
+    struct number numbers[7];
+    queue_init(&queue, 7, NULL);
+    for (int i = 0; i < 7; i++) {
+        numbers[i].value = i;
+        cr_assert(queue_put_ranked(&queue, &numbers[i].item, ranks[i]));
+    }
+    cr_assert(!queue_put_ranked(&queue, &numbers[0].item, -9));
+    for (int i = 0; i < 7; i++)
+        cr_assert_eq(((struct number *)queue_take(&queue))->value, order[i]);
+    cr_assert_null(queue_poll(&queue));
+}
+
 static int untaken; /* items that nobody has taken yet */
 
 static void *take_all(void *argument)

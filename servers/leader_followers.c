@@ -1,0 +1,272 @@
+/* leader_followers: a pool of threads takes turns at one handle set (epoll): the leader waits for
+ * an event, promotes a follower to be the next leader, and processes the event itself.
+ *
+ * Who blocks:  the followers and the leader, which is their role; and a processing thread, in
+ *              computation, disk reads and timers. Nobody blocks on a peer.
+ * Strength:    all cores used, and no hand-off: the thread that learns of a request performs it, so
+ *              it is neither queued nor copied to another core. A connection costs no stack.
+ * Weakness:    while all threads process, nobody leads: requests wait in the kernel, where they can
+ *              be neither counted nor shed nor reordered. A wait of a request (io=timer) holds its
+ *              thread, so N threads serve at most N / wait of them per second. Handing waits back
+ *              to the set would need a second kind of event, and whoever is leader then would go on
+ *              with a request that another thread began: the hand-off that the pattern is there to
+ *              avoid. Hence they block here, and more threads are the remedy.
+ * Try it:      build/servers/leader_followers --workers 2 --port 8080 &
+ *              curl '127.0.0.1:8080/work?cpu=hash:2s' & curl '127.0.0.1:8080/work?io=timer:2s' &
+ *              time curl 127.0.0.1:8080/        # both threads process, nobody leads
+ *
+ * Name:    leader_followers
+ * Ids:     A10
+ * Family:  multi-threaded
+ * Blocks:  compute timer fd disk
+ */
+#include "common/serve.h"
+#include "common/server.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+/* One connection. The handle set owns it while it is armed; once an event of it came out (one shot,
+ * which disarms it), the thread that leads owns it, and as processing thread arms or frees it. */
+struct peer {
+    struct conn conn;
+    int fd;
+    LIST_ENTRY(peer) armed;
+};
+
+/* The handle set and the threads around it. The lock guards the members after it. */
+struct pool {
+    struct server server;
+    int epoll;             /* the handle set: the listener (as NULL) and the peers, all one-shot */
+    int64_t last_sweep_ns; /* the leader's */
+    atomic_int open;       /* handles: the connections, and the listener until the drain */
+    pthread_mutex_t lock;
+    pthread_cond_t vacant, ended;
+    bool led;    /* somebody is leader */
+    int threads; /* that have not ended */
+    LIST_HEAD(armed_peers, peer) armed;
+};
+
+#define SWEEP_NS       NSEC_PER_SEC /* at most between two looks at silent peers */
+#define DRAIN_SWEEP_NS (20 * NSEC_PER_MSEC)
+
+/* --- the handle set ---------------------------------------------------------------------------- */
+
+static void arm_listener(struct pool *pool, int operation)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+    if (epoll_ctl(pool->epoll, operation, pool->server.listener, &event))
+        die_errno("cannot watch the listener");
+}
+
+static void drop(struct pool *pool, struct peer *peer)
+{
+    close(peer->fd);
+    free(peer);
+    pool->open--;
+}
+
+/* End a connection that has not come to its end by itself. */
+static void cut_off(struct pool *pool, struct peer *peer)
+{
+    conn_end(&peer->conn);
+    drop(pool, peer);
+}
+
+/* Report one event of the peer to whoever leads then: from here on it is no longer the caller's.
+ * The lock keeps a leader who has the event already from acting on it before we are done. */
+static void arm(struct pool *pool, struct peer *peer, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = peer};
+    pthread_mutex_lock(&pool->lock);
+    bool armed = epoll_ctl(pool->epoll, operation, peer->fd, &event) == 0;
+    if (armed)
+        LIST_INSERT_HEAD(&pool->armed, peer, armed);
+    pthread_mutex_unlock(&pool->lock);
+    if (!armed) { /* the kernel has no room for it */
+        count_add(pool->server.counters, COUNTER_refused, 1);
+        cut_off(pool, peer);
+    }
+}
+
+/* --- role: leader ------------------------------------------------------------------------------ */
+
+/* End who used up its time, and in a drain who idles. Called when the set has nothing ready: before
+ * that, an armed peer may look silent that has long sent its request, while nobody led. */
+static void sweep(struct pool *pool)
+{
+    int64_t at_ns = now_coarse_ns();
+    struct peer *peer, *next;
+    pthread_mutex_lock(&pool->lock);
+    for (peer = LIST_FIRST(&pool->armed); peer; peer = next) {
+        next = LIST_NEXT(peer, armed);
+        bool leaves = pool->server.service.draining && conn_is_idle(&peer->conn);
+        if (!leaves && !conn_expired(&peer->conn, at_ns))
+            continue;
+        LIST_REMOVE(peer, armed);
+        cut_off(pool, peer);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static int64_t sweep_period_ns(const struct service *service)
+{
+    int64_t period_ns = service->idle_timeout_ns / 4;
+    if (service->draining)
+        return DRAIN_SWEEP_NS;
+    return period_ns < SWEEP_NS ? period_ns : SWEEP_NS;
+}
+
+/* Wait for one event. *peer is the connection, the caller's now, or NULL for the listener. False:
+ * we drain, and the last handle is closed. */
+static bool lead(struct pool *pool, struct peer **peer)
+{
+    struct epoll_event event;
+    while (pool->open) {
+        int64_t left_ns =
+            pool->last_sweep_ns + sweep_period_ns(&pool->server.service) - now_coarse_ns();
+        bool due = left_ns <= 0;
+        int n = epoll_wait(pool->epoll, &event, 1, due ? 0 : (int)(left_ns / NSEC_PER_MSEC + 1));
+        if (n == 1) {
+            *peer = event.data.ptr;
+            return true;
+        }
+        if (n == 0 && due) {
+            sweep(pool);
+            pool->last_sweep_ns = now_coarse_ns();
+        }
+    }
+    return false;
+}
+
+/* Give the leader's role away before processing `peer` (or the listener: NULL): one follower wakes,
+ * if there is any. The peer leaves the list first, as the next leader may sweep. */
+static void promote_follower(struct pool *pool, struct peer *peer)
+{
+    pthread_mutex_lock(&pool->lock);
+    if (peer)
+        LIST_REMOVE(peer, armed);
+    pool->led = false;
+    pthread_cond_signal(&pool->vacant);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* --- role: processing -------------------------------------------------------------------------- */
+
+/* The listener's event. In a drain it is the listener's last: a signal shut it down. */
+static void welcome(struct pool *pool)
+{
+    int fd;
+    while ((fd = server_accept_ready(&pool->server)) >= 0) {
+        struct peer *peer = must_calloc(1, sizeof *peer);
+        peer->fd = fd;
+        conn_init(&peer->conn, &pool->server.service, pool->server.counters);
+        pool->open++;
+        arm(pool, peer, EPOLL_CTL_ADD, EPOLLIN);
+    }
+    if (pool->server.service.draining) {
+        close(pool->server.listener);
+        pool->open--;
+    } else {
+        arm_listener(pool, EPOLL_CTL_MOD);
+    }
+}
+
+/* Go on with a connection until it would block on its peer. No wait of its requests is handed back:
+ * all of them happen in conn_pump, on this thread. */
+static void process(struct pool *pool, struct peer *peer)
+{
+    switch (conn_pump(&peer->conn, peer->fd, WAIT_NONE)) {
+    case WANT_SHUTDOWN:
+    case WANT_READ: arm(pool, peer, EPOLL_CTL_MOD, EPOLLIN); break;
+    case WANT_WRITE: arm(pool, peer, EPOLL_CTL_MOD, EPOLLOUT); break;
+    case WANT_CLOSE: drop(pool, peer); break;
+    case WANT_JOB: break; /* only with waits handed back */
+    }
+}
+
+/* --- role: follower ---------------------------------------------------------------------------- */
+
+/* Wait among the followers until promoted. */
+static void join_followers(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->led)
+        pthread_cond_wait(&pool->vacant, &pool->lock);
+    pool->led = true;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void *take_turns(void *argument)
+{
+    struct pool *pool = argument;
+    struct counter_slot *counters = counters_claim(pool->server.service.counters);
+    struct peer *peer;
+
+    join_followers(pool);
+    while (lead(pool, &peer)) {
+        promote_follower(pool, peer);
+        if (peer)
+            process(pool, peer);
+        else
+            welcome(pool);
+        join_followers(pool);
+    }
+    promote_follower(pool, NULL); /* who will find the same, and pass it on */
+    counters_retire_thread(counters);
+    pthread_mutex_lock(&pool->lock);
+    if (--pool->threads == 0)
+        pthread_cond_signal(&pool->ended);
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* --- all together ------------------------------------------------------------------------------ */
+
+static void make_handle_set(struct pool *pool)
+{
+    pool->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (pool->epoll < 0)
+        die_errno("cannot make an epoll set");
+    pool->last_sweep_ns = now_coarse_ns();
+    fcntl(pool->server.listener, F_SETFL, O_NONBLOCK);
+    arm_listener(pool, EPOLL_CTL_ADD);
+    pool->open = 1;
+}
+
+static void start_threads(struct pool *pool)
+{
+    pool->threads = pool->server.workers;
+    for (int i = 0; i < pool->server.workers; i++)
+        if (!server_start_thread(&pool->server, take_turns, pool))
+            die("the system has no room for %d threads", pool->server.workers);
+    count_add(pool->server.counters, COUNTER_workers, pool->server.workers);
+}
+
+static void await_threads(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->threads)
+        pthread_cond_wait(&pool->ended, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+    count_add(pool->server.counters, COUNTER_workers, -pool->server.workers);
+}
+
+int main(int argc, char **argv)
+{
+    struct pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                        .vacant = PTHREAD_COND_INITIALIZER,
+                        .ended = PTHREAD_COND_INITIALIZER};
+
+    server_setup(&pool.server, argc, argv, NULL);
+    server_stop_on_signal(&pool.server.service, pool.server.listener);
+    make_handle_set(&pool);
+    start_threads(&pool);
+    server_ready(&pool.server);
+    await_threads(&pool);
+    exit(server_finish(&pool.server)); /* no return: the last thread still holds the pool's lock */
+}

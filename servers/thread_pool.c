@@ -1,0 +1,236 @@
+/* thread_pool: a fixed pool of workers, each doing one request at a time with all its waits, behind
+ * a bounded queue that serves the first come or the shortest job first.
+ *
+ * Who blocks:  workers, in everything a request asks for: computation, timers, disk reads. The
+ *              watcher, which takes requests in, never waits for a job.
+ * Strength:    direct style as in `threads`, but the number of threads, and so of stacks and of
+ *              requests that compete for the cores, is bounded; what is too much is shed.
+ * Weakness:    W workers that wait D for each request answer W / D of them per second, whatever the
+ *              cores do meanwhile. One queue for all: a short request stands behind long ones
+ *              (fifo), or long ones starve while short ones keep coming (sjf).
+ * Try it:      build/servers/thread_pool --workers 10 --port 8080 &
+ *              build/loadgen -c 50 -d 5s 'http://127.0.0.1:8080/work?io=timer:50ms'   # 200/s
+ *              then with --workers 2, once with --policy fifo, once with sjf:
+ *              build/loadgen -r 80% --workload workloads/bimodal.ini http://127.0.0.1:8080/
+ *              The mean wait (queue_wait_us / dequeued in /metrics) falls; class `slow` pays.
+ *
+ * The naive form gives a worker to a connection, from accept to close. Then W silent peers stop the
+ * server: an idle connection holds its worker for as long as keep-alive allows. Here a connection
+ * between two requests costs memory only. The watcher also takes the request in, since a request
+ * that drips in is silence too, a full queue must answer 503 at once, and the shortest job is known
+ * only when it is parsed. In `hybrid` a worker gets only the computation of a request; here it gets
+ * the whole, trivial or not, and sleeps in its timers.
+ *
+ * Name:    thread_pool
+ * Ids:     A4
+ * Family:  multi-threaded
+ * Blocks:  compute timer fd disk
+ * Link:    -lev
+ */
+#include "common/loop.h"
+#include "common/queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* A connection. The watcher owns it, except from queue_put_ranked() on `todo` until queue_poll() from
+ * `done`: then it is the queue's, or that of the worker who took it. */
+struct task {
+    struct peer peer; /* first: a peer of the watcher is a task */
+    struct queue_item item;
+};
+
+enum policy { POLICY_FIFO, POLICY_SJF };
+
+struct pool {
+    struct queue todo; /* requests, each with its connection */
+    struct queue done; /* replies sent, or as much of them as the socket took */
+    struct loop watcher;
+    struct server server;
+    enum policy policy;
+};
+
+static struct task *task_of(struct queue_item *item)
+{
+    return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
+}
+
+/* --- workers ----------------------------------------------------------------------------------- */
+
+/* Send once. False: the socket takes nothing now. */
+static bool transmit(struct peer *peer)
+{
+    struct span out = conn_out(&peer->conn);
+    ssize_t n = send(peer->io.fd, out.data, out.len, MSG_NOSIGNAL);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    conn_sent(&peer->conn, n < 0 ? -errno : n);
+    return true;
+}
+
+/* A whole request, every wait on this thread; only a peer that does not read is left to the watcher:
+ * it could hold the worker for ever. */
+static void perform(struct peer *peer)
+{
+    job_start(&peer->conn.job, WAIT_NONE);
+    conn_job_done(&peer->conn);
+    while (peer->conn.want == WANT_WRITE && transmit(peer)) {
+    }
+}
+
+static void *work(void *argument)
+{
+    struct pool *pool = argument;
+    struct counter_slot *counters = counters_claim(pool->server.service.counters);
+    struct task *task;
+
+    while ((task = task_of(queue_take(&pool->todo)))) {
+        perform(&task->peer);
+        queue_put(&pool->done, &task->item); /* the watcher's again */
+        loop_wake(&pool->watcher);
+    }
+    counters_retire_thread(counters);
+    return NULL;
+}
+
+static void start_workers(struct pool *pool)
+{
+    for (int i = 0; i < pool->server.workers; i++)
+        if (!server_start_thread(&pool->server, work, pool))
+            die("the system has no room for %d threads", pool->server.workers);
+    count_add(pool->server.counters, COUNTER_workers, pool->server.workers);
+}
+
+static void dismiss_workers(struct pool *pool)
+{
+    queue_dismiss(&pool->todo, pool->server.workers);
+    queue_await_departures(&pool->todo);
+    count_add(pool->server.counters, COUNTER_workers, -pool->server.workers);
+}
+
+/* --- the watcher ------------------------------------------------------------------------------- */
+
+static void welcome(struct pool *pool)
+{
+    int fd;
+    while ((fd = server_accept_ready(&pool->server)) >= 0)
+        loop_add(&pool->watcher, must_calloc(1, sizeof(struct task)), fd);
+}
+
+static void drop(struct peer *peer)
+{
+    conn_end(&peer->conn);
+    loop_remove(peer);
+    free(peer);
+}
+
+/* Shortest job first ranks a request by how long it will hold its worker, as far as it tells: waits
+ * count as much as work. */
+static int64_t rank(enum policy policy, const struct program *program)
+{
+    int64_t sum_ns = 0;
+    if (policy == POLICY_SJF)
+        for (int i = 0; i < program->steps; i++)
+            sum_ns += program->step[i].amount_ns;
+    return sum_ns;
+}
+
+/* True: the request is in the queue, and with it the connection. False: the queue is full; the
+ * reply that says so is to be sent. */
+static bool admit(struct pool *pool, struct peer *peer)
+{
+    loop_watch(peer, 0);
+    if (queue_put_ranked(&pool->todo, &((struct task *)peer)->item,
+                         rank(pool->policy, &peer->conn.job.program)))
+        return true; /* from the put on the workers own it */
+    job_shed(&peer->conn.job);
+    conn_job_done(&peer->conn);
+    return false;
+}
+
+/* Have what the connection wants waited for. Replies that need no worker go out here: refusals, and
+ * the rest of one that a slow peer did not take. */
+static void drive(struct pool *pool, struct peer *peer)
+{
+    for (;;) {
+        switch (peer->conn.want) {
+        case WANT_SHUTDOWN:
+            shutdown(peer->io.fd, SHUT_WR);
+            peer->conn.want = WANT_READ;
+            break;
+        case WANT_READ: loop_watch(peer, EV_READ); return;
+        case WANT_JOB:
+            if (admit(pool, peer))
+                return;
+            break;
+        case WANT_WRITE:
+            if (transmit(peer))
+                break;
+            loop_watch(peer, EV_WRITE);
+            return;
+        case WANT_CLOSE: drop(peer); return;
+        }
+    }
+}
+
+/* The descriptor is ready. One receive at a time, so that one busy peer cannot hold the watcher. */
+static void advance(struct pool *pool, struct peer *peer)
+{
+    if (peer->conn.want == WANT_READ) {
+        struct span in = conn_in(&peer->conn);
+        ssize_t n = recv(peer->io.fd, in.data, in.len, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        conn_received(&peer->conn, n < 0 ? -errno : n);
+    }
+    drive(pool, peer);
+}
+
+static void collect(struct pool *pool)
+{
+    struct task *task;
+    while ((task = task_of(queue_poll(&pool->done))))
+        drive(pool, &task->peer);
+}
+
+static void run(struct pool *pool)
+{
+    struct peer *peer;
+    for (;;) {
+        switch (loop_wait(&pool->watcher, &peer)) {
+        case LOOP_ACCEPT: welcome(pool); break;
+        case LOOP_READY: advance(pool, peer); break;
+        case LOOP_WAKE: collect(pool); break;
+        case LOOP_EXPIRED: drop(peer); break;
+        case LOOP_STOPPED: return;
+        case LOOP_DUE:
+        case LOOP_TICK:
+        case LOOP_NOTHING: break;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int queue_limit = 1024, policy = POLICY_FIFO;
+    struct pool pool;
+    const struct option_row knobs[] = {
+        {"queue", 'q', OPTION_INT, &queue_limit, "N", "requests that may wait; beyond: 503", 1,
+         1e6},
+        {"policy", 0, OPTION_CHOICE, &policy, "fifo|sjf", "who is served next", 0, 0},
+        {0},
+    };
+
+    server_setup(&pool.server, argc, argv, knobs);
+    pool.policy = (enum policy)policy;
+    queue_init(&pool.todo, queue_limit, pool.server.counters);
+    queue_init(&pool.done, 0, NULL);
+    loop_init(&pool.watcher, &pool.server, 0);
+    start_workers(&pool);
+    server_ready(&pool.server);
+    run(&pool);
+    dismiss_workers(&pool);
+    loop_free(&pool.watcher);
+    exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
+}
