@@ -146,9 +146,9 @@ void display_draw(struct display *d, double time_s, const struct period *p, uint
     if (d->drawn && time_s - d->drawn_s < REDRAW_S)
         return;
     snprintf(line, sizeof(line),
-             "%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %s  p99 %s", time_s,
+             "%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %s  p99 %s%s", time_s,
              d->total_s, p->offered, p->achieved, (unsigned long long)errors,
-             pretty_time(p50, p->p50_ns), pretty_time(p99, p->p99_ns));
+             pretty_time(p50, p->p50_ns), p->p99_known ? "" : "~", pretty_time(p99, p->p99_ns));
     format_curve(d, width, curve, sizeof(curve));
     snprintf(all, sizeof(all), "%s\r%.*s\033[K\n%s\033[K", d->drawn ? "\033[A" : "", width - 1,
              line, curve);

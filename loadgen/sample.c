@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/util.h"
+#include "loadgen/estimate.h"
 
 struct sample *sample_create(const struct plan *plan)
 {
@@ -48,5 +49,6 @@ struct period sample_period(const struct sample *now, const struct sample *befor
         .missed = now->missed - before->missed,
         .p50_ns = hist_percentile(since, 50),
         .p99_ns = hist_percentile(since, 99),
+        .p99_known = estimate_percentile(since, 99).known,
     };
 }

@@ -18,6 +18,7 @@ struct period {
     double offered, achieved; /* requests and good replies per second */
     uint64_t errors, retries, missed;
     double p50_ns, p99_ns; /* as hist_percentile */
+    bool p99_known;        /* the replies are enough to know it */
 };
 
 /* Room for one sample of each class and one of all together, which is the last; zeroed. The caller

@@ -24,7 +24,7 @@ static void open_file(struct timeline *t, const char *path)
     setlinebuf(t->file); /* so that a reader can follow */
     t->json = ends_with(path, ".jsonl");
     if (!t->json)
-        fprintf(t->file, "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed\n");
+        fprintf(t->file, "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed,p99_known\n");
 }
 
 struct timeline *timeline_create(const struct plan *plan, const struct shared *shared,
@@ -71,7 +71,8 @@ static void write_csv(FILE *file, double time_s, const struct period *p)
             (unsigned long long)p->errors);
     print_us(file, p->p50_ns);
     print_us(file, p->p99_ns);
-    fprintf(file, ",%llu,%llu\n", (unsigned long long)p->retries, (unsigned long long)p->missed);
+    fprintf(file, ",%llu,%llu,%d\n", (unsigned long long)p->retries, (unsigned long long)p->missed,
+            p->p99_known);
 }
 
 /* JSON has no infinity. */
@@ -82,10 +83,11 @@ static json_t *number(double value)
 
 static json_t *period_json(const struct period *p)
 {
-    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:I}", "offered", number(p->offered),
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:I, s:b}", "offered", number(p->offered),
                      "achieved", number(p->achieved), "errors", (json_int_t)p->errors, "p50_us",
                      number(p->p50_ns / 1e3), "p99_us", number(p->p99_ns / 1e3), "retries",
-                     (json_int_t)p->retries, "missed", (json_int_t)p->missed);
+                     (json_int_t)p->retries, "missed", (json_int_t)p->missed, "p99_known",
+                     p->p99_known);
 }
 
 static void write_json(struct timeline *t, double time_s, double span_s, const struct period *all)
