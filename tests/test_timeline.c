@@ -78,10 +78,26 @@ Test(timeline, a_row_is_the_difference_to_the_row_before)
     timeline_row(f->timeline, BEGIN_NS + 1000000000);
     timeline_row(f->timeline, BEGIN_NS + 1000000000); /* no time has passed */
     timeline_row(f->timeline, BEGIN_NS + 1250000000); /* nothing has happened */
-    cr_assert_str_eq(text(f), "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed\n"
-                              "0.500,6.0,4.0,1,1000.4,inf,1,2\n" /* the slot's top */
-                              "1.000,8.0,4.0,3,inf,inf,3,6\n"
-                              "1.250,0.0,0.0,0,,,0,0\n");
+    cr_assert_str_eq(text(f),
+                     "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed,p99_known\n"
+                     "0.500,6.0,4.0,1,1000.4,inf,1,2,0\n" /* the slot's top */
+                     "1.000,8.0,4.0,3,inf,inf,3,6,0\n"
+                     "1.250,0.0,0.0,0,,,0,0,0\n");
+    discard(f);
+}
+
+Test(timeline, a_p99_of_enough_replies_is_known)
+{
+    struct fixture *f = begin(".csv");
+
+    for (int i = 0; i < 367; i++)
+        count(f, 0, 0, 1, 0);
+    timeline_row(f->timeline, BEGIN_NS + 500000000);
+    for (int i = 0; i < 368; i++)
+        count(f, 0, 0, 1, 0);
+    timeline_row(f->timeline, BEGIN_NS + 1000000000);
+    cr_assert_not_null(strstr(text(f), "0,0,0\n1.000"));
+    cr_assert_not_null(strstr(f->text, "0,0,1\n"));
     discard(f);
 }
 
@@ -92,9 +108,11 @@ Test(timeline, json_lines_have_the_classes)
     count(f, 0, 0, 1, 0);
     count(f, 1, 1, 2, 1);
     timeline_row(f->timeline, BEGIN_NS + 500000000);
-    cr_assert_not_null(strstr(text(f), "\"retries\":1,\"missed\":2,\"classes\":{\"io\":{"));
+    cr_assert_not_null(
+        strstr(text(f), "\"retries\":1,\"missed\":2,\"p99_known\":false,\"classes\":{\"io\":{"));
     cr_assert_not_null(strstr(f->text, "\"cpu\":{\"offered\":4.0,\"achieved\":2.0,\"errors\":1,"));
-    cr_assert_not_null(strstr(f->text, "\"p99_us\":null,\"retries\":1,\"missed\":2}}}\n"));
+    cr_assert_not_null(
+        strstr(f->text, "\"p99_us\":null,\"retries\":1,\"missed\":2,\"p99_known\":false}}}\n"));
     discard(f);
 }
 
