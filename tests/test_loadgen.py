@@ -346,7 +346,7 @@ class Replies(Case):
         def script(peer):
             peer.request()
             peer.send(OK)
-            time.sleep(0.1)  # together they would be one reply that is too long
+            time.sleep(0.02)  # together they would be one reply that is too long
             peer.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
         self.good(script, "-r", 20, "--arrivals", "constant", "-d", "600ms", minimum=12)
 
