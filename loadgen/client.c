@@ -17,8 +17,7 @@
 
 enum { EVENTS = 256 };
 
-static const int64_t CONNECT_LIMIT_NS =
-    5 * NSEC_PER_SEC;                                  /* without a new connection at the start */
+static const int64_t CONNECT_LIMIT_NS = 5 * NSEC_PER_SEC; /* at the start, without a new one */
 static const int64_t NAP_MAX_NS = 100 * NSEC_PER_MSEC; /* to notice an end that was moved forward */
 static const uint64_t GO_EVENT = UINT64_MAX;
 
@@ -344,8 +343,6 @@ static void add_connection(struct client *c, struct connection *conn, int pool, 
     list_append(&c->list[STATE_WAITING], conn);
 }
 
-/* Connections are made in the order of the list, so those of all pools alternate with the workers'
- * ramp; which comes first does not matter. */
 static void add_connections(struct client *c, int worker)
 {
     const struct plan *plan = c->plan;

@@ -7,8 +7,10 @@
 #include "common/net.h"
 #include "loadgen/engine.h"
 
-enum { CONNECTS_AT_ONCE = 8 };
-enum { SLOW_BUFFER = 4096 }; /* of the socket of a slow reader: the server is to feel it */
+enum {
+    CONNECTS_AT_ONCE = 8, /* while requests are due */
+    SLOW_BUFFER = 4096,   /* of the socket of a slow reader: the server is to feel it */
+};
 
 void connection_watch(struct client *c, struct connection *conn)
 {

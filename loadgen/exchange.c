@@ -140,7 +140,7 @@ static void user_thinks(struct client *c, struct connection *conn)
     double mean_ns = (double)c->plan->workload.think.mean_ns;
 
     if (conn->thinks_until_ns == 0)
-        conn->thinks_until_ns = c->now_ns + (int64_t)(think_units(c, conn) * mean_ns) + 1;
+        conn->thinks_until_ns = c->now_ns + (int64_t)(think_units(c, conn) * mean_ns);
     set_state(c, conn, STATE_THINKING);
     timers_add(&c->timers, &conn->timer,
                conn->thinks_until_ns > c->now_ns ? conn->thinks_until_ns : c->now_ns);
@@ -333,8 +333,7 @@ void exchange_event(struct client *c, struct connection *conn, uint32_t events)
 
 /* What is due. */
 
-/* A slow client moves a little and waits again. A request that has ended meanwhile has taken the
- * timer with it. */
+/* A slow client moves a little and waits again, unless that was the end of its request. */
 static void slow_step(struct client *c, struct connection *conn)
 {
     const struct plan_class *class = class_of(c, conn);

@@ -219,8 +219,6 @@ static void read_trace(struct plan *plan)
         return;
     if (!trace_load(&plan->trace, plan->workload.trace, &plan->workload, error, sizeof(error)))
         die("%s", error);
-    if (plan->trace.count == 0)
-        die("%s: there is no arrival in it", plan->workload.trace);
 }
 
 static void copy_numbers(struct plan *plan, const struct wishes *wishes)

@@ -32,8 +32,8 @@ static void set_text(json_t *object, const char *key, const char *text)
     set(object, key, text ? json_string(text) : json_null());
 }
 
-/* 0 stands for "not asked for". */
-static void set_wish(json_t *object, const char *key, double value)
+/* 0 stands for "not asked for" or "none". */
+static void set_positive(json_t *object, const char *key, double value)
 {
     set(object, key, value > 0 ? number(value) : json_null());
 }
@@ -112,7 +112,7 @@ static json_t *class_json(const struct class_stats *stats, double weight, int64_
     set_count(o, "answered", stats->answered);
     set_count(o, "good", stats->good);
     set_count(o, "errors", class_stats_errors(stats));
-    set_wish(o, "deadline_us", (double)deadline_ns / 1e3);
+    set_positive(o, "deadline_us", (double)deadline_ns / 1e3);
     set_count(o, "missed", stats->missed);
     set_count(o, "attempts", stats->attempts);
     set_count(o, "retries", stats->retries);
@@ -184,12 +184,12 @@ static void set_shape(json_t *root, const struct plan *plan)
     const struct workload *w = &plan->workload;
     bool thinks = w->think.mean_ns > 0;
 
-    set_wish(root, "think_s", (double)w->think.mean_ns / 1e9);
+    set_positive(root, "think_s", (double)w->think.mean_ns / 1e9);
     set_text(root, "think", !thinks ? NULL : w->think.fixed ? "fixed" : "exponential");
-    set_wish(root, "burst", plan->arrivals == ARRIVALS_BURSTS ? w->burst : 0);
+    set_positive(root, "burst", plan->arrivals == ARRIVALS_BURSTS ? w->burst : 0);
     set_text(root, "trace", plan->arrivals == ARRIVALS_TRACE ? w->trace : NULL);
-    set_wish(root, "churn", w->churn);
-    set_wish(root, "ramp", w->ramp);
+    set_positive(root, "churn", w->churn);
+    set_positive(root, "ramp", w->ramp);
     set(root, "phases", phases_json(w));
     set(root, "retries", retries_json(&plan->retry));
 }
@@ -341,7 +341,7 @@ static json_t *steps_json(const struct search *search)
         set(o, "rate", number(step->rate));
         set_text(o, "outcome", search_outcome_name(step->outcome));
         set_text(o, "why", step->why);
-        json_array_append_new(steps, o);
+        append(steps, o);
     }
     return steps;
 }
@@ -353,7 +353,7 @@ static json_t *search_json(const struct search *search)
     if (!search)
         return json_null();
     o = json_object();
-    set(o, "low", search->low > 0 ? number(search->low) : json_null());
+    set_positive(o, "low", search->low);
     set(o, "high", number(search->high));
     set(o, "precision", number(search->precision));
     set_text(o, "stopped", search->why);
