@@ -11,6 +11,7 @@
 struct trace_entry {
     int64_t at_ns; /* after the trace's begin */
     int class;
+    int line; /* of the file: the order of entries of the same time */
 };
 
 /* In the order of time. */
