@@ -81,7 +81,7 @@ static void append(struct reader *r, struct trace_entry entry)
 static bool read_entry(struct reader *r, char *text)
 {
     char *comma = strchr(text, ',');
-    struct trace_entry entry = {.line = r->line};
+    struct trace_entry entry;
 
     if (!comma)
         return fail(r, "'%s' is not seconds,class", text);
@@ -113,15 +113,40 @@ static bool read_entries(struct reader *r)
     return good;
 }
 
-/* By time; those of the same time stay in the order of the file, which qsort alone would not
- * promise. */
-static int by_time(const void *a, const void *b)
+/* Join the sorted halves [0, middle) and [middle, count) by way of `spare`. */
+static void merge(struct trace_entry *entry, size_t middle, size_t count, struct trace_entry *spare)
 {
-    const struct trace_entry *x = a, *y = b;
+    size_t left = 0, right = middle;
 
-    if (x->at_ns != y->at_ns)
-        return x->at_ns < y->at_ns ? -1 : 1;
-    return (x->line > y->line) - (x->line < y->line);
+    if (entry[middle - 1].at_ns <= entry[middle].at_ns)
+        return; /* all the time, with most traces */
+    for (size_t i = 0; i < count; i++) {
+        bool from_left =
+            left < middle && (right == count || entry[left].at_ns <= entry[right].at_ns);
+
+        spare[i] = entry[from_left ? left++ : right++];
+    }
+    memcpy(entry, spare, count * sizeof(*entry));
+}
+
+/* A merge sort, since qsort does not promise to leave entries of the same time in their order. */
+static void sort(struct trace_entry *entry, size_t count, struct trace_entry *spare)
+{
+    size_t middle = count / 2;
+
+    if (count < 2)
+        return;
+    sort(entry, middle, spare);
+    sort(entry + middle, count - middle, spare);
+    merge(entry, middle, count, spare);
+}
+
+static void sort_trace(struct trace *trace)
+{
+    struct trace_entry *spare = must_calloc(trace->count, sizeof(*spare));
+
+    sort(trace->entry, trace->count, spare);
+    free(spare);
 }
 
 static bool read_file(struct reader *r)
@@ -133,7 +158,7 @@ static bool read_file(struct reader *r)
         return fail(r, "%s", strerror(errno));
     if (r->trace->count == 0)
         return fail(r, "there is no arrival in it");
-    qsort(r->trace->entry, r->trace->count, sizeof(*r->trace->entry), by_time);
+    sort_trace(r->trace);
     return true;
 }
 

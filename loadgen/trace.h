@@ -11,7 +11,6 @@
 struct trace_entry {
     int64_t at_ns; /* after the trace's begin */
     int class;
-    int line; /* of the file: the order of entries of the same time */
 };
 
 /* In the order of time. */
