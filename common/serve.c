@@ -74,22 +74,40 @@ void serve_blocking(int fd, struct service *service, struct counter_slot *counte
     }
 }
 
+static bool would_block(ssize_t n)
+{
+    return n == -EAGAIN || n == -EINTR;
+}
+
+bool conn_receive(struct conn *conn, int fd)
+{
+    ssize_t n = receive(conn, fd);
+    if (would_block(n))
+        return false;
+    conn_received(conn, n);
+    return true;
+}
+
+bool conn_send(struct conn *conn, int fd)
+{
+    ssize_t n = transmit(conn, fd);
+    if (would_block(n))
+        return false;
+    conn_sent(conn, n);
+    return true;
+}
+
 enum want conn_pump(struct conn *conn, int fd, unsigned async)
 {
     bool received = false;
-    ssize_t n;
 
     for (;;) {
         switch (conn->want) {
         case WANT_SHUTDOWN: shutdown(fd, SHUT_WR); /* fall through */
         case WANT_READ:
-            if (received)
-                return conn->want = WANT_READ;
-            n = receive(conn, fd);
-            if (n == -EAGAIN || n == -EINTR)
+            if (received || !conn_receive(conn, fd))
                 return conn->want = WANT_READ;
             received = true;
-            conn_received(conn, n);
             break;
         case WANT_JOB:
             if (!conn->job.started)
@@ -99,10 +117,8 @@ enum want conn_pump(struct conn *conn, int fd, unsigned async)
             conn_job_done(conn);
             break;
         case WANT_WRITE:
-            n = transmit(conn, fd);
-            if (n == -EAGAIN || n == -EINTR)
+            if (!conn_send(conn, fd))
                 return WANT_WRITE;
-            conn_sent(conn, n);
             break;
         case WANT_CLOSE: conn_end(conn); return WANT_CLOSE;
         }

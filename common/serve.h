@@ -18,4 +18,10 @@ void serve_blocking(int fd, struct service *, struct counter_slot *);
  *   WANT_CLOSE: it is over; conn_end() has been called: close fd. */
 enum want conn_pump(struct conn *, int fd, unsigned async);
 
+/* The pieces of conn_pump, for a server that moves the bytes of a connection on `fd` (non-blocking)
+ * in different places: one recv into conn_in(), or one send from conn_out(), and what conn makes of
+ * it. False: it would block, and nothing has changed. */
+bool conn_receive(struct conn *, int fd);
+bool conn_send(struct conn *, int fd);
+
 #endif

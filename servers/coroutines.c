@@ -20,7 +20,6 @@
  */
 #include "common/loop.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -152,7 +151,7 @@ ASYNC static void yield(struct coroutine *self)
 /* --- await ----------------------------------------------------------------------------------- */
 
 /* Until the descriptor can be read (EV_READ) or written (EV_WRITE). False: the peer has used up its
- * time. errno is the thread's, so it is read before an await, never after it. */
+ * time. */
 ASYNC static bool await_ready(struct coroutine *self, int events)
 {
     loop_watch(&self->peer, events);
@@ -169,16 +168,6 @@ ASYNC static void await_delay(struct coroutine *self, int64_t delay_ns)
 
 /* --- a connection: serve_blocking() of common/serve.c, with awaits ---------------------------- */
 
-static ssize_t outcome(ssize_t n)
-{
-    return n < 0 ? -errno : n;
-}
-
-static bool would_block(ssize_t n)
-{
-    return n == -EAGAIN || n == -EINTR;
-}
-
 ASYNC static void perform(struct coroutine *self, struct job *job)
 {
     enum wait wait = job_start(job, WAIT_TIMER | WAIT_FD);
@@ -194,8 +183,6 @@ ASYNC static void serve(struct coroutine *self)
 {
     struct conn *conn = &self->peer.conn;
     int fd = self->peer.io.fd;
-    struct span span;
-    ssize_t n;
 
     for (;;) {
         switch (conn->want) {
@@ -203,21 +190,14 @@ ASYNC static void serve(struct coroutine *self)
         case WANT_READ:
             if (!await_ready(self, EV_READ))
                 return;
-            span = conn_in(conn);
-            n = outcome(recv(fd, span.data, span.len, 0));
-            if (!would_block(n))
-                conn_received(conn, n);
+            conn_receive(conn, fd);
             break;
         case WANT_JOB:
             perform(self, &conn->job);
             conn_job_done(conn);
             break;
         case WANT_WRITE:
-            span = conn_out(conn);
-            n = outcome(send(fd, span.data, span.len, MSG_NOSIGNAL));
-            if (!would_block(n))
-                conn_sent(conn, n);
-            else if (!await_ready(self, EV_WRITE))
+            if (!conn_send(conn, fd) && !await_ready(self, EV_WRITE))
                 return;
             break;
         case WANT_CLOSE: return;

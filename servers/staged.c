@@ -24,7 +24,6 @@
 #include "common/loop.h"
 #include "common/queue.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -111,13 +110,9 @@ static void give_back(struct pipeline *pipeline, struct task *task)
 static void parse(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
-    for (int turn = 0; turn < TURN && conn->want == WANT_READ; turn++) {
-        struct span in = conn_in(conn);
-        ssize_t n = recv(task->peer.io.fd, in.data, in.len, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    for (int turn = 0; turn < TURN && conn->want == WANT_READ; turn++)
+        if (!conn_receive(conn, task->peer.io.fd))
             break;
-        conn_received(conn, n < 0 ? -errno : n);
-    }
     switch (conn->want) {
     case WANT_JOB: stage_give(&pipeline->work, task); break;
     case WANT_WRITE: stage_give(&pipeline->write, task); break; /* refused: nothing to work on */
@@ -144,13 +139,9 @@ static void work(struct pipeline *pipeline, struct task *task)
 static void transmit(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
-    for (int turn = 0; turn < TURN && conn->want == WANT_WRITE; turn++) {
-        struct span out = conn_out(conn);
-        ssize_t n = send(task->peer.io.fd, out.data, out.len, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    for (int turn = 0; turn < TURN && conn->want == WANT_WRITE; turn++)
+        if (!conn_send(conn, task->peer.io.fd))
             break;
-        conn_sent(conn, n < 0 ? -errno : n);
-    }
     give_back(pipeline, task);
 }
 

@@ -30,7 +30,6 @@
 #include "common/loop.h"
 #include "common/queue.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -58,24 +57,13 @@ static struct task *task_of(struct queue_item *item)
 
 /* --- workers ----------------------------------------------------------------------------------- */
 
-/* Send once. False: the socket takes nothing now. */
-static bool transmit(struct peer *peer)
-{
-    struct span out = conn_out(&peer->conn);
-    ssize_t n = send(peer->io.fd, out.data, out.len, MSG_NOSIGNAL);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    conn_sent(&peer->conn, n < 0 ? -errno : n);
-    return true;
-}
-
 /* A whole request, every wait on this thread; only a peer that does not read is left to the watcher:
  * it could hold the worker for ever. */
 static void perform(struct peer *peer)
 {
     job_start(&peer->conn.job, WAIT_NONE);
     conn_job_done(&peer->conn);
-    while (peer->conn.want == WANT_WRITE && transmit(peer)) {
+    while (peer->conn.want == WANT_WRITE && conn_send(&peer->conn, peer->io.fd)) {
     }
 }
 
@@ -165,7 +153,7 @@ static void drive(struct pool *pool, struct peer *peer)
                 return;
             break;
         case WANT_WRITE:
-            if (transmit(peer))
+            if (conn_send(&peer->conn, peer->io.fd))
                 break;
             loop_watch(peer, EV_WRITE);
             return;
@@ -177,14 +165,8 @@ static void drive(struct pool *pool, struct peer *peer)
 /* The descriptor is ready. One receive at a time, so that one busy peer cannot hold the watcher. */
 static void advance(struct pool *pool, struct peer *peer)
 {
-    if (peer->conn.want == WANT_READ) {
-        struct span in = conn_in(&peer->conn);
-        ssize_t n = recv(peer->io.fd, in.data, in.len, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        conn_received(&peer->conn, n < 0 ? -errno : n);
-    }
-    drive(pool, peer);
+    if (peer->conn.want != WANT_READ || conn_receive(&peer->conn, peer->io.fd))
+        drive(pool, peer);
 }
 
 static void collect(struct pool *pool)
