@@ -74,8 +74,8 @@ def mg1_wait_s(rate, service_s, scv):
 
 
 def mgc_wait_s(rate, service_s, scv, servers):
-    """Mean wait of M/G/c, FCFS: M/M/c scaled for the variation (Lee and Longton 1959). Exact for one
-    server and for exponential service, an approximation for others."""
+    """Mean wait of M/G/c, FCFS: M/M/c scaled for the variation (Lee and Longton 1959). Exact for
+    one server and for exponential service, an approximation for others."""
     return mmc_wait_s(rate, service_s, servers) * (1 + scv) / 2
 
 
@@ -87,9 +87,9 @@ def mg1_ps_response_s(rate, service_s, own_s):
 
 
 def mgc_ps_response_s(rate, service_s, own_s, servers):
-    """The same with c servers, none of which works on more than one request: as long as there are no
-    more requests than servers, nobody shares. Exact for exponential service, and insensitive to the
-    distribution as PS is (Cohen 1979)."""
+    """The same with c servers, none of which works on more than one request: as long as there are
+    no more requests than servers, nobody shares. Exact for exponential service, and insensitive to
+    the distribution as PS is (Cohen 1979)."""
     if load(rate, service_s, servers) >= 1:
         return math.inf
     return own_s * (1 + mmc_wait_s(rate, service_s, servers) / service_s)
@@ -156,8 +156,8 @@ def mg1_wait_quantile_s(rate, mixture, q):
 
 
 def closed_bounds(users, demand_s, bottleneck_s, think_s=0.0):
-    """(throughput, response) that a closed loop cannot exceed and cannot undercut: asymptotic bounds
-    (Denning and Buzen 1978). `demand_s`: the whole response of a lone user, `bottleneck_s`: the
+    """(throughput, response) that a closed loop cannot exceed and cannot undercut: the asymptotic
+    bounds (Denning and Buzen 1978). `demand_s`: the whole response of a lone user, `bottleneck_s`: the
     part of it that only one at a time can have."""
     throughput = min(1 / bottleneck_s if bottleneck_s else math.inf, users / (demand_s + think_s))
     return throughput, max(demand_s, users * bottleneck_s - think_s)
