@@ -5,6 +5,8 @@
 #    * Ids:     A3
 #    * Family:  multi-threaded
 #    * Blocks:  compute timer fd disk     (or: nothing)
+#    * Tasks:   1 thread                  (for each connection: 0, 1 thread or 1 process)
+#    * Compute: --workers                 (requests at a time: a number, any, or an option)
 #    * Peers:   1                         (optional: connections at a time, as a number or as the
 #                                           option that says how many; absent: no limit)
 #    * Link:    -lev                      (optional)
@@ -18,22 +20,28 @@ function quote(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" }
 FNR == 1 { summary = $0; sub(/^\/\* [^:]*: */, "", summary) }
 FNR > 1 && !started && /^ \*$/ { started = 1 }
 FNR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
-function peers(text) {
+function refuse(what) { print FILENAME ": " what > "/dev/stderr"; refused = 1; exit 1 }
+function amount(key, text) {
     if (text ~ /^[1-9][0-9]*$/) return text
-    if (text ~ /^--[a-z-]+$/) return quote(text)
-    print FILENAME ": Peers: must be a number or an option" > "/dev/stderr"
-    exit 1
+    if (text ~ /^--[a-z-]+$/ || key == "Compute" && text == "any") return quote(text)
+    refuse(key ": must be a number or an option")
 }
-/^ \* (Name|Ids|Family|Blocks|Peers): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+function tasks(text) {
+    if (text !~ /^(0|1 thread|1 process)$/) refuse("Tasks: must be 0, 1 thread or 1 process")
+    return quote(text)
+}
+/^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {
-    for (i = split("Name Ids Family Blocks", need, " "); i > 0; i--)
-        if (!(need[i] in field)) { print FILENAME ": no header line " need[i] ":" > "/dev/stderr"; exit 1 }
+    if (refused) exit 1
+    for (i = split("Name Ids Family Blocks Tasks Compute", need, " "); i > 0; i--)
+        if (!(need[i] in field)) refuse("no header line " need[i] ":")
     sub(/ *\*\/.*$/, "", summary)
     about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
         ",\"family\":" quote(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
-        ("Peers" in field ? ",\"peers\":" peers(field["Peers"]) : "") \
+        ",\"tasks\":" tasks(field["Tasks"]) ",\"computes\":" amount("Compute", field["Compute"]) \
+        ("Peers" in field ? ",\"peers\":" amount("Peers", field["Peers"]) : "") \
         ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
     print "extern const char server_about[], server_name[], server_summary[];"
     print "const char server_about[] = " quote(about) ";"

@@ -17,6 +17,8 @@
  * Ids:     A11
  * Family:  hybrid
  * Blocks:  nothing
+ * Tasks:   0
+ * Compute: --cores
  * Link:    -lev
  */
 #include "common/loop.h"

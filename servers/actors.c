@@ -14,6 +14,8 @@
  * Ids:     A13
  * Family:  actor
  * Blocks:  compute disk
+ * Tasks:   0
+ * Compute: --workers
  * Link:    -lev
  */
 #include "common/loop.h"

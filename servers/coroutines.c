@@ -16,6 +16,8 @@
  * Ids:     A14
  * Family:  async
  * Blocks:  compute disk
+ * Tasks:   0
+ * Compute: 1
  * Link:    -lev
  */
 #include "common/loop.h"

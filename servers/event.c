@@ -12,6 +12,8 @@
  * Ids:     A5 A5s A5p A5e
  * Family:  event-driven
  * Blocks:  compute disk
+ * Tasks:   0
+ * Compute: 1
  * Link:    -lev
  */
 #include "common/loop.h"

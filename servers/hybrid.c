@@ -14,6 +14,8 @@
  * Ids:     A7 A9
  * Family:  hybrid
  * Blocks:  nothing
+ * Tasks:   0
+ * Compute: --max-workers
  * Link:    -lev
  */
 #include "common/loop.h"

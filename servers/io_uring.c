@@ -14,6 +14,8 @@
  * Ids:     A6
  * Family:  completion-driven
  * Blocks:  compute
+ * Tasks:   0
+ * Compute: 1
  * Link:    -luring
  */
 #include "common/server.h"

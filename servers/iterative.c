@@ -9,6 +9,8 @@
  * Ids:     A0
  * Family:  iterative
  * Blocks:  compute timer fd disk
+ * Tasks:   0
+ * Compute: 1
  * Peers:   1
  */
 #include "common/serve.h"

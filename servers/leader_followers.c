@@ -19,6 +19,8 @@
  * Ids:     A10
  * Family:  multi-threaded
  * Blocks:  compute timer fd disk
+ * Tasks:   0
+ * Compute: --workers
  */
 #include "common/serve.h"
 #include "common/server.h"

@@ -20,6 +20,8 @@
  * Ids:     A8
  * Family:  event-driven
  * Blocks:  compute disk
+ * Tasks:   0
+ * Compute: --workers
  * Link:    -lev
  */
 #include "common/loop.h"

@@ -14,6 +14,8 @@
  * Ids:     A2
  * Family:  multi-process
  * Blocks:  compute timer fd disk
+ * Tasks:   1 process
+ * Compute: --workers
  * Peers:   --workers
  */
 #include "common/serve.h"

@@ -12,6 +12,8 @@
  * Ids:     A1
  * Family:  multi-process
  * Blocks:  compute timer fd disk
+ * Tasks:   1 process
+ * Compute: any
  */
 #include "common/serve.h"
 #include "common/server.h"

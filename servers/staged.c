@@ -19,6 +19,8 @@
  * Ids:     A15
  * Family:  staged
  * Blocks:  compute disk
+ * Tasks:   0
+ * Compute: --workers
  * Link:    -lev
  */
 #include "common/loop.h"

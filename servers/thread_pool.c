@@ -25,6 +25,8 @@
  * Ids:     A4
  * Family:  multi-threaded
  * Blocks:  compute timer fd disk
+ * Tasks:   0
+ * Compute: --workers
  * Link:    -lev
  */
 #include "common/loop.h"

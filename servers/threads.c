@@ -13,6 +13,8 @@
  * Ids:     A3
  * Family:  multi-threaded
  * Blocks:  compute timer fd disk
+ * Tasks:   1 thread
+ * Compute: any
  */
 #include "common/serve.h"
 #include "common/server.h"

@@ -45,13 +45,14 @@ class Example(unittest.TestCase):
         about = json.loads(subprocess.check_output([self.binary, "--about"], text=True))
         self.assertEqual(about["name"], NEW_NAME)
         self.assertEqual(about["blocks"], ["compute", "timer", "fd", "disk"])
-        self.assertEqual(about["peers"], 1)
+        self.assertEqual((about["tasks"], about["computes"], about["peers"]), ("0", 1, 1))
 
-    def about_of(self, *lines):
-        """What about.awk makes of a file with these further header lines: status and output."""
+    def about_of(self, *lines, tasks="0", compute="1"):
+        """What about.awk makes of a file with these header lines: status and output."""
         file = self.folder / "header.c"
         header = ("/* header: a sentence.", " *", " * Name:    header", " * Ids:     A0",
-                  " * Family:  none", " * Blocks:  nothing", *lines, " */", "")
+                  " * Family:  none", " * Blocks:  nothing", f" * Tasks:   {tasks}",
+                  f" * Compute: {compute}", *lines, " */", "")
         file.write_text("\n".join(header), encoding="utf-8")
         done = subprocess.run(["awk", "-f", ROOT / "servers" / "about.awk", file],
                               capture_output=True, text=True, check=False)
@@ -63,9 +64,18 @@ class Example(unittest.TestCase):
         status, output = self.about_of()
         self.assertEqual(status, 0)
         self.assertNotIn("peers", output)
-        for wrong in ("0", "-1", "many", "1 2", "--"):
+        for wrong in ("0", "-1", "any", "1 2", "--"):
             with self.subTest(peers=wrong):
                 self.assertNotEqual(self.about_of(f" * Peers:   {wrong}")[0], 0)
+
+    def test_tasks_and_compute_lines(self):
+        for tasks in "0", "1 thread", "1 process":
+            self.assertIn(f'"tasks":"{tasks}",', self.about_of(tasks=tasks)[1])
+        for compute, value in (("4", "4"), ("any", '"any"'), ("--workers", '"--workers"')):
+            self.assertIn(f'"computes":{value},', self.about_of(compute=compute)[1])
+        for wrong in ({"tasks": "2 threads"}, {"tasks": ""}, {"compute": "some"}, {"compute": "0"}):
+            with self.subTest(wrong):
+                self.assertNotEqual(self.about_of(**wrong)[0], 0)
 
     def test_the_plan_finds_it(self):
         out = subprocess.check_output(

@@ -98,8 +98,8 @@ class RunnerTest(unittest.TestCase):
         folder = self.folder / "build" / "servers"
         folder.mkdir(parents=True)
         for name, keys in abouts.items():
-            about = dict(name=name, ids=["A1"], family="made up", blocks=[], loc=60,
-                         summary="never serves.") | keys
+            about = dict(name=name, ids=["A1"], family="made up", blocks=[], tasks="0",
+                         computes="any", loc=60, summary="never serves.") | keys
             script(folder / name, f"print({json.dumps(json.dumps(about))})\n")
         return folder.parent
 
@@ -312,8 +312,9 @@ class ArchitecturesTest(RunnerTest):
                            for key in ("Ids", "Family"))
             self.assertRegex(row, rf"^{name} +{ids} +{family} .* +\d+$")
             self.assertTrue(summary.startswith(re.match(r"/\* \w+: (.{20})", header)[1]), summary)
-        for name, columns in (("threads", "all +any"), ("event", "compute disk +any"),
-                              ("hybrid", "nothing +any")):
+        for name, columns in (("threads", "all +1 thread +any +any"),
+                              ("event", "compute disk +0 +1 +any"),
+                              ("hybrid", "nothing +0 +--max-workers +any")):
             self.assertRegex(found[name][0], rf" {columns} +\d+$")
 
     def test_the_guides_order_and_aligned_columns(self):
