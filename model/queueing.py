@@ -157,8 +157,8 @@ def mg1_wait_quantile_s(rate, mixture, q):
 
 def closed_bounds(users, demand_s, bottleneck_s, think_s=0.0):
     """(throughput, response) that a closed loop cannot exceed and cannot undercut: the asymptotic
-    bounds (Denning and Buzen 1978). `demand_s`: the whole response of a lone user, `bottleneck_s`: the
-    part of it that only one at a time can have."""
+    bounds (Denning and Buzen 1978). `demand_s`: the whole response of a lone user,
+    `bottleneck_s`: the part of it that only one at a time can have."""
     throughput = min(1 / bottleneck_s if bottleneck_s else math.inf, users / (demand_s + think_s))
     return throughput, max(demand_s, users * bottleneck_s - think_s)
 

@@ -11,6 +11,8 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "model"))
 
+import architecture
+from architecture import Demand
 import guide
 import queueing
 
@@ -222,6 +224,88 @@ class Scaling(unittest.TestCase):
         _, contention, coherence = queueing.fit_usl(n, 500.0 * n)
         self.assertLess(contention, 1e-3)
         self.assertLess(coherence, 1e-3)
+
+
+class Architectures(unittest.TestCase):
+    """Predictions from what a server's header says, on two cores, 20 us of overhead."""
+
+    ALL = ["compute", "timer", "fd", "disk"]
+    MIX = [Demand("io", 700, wait_s=0.010), Demand("cpu", 300, cpu_s=0.005)]
+
+    def server(self, family, computes, blocks, *options, **more):
+        about = dict(family=family, computes=computes, blocks=blocks, **more)
+        return architecture.server_of(about, options, 2, 20e-6)
+
+    def setUp(self):
+        self.event = self.server("event-driven", 1, ["compute", "disk"])
+        self.loops = self.server("event-driven", "--workers", ["compute", "disk"])
+        self.threads = self.server("multi-threaded", "any", self.ALL)
+        self.pool = self.server("multi-threaded", "--workers", self.ALL, "--workers=8")
+        self.hybrid = self.server("hybrid", "--max-workers", [])
+        self.prefork = self.server("multi-process", "--workers", self.ALL, "--workers=16",
+                                   "--workers=32", peers="--workers")
+
+    def test_what_about_says(self):
+        self.assertEqual((self.event.lanes, self.loops.lanes, self.threads.lanes, self.pool.lanes),
+                         (1, 2, math.inf, 8))
+        self.assertEqual((self.event.peers, self.prefork.peers), (math.inf, 32))
+
+    def test_capacity_of_a_mix(self):
+        """300 of 1,000 requests compute for 5 ms: 1.52 ms each, on one core or on two."""
+        for server, rate, why in ((self.event, 1 / 1.52e-3, "threads that compute"),
+                                  (self.loops, 2 / 1.52e-3, "cores"),
+                                  (self.threads, 2 / 1.52e-3, "cores"),
+                                  (self.hybrid, 2 / 1.52e-3, "cores"),
+                                  (self.pool, 8 / 8.52e-3, "workers that wait")):
+            self.assertAlmostEqual(architecture.capacity(server, self.MIX), rate, places=6)
+            self.assertEqual(architecture.bottleneck(server, self.MIX), why)
+
+    def test_capacity_without_work(self):
+        trivial = [Demand("short", 1)]
+        self.assertAlmostEqual(architecture.capacity(self.hybrid, trivial), 50_000)
+        self.assertEqual(architecture.bottleneck(self.hybrid, trivial), "loop")
+        self.assertAlmostEqual(architecture.capacity(self.threads, trivial), 100_000)
+
+    def test_a_pool_tops_out_at_workers_over_wait(self):
+        waits = [Demand("io", 1, wait_s=0.020)]
+        self.assertAlmostEqual(architecture.capacity(self.pool, waits), 8 / 0.02002)
+        self.assertEqual(architecture.closed(self.pool, waits, 1000)[0],
+                         architecture.capacity(self.pool, waits))
+        self.assertAlmostEqual(architecture.closed(self.prefork, waits, 1000)[0], 32 / 0.02002)
+        self.assertAlmostEqual(architecture.closed(self.event, waits, 500)[0], 500 / 0.02002)
+
+    def test_a_loop_makes_short_ones_wait_for_long_ones(self):
+        demands = [Demand("short", 450), Demand("slow", 50, cpu_s=0.010)]
+        services = [20e-6] * 9 + [0.01002]
+        event = architecture.open_loop(self.event, demands)
+        waits = simulate(500, np.random.default_rng(5).choice(services, 200_000), 1,
+                         np.random.default_rng(6))
+        self.assertAlmostEqual(event["short"].mean_s, waits.mean() + 20e-6, delta=0.0005)
+        self.assertAlmostEqual(event["short"].p99_s, np.quantile(waits, 0.99), delta=0.003)
+        self.assertAlmostEqual(event["slow"].mean_s - event["short"].mean_s, 0.010)
+        hybrid = architecture.open_loop(self.hybrid, demands)
+        self.assertLess(hybrid["short"].mean_s, 25e-6)
+        self.assertGreater(hybrid["slow"].mean_s, 0.010)
+        threads = architecture.open_loop(self.threads, demands)
+        self.assertLess(threads["short"].mean_s, 40e-6)
+        loops = architecture.open_loop(self.loops, demands)
+        self.assertLess(loops["short"].mean_s, event["short"].mean_s / 2)
+        self.assertEqual({r["short"].model for r in (event, hybrid, threads, loops)},
+                         {"M/G/1 FCFS", "M/D/1 loop", "M/G/2 PS", "2 x M/G/1 FCFS"})
+
+    def test_waits_of_their_own_come_on_top(self):
+        for server in self.event, self.threads, self.hybrid, self.pool:
+            found = architecture.open_loop(server, [Demand("io", 1, wait_s=0.010)])
+            self.assertAlmostEqual(found["io"].mean_s, 0.01002, delta=1e-5)
+
+    def test_overload(self):
+        for server in self.event, self.loops, self.threads, self.hybrid, self.pool, self.prefork:
+            demands = [Demand("cpu", 500, cpu_s=0.005)]
+            self.assertEqual(architecture.open_loop(server, demands)["cpu"].mean_s, math.inf)
+
+    def test_a_class_without_requests_says_nothing(self):
+        found = architecture.open_loop(self.event, [Demand("a", 10), Demand("b", 0, cpu_s=1)])
+        self.assertEqual(list(found), ["a"])
 
 
 if __name__ == "__main__":
