@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """The formulas of model/ against the guide's own results, closed forms and simulated queues."""
 import heapq
+import json
 import math
 import os
+import pathlib
+import subprocess
 import sys
+import tempfile
 import unittest
 
 import numpy as np
@@ -13,6 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "model"))
 
 import architecture
 from architecture import Demand
+import demand
 import guide
 import queueing
 
@@ -306,6 +311,122 @@ class Architectures(unittest.TestCase):
     def test_a_class_without_requests_says_nothing(self):
         found = architecture.open_loop(self.event, [Demand("a", 10), Demand("b", 0, cpu_s=1)])
         self.assertEqual(list(found), ["a"])
+
+
+class Files(unittest.TestCase):
+    """From a workload file to predictions in a run's folder."""
+
+    TEXT = """
+; a comment
+[workload]
+arrivals    = poisson          ; another
+connections = 64
+rate        = 70%
+placement   = shared
+[class io]
+weight  = 70
+request = /work?io=timer:10ms&class=io
+[class cpu]
+weight  = 30
+connections = 6
+request = /work?cpu=hash:2ms&io=backend:1.5s&cpu=json:3ms&class=cpu
+[point half]
+rate = 35%
+cpu.weight = 0
+[point own]
+io.rate = 100
+cpu.rate = 10%
+[point closed]
+arrivals = closed
+think = exponential 100ms
+[point bursts]
+arrivals = bursts
+"""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "workloads").mkdir()
+        self.file = self.folder / "workloads" / "some.ini"
+        self.file.write_text(self.TEXT, encoding="utf-8")
+
+    def load(self, point, **more):
+        return demand.Workload(self.file).load(point, 2, 20e-6, **more)
+
+    def rates(self, point):
+        return {d.name: d.rate for d in self.load(point).demands}
+
+    def test_demands(self):
+        load = self.load("base")
+        total = 0.7 * 2 / (0.3 * 0.005 + 20e-6)
+        io, cpu = load.demands
+        self.assertEqual((io.name, io.cpu_s, io.wait_s), ("io", 0, 0.01))
+        self.assertEqual((cpu.name, cpu.cpu_s, cpu.wait_s), ("cpu", 0.005, 1.5))
+        self.assertAlmostEqual(io.rate, 0.7 * total)
+        self.assertAlmostEqual(cpu.rate, 0.3 * total)
+        self.assertEqual((load.arrivals, load.connections, load.phased), ("poisson", 70, False))
+
+    def test_points_override(self):
+        self.assertAlmostEqual(self.rates("half")["io"], 0.35 * 2 / 20e-6)
+        self.assertEqual(self.rates("half")["cpu"], 0)
+        self.assertAlmostEqual(self.rates("own")["cpu"], 0.1 * 2 / 0.00502)
+        self.assertEqual(self.rates("own")["io"], 100)
+        closed = self.load("closed", connections=7)
+        self.assertEqual((closed.arrivals, closed.connections, closed.think_s), ("closed", 13, 0.1))
+
+    def test_every_workload_of_the_suite_can_be_read(self):
+        files = sorted(pathlib.Path(ROOT, "workloads").glob("*.ini"))
+        self.assertGreater(len(files), 10)
+        for file in files:
+            workload = demand.Workload(file)
+            for point in workload.sections("point") or ["base"]:
+                with self.subTest(file=file.name, point=point):
+                    load = workload.load(point, 2, 20e-6)
+                    self.assertGreater(sum(d.rate for d in load.demands), 0)
+
+    def predict(self, *points):
+        cells = [dict(workload="some", point=point, arch="event-x", program="event", connections=0,
+                      options=[], file="workloads/some.ini", trial=trial)
+                 for point in points for trial in (1, 2)]
+        about = dict(family="event-driven", computes=1, blocks=["compute", "disk"])
+        manifest = dict(cells=cells, servers={"event": about}, calibration={"request_us": 20.0},
+                        environment={"cores": {"usable": [0, 1]}})
+        (self.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        return subprocess.run([os.path.join(ROOT, "model", "predict"), self.folder],
+                              capture_output=True, text=True, check=False)
+
+    def test_predictions_of_a_run(self):
+        done = self.predict("base", "closed", "half", "bursts")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        file = json.loads((self.folder / "predictions.json").read_text(encoding="utf-8"))
+        self.assertEqual(file["schema"], "archbench-predictions/1")
+        base, closed, half, bursts = file["cells"]  # one for both trials
+        self.assertAlmostEqual(base["capacity"], 1 / 1.52e-3)
+        self.assertEqual(base["bottleneck"], "threads that compute")
+        self.assertAlmostEqual(base["utilisation"], 1.4)
+        self.assertIsNone(base["classes"]["io"]["mean_us"], "overload: no steady state")
+        self.assertAlmostEqual(closed["achieved_rate"], 70 / (0.1 + 0.3 * 1.505 + 0.007 + 20e-6))
+        self.assertAlmostEqual(half["utilisation"], 0.7)
+        self.assertEqual(list(half["classes"]), ["io"])
+        self.assertEqual(set(bursts) & {"classes", "achieved_rate"}, set(), "no formula for them")
+
+    def test_the_generators_core_is_not_the_servers(self):
+        for placement, cores in ("shared", 2), ("split", 1):
+            text = self.TEXT.replace("= shared", f"= {placement}")
+            self.file.write_text(text, encoding="utf-8")
+            self.predict("half")
+            file = json.loads((self.folder / "predictions.json").read_text(encoding="utf-8"))
+            self.assertAlmostEqual(file["cells"][0]["offered_rate"], 0.35 * cores / 20e-6)
+
+    def test_nothing_is_predicted_after_the_fact(self):
+        cell = self.folder / "cells" / "some" / "base" / "event.1"
+        cell.mkdir(parents=True)
+        (cell / "cell.json").write_text("{}", encoding="utf-8")
+        done = self.predict("base")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("too late", done.stderr)
+        self.assertFalse((self.folder / "predictions.json").exists())
 
 
 if __name__ == "__main__":
