@@ -1,0 +1,156 @@
+"""Which of many rows really differ between two runs, from a few trials of each.
+
+Three trials say little about the scatter of one row, but hundreds of rows say much about that of
+rows like it. So a row's variance is drawn towards that of the others (moderated t statistics: Smyth
+2004), what a whole group of rows has in common is set aside (the machine was faster that day), and
+if the statistics of all rows scatter more than chance allows, as a drift between the runs makes
+them, they are scaled down accordingly (empirical null: Efron 2004). Of the differences that remain
+at most 5 % may be false (Benjamini and Hochberg 1995)."""
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from scipy import special, stats
+
+FALSE_SHARE = 0.05
+LEVEL = 0.95
+LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it is
+ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
+ROWS_FOR_NULL = 10
+MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True)
+class Row:
+    """Positive values of one metric in two runs, a value per trial. `group`: rows that the machine
+    would change together."""
+    key: tuple
+    group: tuple
+    before: tuple
+    after: tuple
+
+
+@dataclass(frozen=True)
+class Difference:
+    row: Row
+    ratio: float  # after / before, geometric means, less the shift of the group
+    low: float  # its interval
+    high: float
+    p: float
+    significant: bool
+    known: bool  # False: too few trials to say more than the ratio
+
+
+def trigamma_inverse(y):
+    """x with trigamma(x) = y, by Newton's method (Smyth 2004, appendix)."""
+    if y > 1e7:
+        return 1 / math.sqrt(y)
+    if y < 1e-6:
+        return 1 / y
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        trigamma = special.polygamma(1, x)
+        step = trigamma * (1 - trigamma / y) / special.polygamma(2, x)
+        x += step
+        if -step / x < 1e-8:
+            break
+    return x
+
+
+def prior_of(variances, freedom):
+    """(degrees of freedom, variance) that the rows' own variances are drawn towards: an F
+    distribution fitted to the moments of their logarithms."""
+    variances, freedom = np.asarray(variances, float), np.asarray(freedom, float)
+    usable = (freedom > 0) & (variances > 0)
+    if usable.sum() < 2:
+        return 0.0, float(variances[usable][0]) if usable.any() else 0.0
+    v, d = variances[usable], freedom[usable]
+    e = np.log(v) - special.digamma(d / 2) + np.log(d / 2)
+    spread = e.var(ddof=1) - special.polygamma(1, d / 2).mean()
+    if spread <= 0:
+        return math.inf, float(np.exp(e.mean()))
+    d0 = 2 * trigamma_inverse(spread)
+    return d0, float(np.exp(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2)))
+
+
+def moderated(variance, freedom, prior):
+    """(variance, degrees of freedom) of a row after it was drawn towards the prior."""
+    d0, s0 = prior
+    if math.isinf(d0):
+        return s0, math.inf
+    total = d0 + freedom
+    return ((d0 * s0 + freedom * variance) / total if total else 0.0), total
+
+
+def shifts(rows, effects):
+    """{group: what its rows have in common}, as the median of their effects."""
+    groups = {}
+    for row, effect in zip(rows, effects):
+        groups.setdefault(row.group, []).append(effect)
+    return {group: float(np.median(found)) if len(found) >= ROWS_FOR_SHIFT else 0.0
+            for group, found in groups.items()}
+
+
+def false_discovery(p_values, share=FALSE_SHARE):
+    """Which hypotheses to reject so that at most `share` of them are rejected wrongly."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    passes = p[order] <= share * np.arange(1, len(p) + 1) / len(p)
+    chosen = np.zeros(len(p), bool)
+    if passes.any():
+        chosen[order[:np.flatnonzero(passes)[-1] + 1]] = True
+    return chosen
+
+
+def logs(values):
+    return np.log(np.asarray(values, float))
+
+
+def within(row):
+    """(variance, degrees of freedom) of a row's trials around the mean of their run."""
+    parts = [logs(row.before), logs(row.after)]
+    freedom = sum(len(x) - 1 for x in parts)
+    squares = sum(float(((x - x.mean())**2).sum()) for x in parts)
+    return (squares / freedom if freedom else 0.0), freedom
+
+
+def standard_error(row, variance):
+    return math.sqrt(variance * (1 / len(row.before) + 1 / len(row.after)))
+
+
+def null_scale(t):
+    """How much wider than chance the bulk of the statistics is; 1 when it is not."""
+    if len(t) < ROWS_FOR_NULL:
+        return 1.0
+    return max(1.0, MAD_TO_SD * float(np.median(np.abs(t - np.median(t)))))
+
+
+def compare(rows):
+    """[Difference] in the order of rows, and {group: shift factor}."""
+    effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
+    common = shifts(rows, effects)
+    scatter = [within(r) for r in rows]
+    prior = prior_of([v for v, _ in scatter], [d for _, d in scatter])
+    known = [min(len(r.before), len(r.after)) >= 2 for r in rows]
+
+    statistics = []
+    for row, effect, (variance, freedom) in zip(rows, effects, scatter):
+        own, total = moderated(variance, freedom, prior)
+        error = standard_error(row, own)
+        statistics.append((effect - common[row.group], error, total))
+    scale = null_scale(np.array([e / s for (e, s, _), k in zip(statistics, known) if k and s > 0]))
+
+    found = []
+    for row, (effect, error, freedom), sure in zip(rows, statistics, known):
+        error *= scale
+        spread = stats.t if math.isfinite(freedom) else stats.norm
+        shape = (freedom,) if math.isfinite(freedom) else ()
+        p = float(2 * spread.sf(abs(effect) / error, *shape)) if sure and error > 0 else math.nan
+        half = error * spread.ppf((1 + LEVEL) / 2, *shape) if sure else math.nan
+        found.append((row, effect, half, p, sure))
+    tested = [i for i, entry in enumerate(found) if not math.isnan(entry[3])]
+    chosen = dict(zip(tested, false_discovery([found[i][3] for i in tested])))
+    return [Difference(row, math.exp(effect), math.exp(effect - half), math.exp(effect + half), p,
+                       bool(chosen.get(i, False)) and abs(effect) >= math.log(LEAST_FACTOR), sure)
+            for i, (row, effect, half, p, sure) in enumerate(found)], \
+        {group: math.exp(shift) for group, shift in common.items()}

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+"""Differences between runs, on samples of which the truth is known."""
+import math
+import os
+import sys
+import unittest
+
+import numpy as np
+from scipy import stats
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "plots"))
+
+from lib import significance
+from lib.significance import Row
+
+
+class Samples(unittest.TestCase):
+    def setUp(self):
+        self.rng = np.random.default_rng(11)
+
+    def rows(self, count, sd=0.03, trials=3, drift=0.0, group_size=10, changed=()):
+        """Rows whose trials scatter by sd; each run's rows are off by `drift` besides. changed:
+        {index: factor}."""
+        changed = dict(changed)
+        made = []
+        for i in range(count):
+            level = math.exp(self.rng.normal(5, 2))
+            own = sd * math.sqrt(stats.invgamma.rvs(8, scale=7, random_state=self.rng))
+            runs = [tuple(level * factor * math.exp(self.rng.normal(0, drift) if drift else 0)
+                          * np.exp(self.rng.normal(0, own, trials)))
+                    for factor in (1.0, changed.get(i, 1.0))]
+            made.append(Row((i,), (i // group_size,), *runs))
+        return made
+
+    def significant(self, rows):
+        return {d.row.key[0] for d in significance.compare(rows)[0] if d.significant}
+
+    def test_nothing_changed(self):
+        """The same twice: hardly ever anything."""
+        wrong = [len(self.significant(self.rows(200))) for _ in range(20)]
+        self.assertLessEqual(np.mean(wrong), 0.5)
+
+    def test_a_drift_between_the_runs_is_no_difference(self):
+        """Twice the scatter of the trials, in each row on its own, as a machine's moods make it."""
+        wrong = [len(self.significant(self.rows(200, drift=0.06))) for _ in range(20)]
+        self.assertLessEqual(np.mean(wrong), 1)
+
+    def test_a_whole_group_that_moves_is_a_shift(self):
+        rows = self.rows(60, changed={i: 1.2 for i in range(20, 30)})
+        found, shifts = significance.compare(rows)
+        self.assertEqual({d.row.key[0] for d in found if d.significant}, set())
+        self.assertAlmostEqual(shifts[(2,)], 1.2, delta=0.05)
+        self.assertAlmostEqual(shifts[(0,)], 1.0, delta=0.05)
+
+    def test_what_changed_is_found_and_nothing_else(self):
+        changed = {i: 1.1 for i in range(0, 200, 20)}
+        hits, wrong = 0, 0
+        for _ in range(10):
+            found = self.significant(self.rows(200, sd=0.015, changed=changed))
+            hits += len(found & set(changed))
+            wrong += len(found - set(changed))
+        self.assertGreaterEqual(hits, 95)
+        self.assertLessEqual(wrong, 10)
+
+    def test_intervals_cover(self):
+        """95 % of them hold the true ratio, which is 1."""
+        held = [d.low <= 1 <= d.high for _ in range(10)
+                for d in significance.compare(self.rows(200))[0]]
+        self.assertAlmostEqual(np.mean(held), 0.95, delta=0.025)
+
+    def test_small_is_not_significant_however_sure(self):
+        rows = self.rows(50, sd=0.0005, changed={7: 1.02, 8: 1.05})
+        self.assertEqual(self.significant(rows), {8})
+
+    def test_one_trial_says_nothing_of_its_own(self):
+        rows = self.rows(30) + [Row(("x",), ("x",), (1.0,), (9.0,))]
+        last = significance.compare(rows)[0][-1]
+        self.assertAlmostEqual(last.ratio, 9)
+        self.assertEqual((last.known, last.significant), (False, False))
+
+    def test_the_prior_is_found_again(self):
+        """Variances drawn from a known distribution: 10 degrees of freedom around 0.04."""
+        true = 0.04 * 10 / self.rng.chisquare(10, 5000)
+        observed = true * self.rng.chisquare(4, 5000) / 4
+        freedom, variance = significance.prior_of(observed, [4] * 5000)
+        self.assertAlmostEqual(freedom, 10, delta=1.5)
+        self.assertAlmostEqual(variance, 0.04, delta=0.003)
+        same = 0.04 * self.rng.chisquare(4, 5000) / 4
+        self.assertGreater(significance.prior_of(same, [4] * 5000)[0], 60)
+
+    def test_false_discovery(self):
+        """The example of the paper: 4 of 15."""
+        p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240,
+             0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+        self.assertEqual(significance.false_discovery(p[::-1])[::-1].tolist(),
+                         [True] * 4 + [False] * 11)
+        self.assertEqual(significance.false_discovery([]).tolist(), [])
+
+    def test_nothing_to_compare(self):
+        self.assertEqual(significance.compare([]), ([], {}))
+
+
+if __name__ == "__main__":
+    unittest.main()
