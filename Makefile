@@ -107,7 +107,7 @@ lint: ## formatting, static analysis, scripts
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -I. -Itests/plain \
 	    --include=$(firstword $(wildcard /usr/include/*/sys/queue.h)) \
 	    --enable=warning,portability --suppress=missingIncludeSystem $(filter %.c,$(SOURCES))
-	$(Q)shellcheck run_all.sh deps.sh .ci/run
+	$(Q)shellcheck run_all.sh compare.sh deps.sh .ci/run
 	$(Q)/usr/bin/python3 tests/lint.py
 
 format: ## lay the C code out anew
