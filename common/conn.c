@@ -28,7 +28,8 @@ static void enter(struct conn *conn, enum conn_phase phase)
 void conn_init(struct conn *conn, struct service *service, struct counter_slot *counters)
 {
     conn->service = service;
-    conn->counters = counters;
+    conn->counters = conn->job.counters = counters;
+    conn->job.counting = service->counting;
     conn->want = WANT_READ;
     conn->close_after = conn->linger_after = false;
     conn->in_begin = conn->in_end = 0;
@@ -279,4 +280,12 @@ bool conn_expired(struct conn *conn, int64_t at_ns)
     if (conn->phase != PHASE_LINGER)
         count_add(conn->counters, COUNTER_timeouts, 1);
     return true;
+}
+
+int64_t conn_sweep_period_ns(const struct service *service)
+{
+    int64_t period_ns = service->idle_timeout_ns / 4;
+    if (service->draining)
+        return 20 * NSEC_PER_MSEC;
+    return period_ns < NSEC_PER_SEC ? period_ns : NSEC_PER_SEC;
 }

@@ -29,6 +29,7 @@ struct service {
     struct calibration calibration;
     struct disk disk;
     struct counters_file *counters;
+    struct counting *counting; /* how threads share them; NULL: each connection has a slot */
     int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
     int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
     atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
@@ -90,5 +91,10 @@ static inline bool conn_is_idle(const struct conn *conn)
 
 /* Has the peer kept this connection waiting for too long? Counts it when so: close it then. */
 bool conn_expired(struct conn *, int64_t now_ns);
+
+/* How long may pass between two looks at all connections, the coarse way to find who is silent
+ * for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who
+ * is idle. */
+int64_t conn_sweep_period_ns(const struct service *);
 
 #endif

@@ -2,6 +2,7 @@
 #include "common/util.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,6 +51,16 @@ struct counter_slot *counters_claim(struct counters_file *file)
 {
     uint32_t n = __atomic_fetch_add(&file->next_slot, 1, __ATOMIC_RELAXED);
     return &file->slot[n % COUNTER_SLOTS];
+}
+
+struct counter_slot *counters_claim_alone(struct counters_file *file)
+{
+    uint32_t n = __atomic_load_n(&file->next_slot, __ATOMIC_RELAXED);
+    while (n < COUNTER_SLOTS)
+        if (__atomic_compare_exchange_n(&file->next_slot, &n, n + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return &file->slot[n];
+    return NULL;
 }
 
 int64_t counters_sum(const struct counters_file *file, enum counter which)

@@ -13,6 +13,7 @@
     X(closed, counter, "Connections ended.")                                                       \
     X(refused, counter, "Peers turned away: no descriptor, thread or process.")                    \
     X(requests, counter, "Requests answered.")                                                     \
+    X(counted, counter, "What requests with count=N added, one by one.")                           \
     X(bad_requests, counter, "Requests answered with 4xx or 5xx other than shed ones.")            \
     X(shed, counter, "Requests answered with 503 because a queue was full.")                       \
     X(timeouts, counter, "Connections ended for silence or slowness.")                             \
@@ -53,6 +54,9 @@ const struct counters_file *counters_open(const char *path);
 /* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is
  * atomic. */
 struct counter_slot *counters_claim(struct counters_file *);
+/* A slot that nobody has claimed before; NULL when there is none. It stays its owner's alone as
+ * long as counters_claim() is not called more often than there are slots. */
+struct counter_slot *counters_claim_alone(struct counters_file *);
 
 static inline void count_add(struct counter_slot *slot, enum counter which, int64_t n)
 {

@@ -1,4 +1,5 @@
 #include "common/job.h"
+#include "common/counting.h"
 #include "common/util.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 static enum wait wait_of(enum step_kind kind)
 {
     switch (kind) {
+    case STEP_COUNT: return WAIT_COMPUTE;
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
     case STEP_WORK: return WAIT_COMPUTE;
@@ -76,6 +78,17 @@ static void sleep_ns(int64_t ns)
     }
 }
 
+/* One at a time, as whatever a server counts. */
+static void count_up(const struct job *job, uint32_t count)
+{
+    for (; count > 0; count--) {
+        if (job->counting)
+            counting_add(job->counting, COUNTER_counted, 1);
+        else
+            count_add(job->counters, COUNTER_counted, 1);
+    }
+}
+
 void job_block(struct job *job)
 {
     const struct step *step = &job->program.step[job->next];
@@ -88,6 +101,7 @@ void job_block(struct job *job)
         break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
+    case STEP_COUNT: count_up(job, step->count); break;
     }
 }
 

@@ -9,6 +9,9 @@
 
 #include <sys/types.h>
 
+struct counting;
+struct counter_slot;
+
 /* What a job needs before it can go on. */
 enum wait {
     WAIT_NONE = 0,
@@ -19,6 +22,8 @@ enum wait {
 };
 
 struct job {
+    struct counting *counting; /* where count= counts; NULL: in `counters` */
+    struct counter_slot *counters;
     const struct calibration *calibration;
     struct disk *disk;
     struct program program;

@@ -6,8 +6,6 @@
 
 #define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-#define DRAIN_SWEEP_S 0.02
-
 static void note(struct peer *peer, enum loop_event event)
 {
     if (peer->event)
@@ -50,6 +48,11 @@ static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
     ((struct loop *)ev_userdata(ev))->ticked = true;
 }
 
+static double sweep_period_s(const struct server *server)
+{
+    return (double)conn_sweep_period_ns(&server->service) / (double)NSEC_PER_SEC;
+}
+
 /* A coarse look at all peers instead of a timer for each: patience needs no precision. A peer
  * that is not watched waits for us, not we for it; its job may be another thread's just now. */
 static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
@@ -83,15 +86,13 @@ static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
     LIST_FOREACH (peer, &loop->all, all)
         if (ev_is_active(&peer->io) && conn_is_idle(&peer->conn))
             note(peer, LOOP_READY);
-    loop->sweep.repeat = DRAIN_SWEEP_S;
+    loop->sweep.repeat = sweep_period_s(loop->server);
     ev_timer_again(ev, &loop->sweep);
 }
 
 void loop_init(struct loop *loop, struct server *server, unsigned backend)
 {
-    double period = (double)server->service.idle_timeout_ns / 4 / (double)NSEC_PER_SEC;
-    if (period > 1)
-        period = 1;
+    double period = sweep_period_s(server);
     *loop = (struct loop){.server = server, .ev = ev_loop_new(backend | EVFLAG_NOENV)};
     if (!loop->ev)
         die("libev cannot use this back end here");

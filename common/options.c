@@ -11,12 +11,21 @@ enum { MAX_ROWS = 64, HELP_ALL_CODE = 256, FIRST_CODE };
 
 enum { HELP_COLUMN = 34 }; /* where the texts of --help begin, after the margin */
 
-/* Both tables as one list, in the order that getopt's codes index. */
+/* Both tables as one list, in the order that getopt's codes index. A program's own row stands for a
+ * common one of the same name. */
 struct table {
     const struct option_row *row[MAX_ROWS];
     bool rare[MAX_ROWS], any_rare;
     int count;
 };
+
+static bool table_has(const struct table *table, const char *name)
+{
+    for (int i = 0; i < table->count; i++)
+        if (strcmp(table->row[i]->name, name) == 0)
+            return true;
+    return false;
+}
 
 static void table_append(struct table *table, const struct option_row *row)
 {
@@ -26,6 +35,8 @@ static void table_append(struct table *table, const struct option_row *row)
             rare = table->any_rare = true;
             continue;
         }
+        if (table_has(table, row->name))
+            continue;
         table->rare[table->count] = rare;
         table->row[table->count++] = row;
     }

@@ -20,6 +20,7 @@ static const struct kind {
 static bool is_cpu(enum step_kind kind)
 {
     switch (kind) {
+    case STEP_COUNT: return false; /* how long that takes is not known beforehand */
     case STEP_TIMER:
     case STEP_DISK: return false;
     case STEP_WORK: return true;
@@ -97,6 +98,17 @@ static const char *add_step(struct program *program, const char *key, size_t key
     return "unknown kind of step";
 }
 
+static const char *add_count(struct program *program, const char *value)
+{
+    long count;
+    if (program->steps == PROGRAM_STEPS_MAX)
+        return "too many steps";
+    if (!parse_integer(value, 0, PROGRAM_COUNT_MAX, &count))
+        return "count= takes a number up to 1000000";
+    program->step[program->steps++] = (struct step){.kind = STEP_COUNT, .count = (uint32_t)count};
+    return NULL;
+}
+
 static const char *set_body(struct program *program, const char *value, size_t len)
 {
     char digits[12] = {0};
@@ -128,21 +140,24 @@ static const char *set_class(struct program *program, const char *value, size_t 
 
 static const char *add_pair(struct program *program, const char *pair, size_t len)
 {
-    char value[64];
+    char value[64 + 1];
     const char *equal = memchr(pair, '=', len);
     if (!equal)
         return "each part of the query is written KEY=VALUE";
     size_t key_len = (size_t)(equal - pair);
-    int n = percent_decode(equal + 1, len - key_len - 1, value, sizeof value);
+    int n = percent_decode(equal + 1, len - key_len - 1, value, sizeof value - 1);
     if (n < 0)
         return "a value is too long or badly percent-encoded";
+    value[n] = 0;
     if (equals(pair, key_len, "io") || equals(pair, key_len, "cpu"))
         return add_step(program, pair, key_len, value, (size_t)n);
+    if (equals(pair, key_len, "count"))
+        return add_count(program, value);
     if (equals(pair, key_len, "body"))
         return set_body(program, value, (size_t)n);
     if (equals(pair, key_len, "class"))
         return set_class(program, value, (size_t)n);
-    return "unknown key: io, cpu, body and class are known";
+    return "unknown key: io, cpu, count, body and class are known";
 }
 
 bool program_parse(struct program *program, const char *target, size_t len, const char **reason)
@@ -196,6 +211,7 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
 {
     double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
     switch (step->kind) {
+    case STEP_COUNT:
     case STEP_TIMER:
     case STEP_DISK: return digest;
     case STEP_WORK:

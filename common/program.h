@@ -14,12 +14,14 @@ enum {
     PROGRAM_CLASS_MAX = 31, /* characters of a class name */
     PROGRAM_BODY_MAX = 16 << 20,
     PROGRAM_STEP_MAX_S = 60,
+    PROGRAM_COUNT_MAX = 1000000, /* of each count= */
 };
 
 enum step_kind {
     STEP_TIMER, /* io=timer:D  wait, as for a remote call */
     STEP_DISK,  /* io=disk:B   read B bytes at a random place of a file, past the page cache */
     STEP_WORK,  /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
+    STEP_COUNT, /* count=N     add 1 to a counter N times: see counting.h */
 };
 
 struct step {
@@ -27,6 +29,7 @@ struct step {
     enum work_kind work; /* of STEP_WORK */
     int64_t amount_ns;   /* of a timer or of work */
     uint32_t bytes;      /* of a read */
+    uint32_t count;      /* of STEP_COUNT */
 };
 
 struct program {

@@ -5,7 +5,6 @@ void queue_init(struct queue *queue, int limit, struct counter_slot *counters)
 {
     *queue = (struct queue){.lock = PTHREAD_MUTEX_INITIALIZER,
                             .filled = PTHREAD_COND_INITIALIZER,
-                            .left = PTHREAD_COND_INITIALIZER,
                             .limit = limit,
                             .counters = counters};
     TAILQ_INIT(&queue->items);
@@ -72,8 +71,8 @@ struct queue_item *queue_take(struct queue *queue)
         pthread_cond_wait(&queue->filled, &queue->lock);
     if (!queue->leaving)
         item = pop(queue);
-    else if (--queue->leaving == 0)
-        pthread_cond_signal(&queue->left);
+    else
+        queue->leaving--;
     pthread_mutex_unlock(&queue->lock);
     return item;
 }
@@ -91,14 +90,6 @@ void queue_dismiss(struct queue *queue, int takers)
     pthread_mutex_lock(&queue->lock);
     queue->leaving += takers;
     pthread_cond_broadcast(&queue->filled);
-    pthread_mutex_unlock(&queue->lock);
-}
-
-void queue_await_departures(struct queue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    while (queue->leaving)
-        pthread_cond_wait(&queue->left, &queue->lock);
     pthread_mutex_unlock(&queue->lock);
 }
 

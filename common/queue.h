@@ -19,7 +19,7 @@ struct queue_item {
 
 struct queue {
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t filled, left;
+    pthread_cond_t filled;
     TAILQ_HEAD(queue_items, queue_item) items; /* in the order in which they will be taken */
     int count, limit;
     int leaving;                   /* takers that are asked to go */
@@ -43,8 +43,6 @@ struct queue_item *queue_poll(struct queue *);
 /* Ask `takers` of those who take to leave; who is busy does so at the next take. Items wait for
  * the rest. */
 void queue_dismiss(struct queue *, int takers);
-/* Wait until all who were asked have left: none of them touches the queue any more. */
-void queue_await_departures(struct queue *);
 
 /* The longest wait in nanoseconds since the last call, of items taken or of the first that
  * waits now: the measure by which workers are added or let go. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,6 +33,34 @@ void server_stop_on_signal(struct service *service, int fd)
     stop_fd = fd;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    if (service->draining) /* the signal came before there was this one to stop */
+        shutdown(fd, SHUT_RD);
+}
+
+void server_hold_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
+int server_take_signal(const sigset_t *signals, int64_t until_ns)
+{
+    int64_t left_ns = until_ns - now_ns();
+    if (left_ns < 0)
+        left_ns = 0;
+    struct timespec left = {left_ns / NSEC_PER_SEC, left_ns % NSEC_PER_SEC};
+    int signal = sigtimedwait(signals, NULL, until_ns == INT64_MAX ? NULL : &left);
+    return signal < 0 ? 0 : signal;
+}
+
+void server_end_with_parent(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before the line above took effect */
+        _exit(1);
 }
 
 static void answer_about(int argc, char **argv)
@@ -93,6 +122,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     };
     disk_init(&server->service.disk, data);
     server->counters = counters_claim(server->service.counters);
+    server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
 }
 
 void server_ready(const struct server *server)
@@ -140,19 +170,76 @@ int server_accept_ready(struct server *server)
     }
 }
 
-bool server_start_thread(struct server *server, void *(*run)(void *), void *argument)
+/* What a thread is to do. The thread's, which frees it. */
+struct errand {
+    struct server *server;
+    void *(*run)(void *);
+    void *argument;
+    bool works; /* counted among the workers */
+};
+
+static void count_threads(struct server *server, int n)
 {
+    pthread_mutex_lock(&server->threads.lock);
+    server->threads.alive += n;
+    if (server->threads.alive == 0)
+        pthread_cond_broadcast(&server->threads.ended);
+    pthread_mutex_unlock(&server->threads.lock);
+}
+
+/* The accounts first: who waits for the last thread then prints them. */
+static void *run_errand(void *argument)
+{
+    struct errand errand = *(struct errand *)argument;
+    free(argument);
+    errand.run(errand.argument);
+    counters_retire_thread(errand.server->counters);
+    if (errand.works)
+        count_add(errand.server->counters, COUNTER_workers, -1);
+    count_threads(errand.server, -1);
+    return NULL;
+}
+
+static bool start(struct server *server, struct errand errand)
+{
+    struct errand *copy = must_calloc(1, sizeof *copy);
     pthread_attr_t attributes;
     pthread_t thread;
 
+    *copy = errand;
+    count_threads(server, 1);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, server->stack_bytes);
-    int error = pthread_create(&thread, &attributes, run, argument);
+    int error = pthread_create(&thread, &attributes, run_errand, copy);
     pthread_attr_destroy(&attributes);
-    if (!error)
-        count_add(server->counters, COUNTER_spawned, 1);
-    return !error;
+    if (error) {
+        count_threads(server, -1);
+        free(copy);
+        return false;
+    }
+    count_add(server->counters, COUNTER_spawned, 1);
+    return true;
+}
+
+bool server_start_thread(struct server *server, void *(*run)(void *), void *argument)
+{
+    return start(server, (struct errand){server, run, argument, false});
+}
+
+void server_start_worker(struct server *server, void *(*run)(void *), void *argument)
+{
+    count_add(server->counters, COUNTER_workers, 1);
+    if (!start(server, (struct errand){server, run, argument, true}))
+        die("the system has no room for so many threads");
+}
+
+void server_await_threads(struct server *server)
+{
+    pthread_mutex_lock(&server->threads.lock);
+    while (server->threads.alive)
+        pthread_cond_wait(&server->threads.ended, &server->threads.lock);
+    pthread_mutex_unlock(&server->threads.lock);
 }
 
 int server_finish(const struct server *server)

@@ -59,8 +59,7 @@ struct activation_list {
 
 struct active_object {
     struct activation_list list;
-    atomic_int unfinished;      /* requests on the list, and the one under way */
-    struct queue_item farewell; /* the last thing that its scheduler sends to the client */
+    atomic_int unfinished; /* requests on the list, and the one under way */
     struct ensemble *ensemble;
 };
 
@@ -175,7 +174,6 @@ static void future_complete(struct ensemble *ensemble, struct future *future)
 static void *schedule(void *argument)
 {
     struct active_object *self = argument;
-    struct counter_slot *counters = counters_claim(self->ensemble->server.service.counters);
     struct method_request *request;
 
     while ((request = list_await(&self->list))) {
@@ -184,8 +182,6 @@ static void *schedule(void *argument)
         atomic_fetch_sub(&self->unfinished, 1);
         future_complete(self->ensemble, request->future);
     }
-    counters_retire_thread(counters);
-    queue_put(&self->ensemble->completed, &self->farewell);
     return NULL;
 }
 
@@ -318,25 +314,20 @@ static void start_objects(struct ensemble *ensemble, int list_limit)
         ensemble->object[i].ensemble = ensemble;
     }
     for (int i = 0; i < count; i++)
-        if (!server_start_thread(&ensemble->server, schedule, &ensemble->object[i]))
-            die("cannot start %d schedulers", count);
-    count_add(ensemble->server.counters, COUNTER_workers, count);
+        server_start_worker(&ensemble->server, schedule, &ensemble->object[i]);
 }
 
-/* No request is left, and no future on its way: what still comes are farewells. */
+/* No request is left, and no future on its way. */
 static void stop_objects(struct ensemble *ensemble)
 {
-    int count = ensemble->server.workers;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < ensemble->server.workers; i++) {
         struct activation_list *list = &ensemble->object[i].list;
         pthread_mutex_lock(&list->lock);
         list->closed = true;
         pthread_cond_signal(&list->changed);
         pthread_mutex_unlock(&list->lock);
     }
-    for (int i = 0; i < count; i++)
-        queue_take(&ensemble->completed);
-    count_add(ensemble->server.counters, COUNTER_workers, -count);
+    server_await_threads(&ensemble->server);
 }
 
 int main(int argc, char **argv)

@@ -172,7 +172,6 @@ static void *schedule(void *argument)
         else if (!mailbox_rest(&actor->mailbox))
             queue_put(&system->runnable, &actor->item);
     }
-    counters_retire_thread(counters);
     return NULL;
 }
 
@@ -245,21 +244,16 @@ static void run(struct actor_system *system)
 int main(int argc, char **argv)
 {
     struct actor_system system = {0};
-    int threads;
 
     server_setup(&system.server, argc, argv, NULL);
-    threads = system.server.workers;
     queue_init(&system.runnable, 0, system.server.counters);
     loop_init(&system.loop, &system.server, 0);
-    for (int i = 0; i < threads; i++)
-        if (!server_start_thread(&system.server, schedule, &system))
-            die("cannot start thread %d of %d", i + 1, threads);
-    count_add(system.server.counters, COUNTER_workers, threads);
+    for (int i = 0; i < system.server.workers; i++)
+        server_start_worker(&system.server, schedule, &system);
     server_ready(&system.server);
     run(&system);
-    queue_dismiss(&system.runnable, threads);
-    queue_await_departures(&system.runnable);
-    count_add(system.server.counters, COUNTER_workers, -threads);
+    queue_dismiss(&system.runnable, system.server.workers);
+    server_await_threads(&system.server);
     exit(server_finish(
         &system.server)); /* no return: threads are detached, and system stands here */
 }

@@ -71,7 +71,6 @@ static void step_back(enum priority priority)
 static void *work(void *argument)
 {
     struct pool *pool = argument;
-    struct counter_slot *counters = counters_claim(pool->server.service.counters);
     struct task *task;
 
     step_back(pool->priority);
@@ -80,7 +79,6 @@ static void *work(void *argument)
         queue_put(&pool->done, &task->item); /* the loop's again */
         loop_wake(&pool->loop);
     }
-    counters_retire_thread(counters);
     return NULL;
 }
 
@@ -224,6 +222,6 @@ int main(int argc, char **argv)
     server_ready(&pool.server);
     run(&pool);
     dismiss(&pool, pool.workers);
-    queue_await_departures(&pool.todo);
+    server_await_threads(&pool.server);
     exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
 }

@@ -33,7 +33,6 @@
 
 /* A short queue of submissions stays in the cache; when it is full, one more call empties it. */
 enum { SUBMISSIONS = 256, COMPLETIONS = 4096, BUFFER_GROUP = 0, BUFFER_BYTES = CONN_IN_BYTES };
-#define DRAIN_SWEEP_NS (20 * NSEC_PER_MSEC)
 
 /* What completes: operations of the ring, then those of a peer. */
 enum op {
@@ -118,6 +117,13 @@ static void start_accept(struct ring *ring)
 {
     struct io_uring_sqe *sqe = start(ring, NULL, OP_ACCEPT);
     io_uring_prep_multishot_accept(sqe, ring->server->listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+static void set_sweep_period(struct ring *ring)
+{
+    int64_t period_ns = conn_sweep_period_ns(&ring->server->service);
+    ring->sweep_period = (struct __kernel_timespec){.tv_sec = period_ns / NSEC_PER_SEC,
+                                                    .tv_nsec = period_ns % NSEC_PER_SEC};
 }
 
 static void start_sweep(struct ring *ring)
@@ -329,7 +335,7 @@ static void on_backlog(struct ring *ring, int result)
 static void on_signal(struct ring *ring)
 {
     ring->server->service.draining = true;
-    ring->sweep_period = (struct __kernel_timespec){.tv_nsec = DRAIN_SWEEP_NS};
+    set_sweep_period(ring);
     io_uring_prep_timeout_update(start(ring, NULL, OP_NOTE), &ring->sweep_period,
                                  tag_of(NULL, OP_SWEEP), 0);
     io_uring_prep_cancel_fd(start(ring, NULL, OP_NOTE), ring->server->listener,
@@ -488,14 +494,10 @@ static void buffers_init(struct ring *ring)
         offer(ring, &ring->buffer[i]);
 }
 
-/* From here on signals wait until they are read. */
 static int signals_open(void)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    server_hold_signals(&signals);
     int fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (fd < 0)
         die_errno("cannot read signals");
@@ -504,12 +506,8 @@ static int signals_open(void)
 
 static void ring_init(struct ring *ring, struct server *server, int buffers)
 {
-    int64_t period_ns = server->service.idle_timeout_ns / 4;
-    if (period_ns > NSEC_PER_SEC)
-        period_ns = NSEC_PER_SEC;
     *ring = (struct ring){.server = server, .listening = true, .buffers = buffers};
-    ring->sweep_period = (struct __kernel_timespec){.tv_sec = period_ns / NSEC_PER_SEC,
-                                                    .tv_nsec = period_ns % NSEC_PER_SEC};
+    set_sweep_period(ring);
     LIST_INIT(&ring->peers);
     uring_init(&ring->uring);
     buffers_init(ring);

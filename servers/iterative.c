@@ -17,15 +17,12 @@
 #include "common/server.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* A signal ends the wait under way: for this peer's next request, or for the next peer. */
 static void serve(struct server *server, int fd)
 {
     server_stop_on_signal(&server->service, fd);
-    if (server->service.draining) /* the signal came just before */
-        shutdown(fd, SHUT_RD);
     serve_blocking(fd, &server->service, server->counters);
     server_stop_on_signal(&server->service, server->listener);
     close(fd);

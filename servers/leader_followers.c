@@ -16,12 +16,13 @@
  *              time curl 127.0.0.1:8080/        # both threads process, nobody leads
  *
  * Name:    leader_followers
- * Ids:     A10
+ * Ids:     A10 A12
  * Family:  multi-threaded
  * Blocks:  compute timer fd disk
  * Tasks:   0
  * Compute: --workers
  */
+#include "common/counting.h"
 #include "common/serve.h"
 #include "common/server.h"
 
@@ -47,14 +48,10 @@ struct pool {
     int64_t last_sweep_ns; /* the leader's */
     atomic_int open;       /* handles: the connections, and the listener until the drain */
     pthread_mutex_t lock;
-    pthread_cond_t vacant, ended;
-    bool led;    /* somebody is leader */
-    int threads; /* that have not ended */
+    pthread_cond_t vacant;
+    bool led; /* somebody is leader */
     LIST_HEAD(armed_peers, peer) armed;
 };
-
-#define SWEEP_NS       NSEC_PER_SEC /* at most between two looks at silent peers */
-#define DRAIN_SWEEP_NS (20 * NSEC_PER_MSEC)
 
 /* --- the handle set ---------------------------------------------------------------------------- */
 
@@ -115,14 +112,6 @@ static void sweep(struct pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static int64_t sweep_period_ns(const struct service *service)
-{
-    int64_t period_ns = service->idle_timeout_ns / 4;
-    if (service->draining)
-        return DRAIN_SWEEP_NS;
-    return period_ns < SWEEP_NS ? period_ns : SWEEP_NS;
-}
-
 /* Wait for one event. *peer is the connection, the caller's now, or NULL for the listener. False:
  * we drain, and the last handle is closed. */
 static bool lead(struct pool *pool, struct peer **peer)
@@ -130,7 +119,7 @@ static bool lead(struct pool *pool, struct peer **peer)
     struct epoll_event event;
     while (pool->open) {
         int64_t left_ns =
-            pool->last_sweep_ns + sweep_period_ns(&pool->server.service) - now_coarse_ns();
+            pool->last_sweep_ns + conn_sweep_period_ns(&pool->server.service) - now_coarse_ns();
         bool due = left_ns <= 0;
         int n = epoll_wait(pool->epoll, &event, 1, due ? 0 : (int)(left_ns / NSEC_PER_MSEC + 1));
         if (n == 1) {
@@ -180,8 +169,9 @@ static void welcome(struct pool *pool)
 
 /* Go on with a connection until it would block on its peer. No wait of its requests is handed back:
  * all of them happen in conn_pump, on this thread. */
-static void process(struct pool *pool, struct peer *peer)
+static void process(struct pool *pool, struct peer *peer, struct counter_slot *counters)
 {
+    peer->conn.counters = counters; /* this thread's, as the connection is */
     switch (conn_pump(&peer->conn, peer->fd, WAIT_NONE)) {
     case WANT_SHUTDOWN:
     case WANT_READ: arm(pool, peer, EPOLL_CTL_MOD, EPOLLIN); break;
@@ -206,24 +196,19 @@ static void join_followers(struct pool *pool)
 static void *take_turns(void *argument)
 {
     struct pool *pool = argument;
-    struct counter_slot *counters = counters_claim(pool->server.service.counters);
+    struct counter_slot *counters = counting_slot(pool->server.service.counting);
     struct peer *peer;
 
     join_followers(pool);
     while (lead(pool, &peer)) {
         promote_follower(pool, peer);
         if (peer)
-            process(pool, peer);
+            process(pool, peer, counters);
         else
             welcome(pool);
         join_followers(pool);
     }
     promote_follower(pool, NULL); /* who will find the same, and pass it on */
-    counters_retire_thread(counters);
-    pthread_mutex_lock(&pool->lock);
-    if (--pool->threads == 0)
-        pthread_cond_signal(&pool->ended);
-    pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
@@ -240,35 +225,24 @@ static void make_handle_set(struct pool *pool)
     pool->open = 1;
 }
 
-static void start_threads(struct pool *pool)
-{
-    pool->threads = pool->server.workers;
-    for (int i = 0; i < pool->server.workers; i++)
-        if (!server_start_thread(&pool->server, take_turns, pool))
-            die("the system has no room for %d threads", pool->server.workers);
-    count_add(pool->server.counters, COUNTER_workers, pool->server.workers);
-}
-
-static void await_threads(struct pool *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    while (pool->threads)
-        pthread_cond_wait(&pool->ended, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
-    count_add(pool->server.counters, COUNTER_workers, -pool->server.workers);
-}
-
 int main(int argc, char **argv)
 {
-    struct pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                        .vacant = PTHREAD_COND_INITIALIZER,
-                        .ended = PTHREAD_COND_INITIALIZER};
+    struct pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .vacant = PTHREAD_COND_INITIALIZER};
+    int mode = COUNTING_TSS;
+    const struct option_row knobs[] = {
+        {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
+         0, 0},
+        {0},
+    };
 
-    server_setup(&pool.server, argc, argv, NULL);
+    server_setup(&pool.server, argc, argv, knobs);
+    pool.server.service.counting =
+        counting_new(pool.server.service.counters, (enum counting_mode)mode);
     server_stop_on_signal(&pool.server.service, pool.server.listener);
     make_handle_set(&pool);
-    start_threads(&pool);
+    for (int i = 0; i < pool.server.workers; i++)
+        server_start_worker(&pool.server, take_turns, &pool);
     server_ready(&pool.server);
-    await_threads(&pool);
-    exit(server_finish(&pool.server)); /* no return: the last thread still holds the pool's lock */
+    server_await_threads(&pool.server);
+    exit(server_finish(&pool.server)); /* no return: the last thread still holds a lock */
 }

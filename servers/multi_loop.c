@@ -25,11 +25,11 @@
  * Link:    -lev
  */
 #include "common/loop.h"
+#include "common/respawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +37,7 @@
  * listener, so that who waits there is not lost, and with the same counters. */
 struct place {
     pid_t pid; /* 0: vacant */
+    struct respawn respawn;
     int listener;
     struct counter_slot *counters;
 };
@@ -119,14 +120,11 @@ static void close_listeners(const struct cluster *cluster, const struct place *e
 }
 
 /* The child. Signals wait until its loop can take them. */
-static _Noreturn void work_and_exit(struct cluster *cluster, struct place *place, pid_t parent)
+static _Noreturn void work_and_exit(struct cluster *cluster, struct place *place)
 {
     struct server *server = &cluster->server;
     struct loop loop;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above took effect */
-        _exit(1);
     close_listeners(cluster, place);
     server->listener = place->listener;
     server->counters = place->counters;
@@ -137,25 +135,36 @@ static _Noreturn void work_and_exit(struct cluster *cluster, struct place *place
     _exit(0);
 }
 
-/* Have a process in every place. False: the system had none to give. */
-static bool fill_places(struct cluster *cluster)
+static void occupy(struct cluster *cluster, struct place *place)
 {
-    pid_t parent = getpid();
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        server_end_with_parent(parent);
+        work_and_exit(cluster, place);
+    }
+    respawn_begin(&place->respawn, now_ns());
+    if (pid < 0) {
+        respawn_end(&place->respawn, now_ns());
+        return;
+    }
+    place->pid = pid;
+    count_add(place->counters, COUNTER_spawned, 1);
+    count_add(place->counters, COUNTER_workers, 1);
+}
+
+/* A process for each vacant place that may have one. Returns when the next one may; INT64_MAX: all
+ * are taken. */
+static int64_t fill_places(struct cluster *cluster)
+{
+    int64_t next_ns = INT64_MAX;
     for (int i = 0; i < cluster->places; i++) {
         struct place *place = &cluster->place[i];
-        if (place->pid)
-            continue;
-        place->pid = fork();
-        if (place->pid == 0)
-            work_and_exit(cluster, place, parent);
-        if (place->pid < 0) {
-            place->pid = 0;
-            return false;
-        }
-        count_add(place->counters, COUNTER_spawned, 1);
-        count_add(place->counters, COUNTER_workers, 1);
+        if (!place->pid && place->respawn.due_ns <= now_ns())
+            occupy(cluster, place);
+        if (!place->pid && place->respawn.due_ns < next_ns)
+            next_ns = place->respawn.due_ns;
     }
-    return true;
+    return next_ns;
 }
 
 /* Account for a dead process; the end of its connections it could not count itself. */
@@ -163,6 +172,7 @@ static void vacate(struct place *place, int status, const struct rusage *usage)
 {
     const int64_t *value = place->counters->value;
     place->pid = 0;
+    respawn_end(&place->respawn, now_ns());
     counters_retire(place->counters, usage);
     count_add(place->counters, COUNTER_workers, -1);
     count_add(place->counters, COUNTER_crashed, WIFSIGNALED(status));
@@ -187,10 +197,8 @@ static void reap(struct cluster *cluster, int options)
 /* Keep the places filled until SIGTERM or SIGINT. */
 static void supervise(struct cluster *cluster)
 {
-    static const struct timespec retry = {.tv_sec = 1};
     for (;;) {
-        bool filled = fill_places(cluster);
-        switch (sigtimedwait(&cluster->signals, NULL, filled ? NULL : &retry)) {
+        switch (server_take_signal(&cluster->signals, fill_places(cluster))) {
         case SIGCHLD: reap(cluster, WNOHANG); break;
         case SIGTERM:
         case SIGINT: return;
@@ -239,11 +247,7 @@ int main(int argc, char **argv)
     struct cluster cluster = {0};
 
     server_setup(&cluster.server, argc, argv, knobs);
-    sigemptyset(&cluster.signals);
-    sigaddset(&cluster.signals, SIGTERM);
-    sigaddset(&cluster.signals, SIGINT);
-    sigaddset(&cluster.signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &cluster.signals, NULL);
+    server_hold_signals(&cluster.signals);
     lay_out(&cluster, listeners == REUSEPORT);
     fill_places(&cluster);
     server_ready(&cluster.server);

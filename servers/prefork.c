@@ -18,6 +18,7 @@
  * Compute: --workers
  * Peers:   --workers
  */
+#include "common/respawn.h"
 #include "common/serve.h"
 #include "common/server.h"
 
@@ -25,15 +26,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A place in the pool. The memory is shared, so that the parent knows what a dead worker left. */
 struct worker {
-    pid_t pid;           /* 0: nobody. The parent's */
+    pid_t pid; /* 0: nobody. The parent's, as is the next */
+    struct respawn respawn;
     atomic_bool serving; /* a connection is open. The worker's */
 };
 
@@ -52,8 +52,6 @@ enum { NO_DESCRIPTOR = -1 };
 static void serve(struct server *server, struct worker *self, int fd)
 {
     server_stop_on_signal(&server->service, fd);
-    if (server->service.draining) /* the signal came before it could have stopped this one */
-        shutdown(fd, SHUT_RD);
     self->serving = true;
     serve_blocking(fd, &server->service, server->counters);
     self->serving = false;
@@ -63,14 +61,11 @@ static void serve(struct server *server, struct worker *self, int fd)
 
 /* All workers sleep in accept on one listener: the kernel wakes one for each connection. A signal
  * to a worker must not shut the listener down, which is everybody's: the parent does that. */
-static _Noreturn void work(struct pool *pool, struct worker *self, pid_t parent)
+static _Noreturn void work(struct pool *pool, struct worker *self)
 {
     struct server *server = &pool->server;
     int fd;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above took effect */
-        _exit(1);
     server->counters = counters_claim(server->service.counters);
     server_stop_on_signal(&server->service, NO_DESCRIPTOR);
     sigprocmask(SIG_UNBLOCK, &pool->signals, NULL);
@@ -90,34 +85,40 @@ static void pool_init(struct pool *pool, int places)
     pool->worker = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (pool->worker == MAP_FAILED)
         die_errno("cannot map %d workers", places);
-    sigemptyset(&pool->signals);
-    sigaddset(&pool->signals, SIGTERM);
-    sigaddset(&pool->signals, SIGINT);
-    sigaddset(&pool->signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &pool->signals, NULL);
+    server_hold_signals(&pool->signals);
 }
 
-static bool hire(struct pool *pool, struct worker *place)
+static void hire(struct pool *pool, struct worker *place)
 {
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
-        work(pool, place, parent);
-    if (pid < 0)
-        return false;
+    if (pid == 0) {
+        server_end_with_parent(parent);
+        work(pool, place);
+    }
+    respawn_begin(&place->respawn, now_ns());
+    if (pid < 0) {
+        respawn_end(&place->respawn, now_ns());
+        return;
+    }
     place->pid = pid;
     pool->alive++;
     count_add(pool->server.counters, COUNTER_spawned, 1);
     count_add(pool->server.counters, COUNTER_workers, 1);
-    return true;
 }
 
-/* A worker for each empty place. False: the system has no more processes now. */
-static bool fill(struct pool *pool)
+/* A worker for each empty place that may have one. Returns when the next one may; INT64_MAX: the
+ * pool is full. */
+static int64_t fill(struct pool *pool)
 {
-    for (int i = 0; i < pool->places; i++)
-        if (!pool->worker[i].pid && !hire(pool, &pool->worker[i]))
-            return false;
-    return true;
+    int64_t next_ns = INT64_MAX;
+    for (int i = 0; i < pool->places; i++) {
+        struct worker *place = &pool->worker[i];
+        if (!place->pid && place->respawn.due_ns <= now_ns())
+            hire(pool, place);
+        if (!place->pid && place->respawn.due_ns < next_ns)
+            next_ns = place->respawn.due_ns;
+    }
+    return next_ns;
 }
 
 /* Clear the place of a dead worker; what it could not count itself is counted here. */
@@ -127,6 +128,7 @@ static void clear(struct pool *pool, struct worker *place)
         count_add(pool->server.counters, COUNTER_closed, 1);
     place->serving = false;
     place->pid = 0;
+    respawn_end(&place->respawn, now_ns());
     pool->alive--;
     count_add(pool->server.counters, COUNTER_workers, -1);
 }
@@ -148,18 +150,16 @@ static bool reap(struct pool *pool, int options)
     return true;
 }
 
-/* Keep the pool full until it is to stop. Signals are taken, not delivered: none can fall between
- * a look and a sleep. The timeout is for places that could not be filled. */
+/* Keep the pool full until it is to stop. */
 static void supervise(struct pool *pool)
 {
     for (;;) {
-        switch (sigtimedwait(&pool->signals, NULL, &(struct timespec){.tv_sec = 1})) {
+        switch (server_take_signal(&pool->signals, fill(pool))) {
         case SIGTERM:
         case SIGINT: return;
         default:
             while (reap(pool, WNOHANG)) {
             }
-            fill(pool);
         }
     }
 }
@@ -188,7 +188,7 @@ int main(int argc, char **argv)
 
     server_setup(&pool.server, argc, argv, knobs);
     pool_init(&pool, workers);
-    if (!fill(&pool))
+    if (fill(&pool) != INT64_MAX)
         die_errno("cannot start %d workers", workers);
     server_ready(&pool.server);
     supervise(&pool);

@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,24 +69,11 @@ static bool reap(struct server *server, struct family *family, int options)
     return true;
 }
 
-/* A signal must not meet a child that still has its parent's idea of what to stop. */
-static void hold_signals(int how)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(how, &signals, NULL);
-}
-
 /* The child: one connection, then nothing. */
-static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent)
+static _Noreturn void serve_and_exit(struct server *server, int fd, const sigset_t *held)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above took effect */
-        _exit(1);
     server_stop_on_signal(&server->service, fd);
-    hold_signals(SIG_UNBLOCK);
+    sigprocmask(SIG_UNBLOCK, held, NULL);
     close(server->listener);
     serve_blocking(fd, &server->service, counters_claim(server->service.counters));
     _exit(0);
@@ -96,17 +82,20 @@ static _Noreturn void serve_and_exit(struct server *server, int fd, pid_t parent
 static void fork_for(struct server *server, struct family *family, int fd)
 {
     pid_t parent = getpid(), pid;
-    hold_signals(SIG_BLOCK);
+    sigset_t held; /* a signal must not meet a child with its parent's idea of what to stop */
+    server_hold_signals(&held);
     pid = fork();
-    if (pid == 0)
-        serve_and_exit(server, fd, parent);
+    if (pid == 0) {
+        server_end_with_parent(parent);
+        serve_and_exit(server, fd, &held);
+    }
     if (pid < 0) {
         count_add(server->counters, COUNTER_refused, 1);
     } else {
         count_add(server->counters, COUNTER_spawned, 1);
         family_add(family, pid);
     }
-    hold_signals(SIG_UNBLOCK);
+    sigprocmask(SIG_UNBLOCK, &held, NULL);
     close(fd); /* the child's copy keeps the connection open */
 }
 

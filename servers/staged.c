@@ -153,7 +153,6 @@ static void *run_stage(void *argument)
     struct task *task;
     while ((task = stage_take(stage)))
         stage->handle(stage->pipeline, task);
-    counters_retire_thread(stage->queue.counters);
     return NULL;
 }
 
@@ -277,17 +276,8 @@ static void stage_open(struct stage *stage, struct pipeline *pipeline, int depth
     pthread_cond_init(&stage->room, NULL);
     TAILQ_INIT(&stage->held);
     queue_init(&stage->queue, depth, counters);
-    count_add(counters, COUNTER_workers, stage->threads);
     for (int i = 0; i < stage->threads; i++)
-        if (!server_start_thread(&pipeline->server, run_stage, stage))
-            die("cannot start a thread");
-}
-
-static void stage_close(struct stage *stage)
-{
-    queue_dismiss(&stage->queue, stage->threads);
-    queue_await_departures(&stage->queue);
-    count_add(stage->queue.counters, COUNTER_workers, -stage->threads);
+        server_start_worker(&pipeline->server, run_stage, stage);
 }
 
 int main(int argc, char **argv)
@@ -313,8 +303,9 @@ int main(int argc, char **argv)
     stage_open(&pipeline.write, &pipeline, depth);
     server_ready(&pipeline.server);
     run(&pipeline);
-    stage_close(&pipeline.parse);
-    stage_close(&pipeline.work);
-    stage_close(&pipeline.write);
+    queue_dismiss(&pipeline.parse.queue, pipeline.parse.threads);
+    queue_dismiss(&pipeline.work.queue, pipeline.work.threads);
+    queue_dismiss(&pipeline.write.queue, pipeline.write.threads);
+    server_await_threads(&pipeline.server);
     exit(server_finish(&pipeline.server)); /* no return: threads are detached, and use pipeline */
 }

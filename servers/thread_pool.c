@@ -22,13 +22,14 @@
  * the whole, trivial or not, and sleeps in its timers.
  *
  * Name:    thread_pool
- * Ids:     A4
+ * Ids:     A4 A12
  * Family:  multi-threaded
  * Blocks:  compute timer fd disk
  * Tasks:   0
  * Compute: --workers
  * Link:    -lev
  */
+#include "common/counting.h"
 #include "common/loop.h"
 #include "common/queue.h"
 
@@ -61,8 +62,9 @@ static struct task *task_of(struct queue_item *item)
 
 /* A whole request, every wait on this thread; only a peer that does not read is left to the watcher:
  * it could hold the worker for ever. */
-static void perform(struct peer *peer)
+static void perform(struct peer *peer, struct counter_slot *counters)
 {
+    peer->conn.counters = counters; /* this thread's, as the connection is */
     job_start(&peer->conn.job, WAIT_NONE);
     conn_job_done(&peer->conn);
     while (peer->conn.want == WANT_WRITE && conn_send(&peer->conn, peer->io.fd)) {
@@ -72,31 +74,15 @@ static void perform(struct peer *peer)
 static void *work(void *argument)
 {
     struct pool *pool = argument;
-    struct counter_slot *counters = counters_claim(pool->server.service.counters);
+    struct counter_slot *counters = counting_slot(pool->server.service.counting);
     struct task *task;
 
     while ((task = task_of(queue_take(&pool->todo)))) {
-        perform(&task->peer);
+        perform(&task->peer, counters);
         queue_put(&pool->done, &task->item); /* the watcher's again */
         loop_wake(&pool->watcher);
     }
-    counters_retire_thread(counters);
     return NULL;
-}
-
-static void start_workers(struct pool *pool)
-{
-    for (int i = 0; i < pool->server.workers; i++)
-        if (!server_start_thread(&pool->server, work, pool))
-            die("the system has no room for %d threads", pool->server.workers);
-    count_add(pool->server.counters, COUNTER_workers, pool->server.workers);
-}
-
-static void dismiss_workers(struct pool *pool)
-{
-    queue_dismiss(&pool->todo, pool->server.workers);
-    queue_await_departures(&pool->todo);
-    count_add(pool->server.counters, COUNTER_workers, -pool->server.workers);
 }
 
 /* --- the watcher ------------------------------------------------------------------------------- */
@@ -197,24 +183,30 @@ static void run(struct pool *pool)
 
 int main(int argc, char **argv)
 {
-    int queue_limit = 1024, policy = POLICY_FIFO;
+    int queue_limit = 1024, policy = POLICY_FIFO, mode = COUNTING_TSS;
     struct pool pool;
     const struct option_row knobs[] = {
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "requests that may wait; beyond: 503", 1,
          1e6},
         {"policy", 0, OPTION_CHOICE, &policy, "fifo|sjf", "who is served next", 0, 0},
+        {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
+         0, 0},
         {0},
     };
 
     server_setup(&pool.server, argc, argv, knobs);
+    pool.server.service.counting =
+        counting_new(pool.server.service.counters, (enum counting_mode)mode);
     pool.policy = (enum policy)policy;
     queue_init(&pool.todo, queue_limit, pool.server.counters);
     queue_init(&pool.done, 0, NULL);
     loop_init(&pool.watcher, &pool.server, 0);
-    start_workers(&pool);
+    for (int i = 0; i < pool.server.workers; i++)
+        server_start_worker(&pool.server, work, &pool);
     server_ready(&pool.server);
     run(&pool);
-    dismiss_workers(&pool);
+    queue_dismiss(&pool.todo, pool.server.workers);
+    server_await_threads(&pool.server);
     loop_free(&pool.watcher);
     exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
 }

@@ -649,6 +649,7 @@ class Work(ServerCase):
     def test_allowed(self):
         peer = self.peer()
         for query in ("io=timer:250us", "io=timer:1.5ms", "io=timer:0.001s", "cpu=hash:100us",
+                      "count=0", "count=1000000",
                       "body=0", "class=short", "body=5&io=timer:1ms&cpu=hash:1ms&class=a-b_1",
                       "&".join(["io=timer:1us"] * 16), "io=timer%3A1ms"):
             with self.subTest(query=query):
@@ -662,6 +663,7 @@ class Work(ServerCase):
                       "io=sleep:1ms", "cpu=", "cpu=hash", "cpu=hash:", "cpu=hash:61s",
                       "cpu=nokind:1ms", "io=disk:", "io=disk:0", "io=disk:1ms", "io=disk:2m", "body=", "body=x", "body=-1", "body=1x", "body=16777217",
                       "body=99999999999999999999", "body=1&body=2", "body=1&body=1",
+                      "count=", "count=x", "count=-1", "count=1000001",
                       "class=", "class=a&class=b", "body=%zz", "body=1%00", "body=%3", "BODY=1",
                       "body=1&foo=2", "&".join(["io=timer:1us"] * 17)):
             with self.subTest(query=query):
@@ -702,6 +704,65 @@ class Work(ServerCase):
 
     def test_no_digest_without_cpu(self):
         self.assertIsNone(self.digest("io=timer:1ms&body=1"))
+
+
+class Counting(ServerCase):
+    """count=N adds N to a counter, one by one, on whichever thread: nothing may get lost."""
+
+    options = None
+    MODES = ("tss", "mutex", "atomic")
+
+    def servers(self):
+        """One for each way of counting that the server offers."""
+        options = [("--counters", mode) for mode in self.MODES] if self.target.has("--counters") \
+            else [()]
+        for more in options:
+            with self.subTest(options=more):
+                server = self.start(*more)
+                yield server
+                server.settle()
+
+    def test_nothing_is_lost(self):
+        for server in self.servers():
+            crowd = 8 if server.room >= 8 else 1
+            peers = [self.peer(server) for _ in range(crowd)]
+            for target in ("/work?count=100000", "/work?count=1&io=timer:1ms&count=3000"):
+                replies = together(crowd, lambda index, target=target: peers[index].get(target))
+                self.assertEqual({reply.status for reply in replies}, {200})
+                self.assertEqual({reply.headers.get("x-work-digest") for reply in replies}, {None})
+            for peer in peers:
+                peer.close()
+            self.assertEqual(server.metrics()["counted"], crowd * 103001)
+            self.assertEqual(server.stop()["counted"], crowd * 103001)
+
+    def test_more_connections_than_slots(self):
+        """One after the other, as many as 600: those that count are gone, their counts are not."""
+        for server in self.servers():
+            for _ in range(600):
+                server.get("/work?count=7")
+            self.assertEqual(server.metrics()["counted"], 4200)
+
+
+class CountingModes(ServerCase):
+    """Where threads count: each for itself, or all in one place."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return target.has("--counters")
+
+    def test_slots(self):
+        for mode, fewest, most in (("tss", 4, 8), ("mutex", 1, 1), ("atomic", 1, 1)):
+            with self.subTest(mode=mode), harness.tempfile.NamedTemporaryFile() as file:
+                server = self.start("--counters", mode, "--workers", "4", "--stats-file", file.name)
+                peers = [self.peer(server) for _ in range(8)]
+                together(8, lambda index, peers=peers:
+                         peers[index].get("/work?count=5&io=timer:200ms"))
+                counted = [slot["counted"] for slot in read_slots(file.name) if slot["counted"]]
+                self.assertEqual(sum(counted), 40)
+                self.assertTrue(fewest <= len(counted) <= most, counted)
+                server.settle()
 
 
 class Disk(ServerCase):
@@ -978,6 +1039,26 @@ class Draining(ServerCase):
         server.finish()
 
 
+class Accounts(ServerCase):
+    """What threads and processes cost is not forgotten when they end."""
+
+    options = None
+
+    def test_switches_of_all_workers(self):
+        """Each has slept at least once, for want of work."""
+        options = ("--workers", "100")
+        if self.target.has("--max-workers"):
+            options = ("--min-workers", "100", "--max-workers", "100")
+        server = self.start(*options, peers=100)
+        server.get()
+        time.sleep(0.3 * SLOW)
+        final = server.stop()
+        if final["spawned"] < 100:
+            self.skipTest("it has no fixed number of workers")
+        self.assertGreaterEqual(final["switches_voluntary"], final["spawned"])
+        self.assertEqual(final["workers"], 0)
+
+
 class Children(ServerCase):
     """With a process per connection, the death of one costs its connection only."""
 
@@ -1062,6 +1143,42 @@ class PreforkedWorkers(ServerCase):
                 extra.receive()
             peers[0].close()
             self.assertEqual(extra.reply().status, 200)
+
+
+class Respawning(ServerCase):
+    """Worker processes that die young again and again do not make the parent fork without end."""
+
+    options = None
+    alone = True
+
+    @classmethod
+    def suits(cls, target):
+        return target.has("--listen") or "A2" in target.about["ids"]
+
+    def test_pauses_grow(self):
+        """Killed as soon as seen: 0, 0.1, 0.3, 0.7 and 1.5 s after the first."""
+        server = self.start("--workers", "1", peers=1)
+        seen, end = set(), time.monotonic() + 2
+        while time.monotonic() < end:
+            for child in harness.children(server.pid):
+                seen.add(child)
+                os.kill(child, signal.SIGKILL)
+            time.sleep(harness.TICK_S)
+        self.assertGreater(len(seen), 1, "not replaced")
+        self.assertLess(len(seen), 8)
+        server.terminate()
+        final, lasted = server.finish()
+        self.assertLess(lasted, 0.9, "stopped only when the pause was over")
+        self.assertEqual((final["crashed"], final["workers"]), (len(seen), 0))
+
+    def test_served_after_a_pause(self):
+        server = self.start("--workers", "1", peers=1)
+        for _ in range(2):
+            victims = wait_until(lambda: harness.children(server.pid), 5)
+            os.kill(victims[0], signal.SIGKILL)
+            self.assertTrue(wait_until(lambda gone=victims[0]: gone not in
+                                       harness.children(server.pid), 5))
+        self.assertEqual(server.get().status, 200)
 
 
 class Orphans(ServerCase):

@@ -83,6 +83,31 @@ Test(options, fill_their_variables)
     cr_assert_str_eq(argv[operand], "url");
 }
 
+/* A program's own option of the same name takes the place of the common one, in --help too. */
+Test(options, ones_own_come_first)
+{
+    char text[4096] = "";
+    int own = 1, common = 2, pipes[2];
+    const struct option_row own_rows[] = {
+        {"workers", 'w', OPTION_INT, &own, "N", "processes", 1, 9}, {0}};
+    const struct option_row common_rows[] = {
+        {"workers", 'w', OPTION_INT, &common, "N", "threads", 1, 9}, {0}};
+    const struct options options = {"test", "", "A test.", own_rows, common_rows};
+    optind = 1;
+    options_parse(&options, 3, (char *[]){"test", "--workers", "7", NULL});
+    cr_assert(own == 7 && common == 2);
+
+    cr_assert_eq(pipe(pipes), 0);
+    if (fork() == 0) {
+        dup2(pipes[1], STDOUT_FILENO);
+        optind = 1;
+        options_parse(&options, 2, (char *[]){"test", "--help", NULL});
+    }
+    wait(NULL);
+    cr_assert_gt(read(pipes[0], text, sizeof text - 1), 0);
+    cr_assert(strstr(text, "processes") && !strstr(text, "threads"), "%s", text);
+}
+
 Test(options, a_bad_value_dies_with_2, .exit_code = 2)
 {
     int port = 1, mode = 0;
@@ -114,6 +139,20 @@ Test(counters, sum_over_forked_processes)
     }
     cr_assert_eq(counters_sum(file, COUNTER_requests), 100000);
     cr_assert_eq(counters_sum(file, COUNTER_closed), 0);
+}
+
+Test(counters, a_slot_of_ones_own_is_nobody_elses)
+{
+    struct counters_file *file = counters_create(NULL);
+    struct counter_slot *first = counters_claim(file), *last = first;
+    for (int n = 1; n < COUNTER_SLOTS; n++) {
+        struct counter_slot *slot = counters_claim_alone(file);
+        cr_assert_eq(slot, last + 1);
+        last = slot;
+    }
+    cr_assert_null(counters_claim_alone(file));
+    cr_assert_null(counters_claim_alone(file));
+    cr_assert_eq(counters_claim(file), first, "whoever can share gets one");
 }
 
 Test(counters, an_observer_reads_the_file)
@@ -193,7 +232,6 @@ Test(queue, loses_nothing_between_threads)
         __atomic_load_n(&untaken, __ATOMIC_RELAXED)) /* dismissed takers would leave items behind */
         usleep(1000);
     queue_dismiss(&queue, TAKERS);
-    queue_await_departures(&queue);
     for (int i = 0; i < TAKERS; i++) {
         void *taken;
         pthread_join(takers[i], &taken);

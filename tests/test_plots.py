@@ -495,6 +495,33 @@ class Figures(Folder):
         points = load.series(Run(s.write()), "event", "achieved_rate")
         self.assertEqual([(x, e.value) for x, e in points], [(100, 99), (300, 200)])
 
+    def counters(self, rates, trials=3):
+        """A run of the workload counters. `rates`: {architecture: {connections: rate}}."""
+        s = SyntheticRun(self.folder / "run")
+        for arch, points in rates.items():
+            for point, rate in points.items():
+                for trial in range(trials):
+                    s.cell("counters", point, arch, trial,
+                           {"achieved_rate": rate * (1 + trial / 99)})
+        return s.write()
+
+    def test_ways_of_counting_are_told_apart(self):
+        run = self.counters({
+            "threads-tss": {"1": 9000, "8": 18000}, "threads-mutex": {"1": 4000, "8": 500},
+            "threads-atomic": {"1": 6000, "8": 2000}, "thread_pool-mutex": {"8": 700},
+            "thread_pool": {"8": 17000}})
+        self.assertEqual(self.title("counters", run),
+                         "With 8 connections, threads counts 36 times as fast by tss as by mutex")
+        text = (self.folder / "counters.svg").read_text()
+        for word in ("threads", "thread_pool", "tss", "mutex", "atomic", "connections"):
+            self.assertIn(f"<!-- {word} -->", text)
+
+    def test_ways_of_counting_that_do_not_differ(self):
+        run = self.counters({"threads-tss": {"1": 1010}, "threads-mutex": {"1": 1000}})
+        self.assertEqual(self.title("counters", run),
+                         "No clear difference between the ways in which threads count")
+        self.assertNotIn("<!-- atomic -->", (self.folder / "counters.svg").read_text())
+
     def test_nothing_to_draw_is_not_a_failure(self):
         s = SyntheticRun(self.folder / "run")
         s.cell("io", "base", "event", 1, {"achieved_rate": 1})

@@ -1,4 +1,5 @@
 /* The /work grammar and the work itself. */
+#include "common/counting.h"
 #include "common/job.h"
 #include "common/program.h"
 #include "common/util.h"
@@ -90,6 +91,12 @@ Test(program, refuses)
         "/work?body=1k",
         "/work?body=16777217",
         "/work?body=1&body=1",
+        "/work?count=",
+        "/work?count=-1",
+        "/work?count=1k",
+        "/work?count=1000001",
+        "/work?count=99999999999999999999",
+        "/work?COUNT=1",
         "/work?class=",
         "/work?class=a&class=b",
         "/work?class=a%20b",
@@ -220,4 +227,36 @@ Test(program, knows_every_kind_of_work)
         cr_assert(p.step[0].kind == STEP_WORK && p.step[0].work == (enum work_kind)kind);
         cr_assert_eq(program_digest(&p, &calibration), work_perform((enum work_kind)kind, 0, 100));
     }
+}
+
+Test(program, counts_up_to_a_million)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?count=1000000&count=0&io=timer:1ms&count=%37"));
+    cr_assert_eq(p.steps, 4);
+    cr_assert(p.step[0].kind == STEP_COUNT && p.step[0].count == 1000000);
+    cr_assert(p.step[1].kind == STEP_COUNT && p.step[1].count == 0);
+    cr_assert(p.step[3].kind == STEP_COUNT && p.step[3].count == 7);
+    cr_assert_not(program_has_cpu(&p), "it has no digest");
+    cr_assert_eq(program_cpu_seconds(&p), 0, "and no known duration");
+}
+
+Test(job, counts_where_it_is_told)
+{
+    struct counters_file *file = counters_create(NULL);
+    struct counter_slot *slot = counters_claim(file);
+    struct job job = {.calibration = &calibration, .counters = slot};
+    cr_assert(parses(&job.program, "/work?count=7&io=timer:1us&count=1000"));
+    cr_assert_eq(job_start(&job, WAIT_NONE), WAIT_NONE);
+    cr_assert_eq(slot->value[COUNTER_counted], 1007);
+    cr_assert_eq(job_start(&job, WAIT_COMPUTE), WAIT_COMPUTE);
+    cr_assert_eq(slot->value[COUNTER_counted], 1007, "not before somebody gives it a core");
+    job_block(&job);
+    cr_assert_eq(slot->value[COUNTER_counted], 1014);
+    cr_assert_eq(job_resume(&job, 0), WAIT_COMPUTE);
+
+    job.counting = counting_new(file, COUNTING_MUTEX);
+    job_start(&job, WAIT_NONE);
+    cr_assert_eq(slot->value[COUNTER_counted], 1014);
+    cr_assert_eq(counters_sum(file, COUNTER_counted), 1014 + 1007);
 }
