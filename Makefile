@@ -22,9 +22,9 @@ PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 SERVERS   = $(patsubst servers/%.c,$(B)/servers/%,$(wildcard servers/*.c))
 BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
-PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate
+PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/backend
 LIB       = $(B)/libcommon.a
-SOURCES   = $(wildcard common/*.[ch] servers/*.c loadgen/*.[ch] runner/*.[ch] bench/*.c tests/*.c tests/fuzz/*.c tests/plain/*/*.h)
+SOURCES   = $(wildcard common/*.[ch] servers/*.c backend/*.c loadgen/*.[ch] runner/*.[ch] bench/*.c tests/*.c tests/fuzz/*.c tests/plain/*/*.h)
 
 Q   = $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@))
@@ -53,7 +53,9 @@ $(B)/servers/%: servers/%.c servers/about.awk $(LIB)
 $(B)/loadgen: $(LOADGEN)
 $(B)/cell: $(RUNNER) $(filter-out %/main.o,$(LOADGEN))
 $(B)/calibrate: $(B)/obj/runner/calibrate.o
-$(B)/loadgen $(B)/cell $(B)/calibrate: $(LIB)
+$(B)/backend: $(B)/obj/backend/backend.o
+$(B)/backend: LIBS += -lev -lhiredis
+$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/backend: $(LIB)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
 

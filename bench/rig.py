@@ -79,6 +79,27 @@ class Server:
         end(self.process, 20)
 
 
+class Backend:
+    """The backend that io=backend calls, for a `with` statement. Its `address` is what a server's
+    --backend takes. It shares the core of the generators: the server keeps its own to itself."""
+
+    def __init__(self, build, *options):
+        self.command = [f"{build}/backend", "--port", "0", *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=pinned(CORES[-1]))
+        ready = self.process.stdout.readline()
+        if not ready.startswith("ready backend "):
+            end(self.process, 5)
+            sys.exit(f"{' '.join(self.command)}: not ready: {ready!r}")
+        self.address = ready.split()[2]
+        return self
+
+    def __exit__(self, *_):
+        end(self.process, 5)
+
+
 def event(build, *options):
     return Server([f"{build}/servers/event", "--port", "0", *options])
 

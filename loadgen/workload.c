@@ -64,6 +64,24 @@ bool workload_has_class_rates(const struct workload *w)
     return w->class_count > 0 && w->class[0].rate.given;
 }
 
+static bool some_request_has(const struct workload *w, const char *step)
+{
+    for (int i = 0; i < w->class_count; i++)
+        if (strstr(w->class[i].target, step))
+            return true;
+    return false;
+}
+
+bool workload_calls_backend(const struct workload *w)
+{
+    return some_request_has(w, "io=backend:");
+}
+
+bool workload_reads_disk(const struct workload *w)
+{
+    return some_request_has(w, "io=disk:");
+}
+
 const char *arrivals_name(enum arrivals_kind kind)
 {
     switch (kind) {

@@ -79,6 +79,8 @@ struct workload {
     double ramp;               /* connections made per second; 0: as fast as it goes */
     int idle;                  /* connections held beside the active ones */
     int churn;                 /* requests per connection; 0: no limit */
+    /* For the runner: options of every server, and of the backend if requests call it. */
+    char server_options[WORKLOAD_TARGET], backend[WORKLOAD_TARGET];
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;
@@ -103,6 +105,11 @@ bool workload_parse_think(const char *text, struct think *);
 
 /* The classes have rates of their own, and the one of the whole workload does not matter. */
 bool workload_has_class_rates(const struct workload *);
+
+/* Some request has a step io=backend, so the server needs a backend. */
+bool workload_calls_backend(const struct workload *);
+/* Some request has a step io=disk. */
+bool workload_reads_disk(const struct workload *);
 
 const char *arrivals_name(enum arrivals_kind);
 

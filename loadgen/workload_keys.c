@@ -87,6 +87,12 @@ static bool take_text_not_empty(const char *text, void *field)
     return text[0] != '\0' && take_text(text, field);
 }
 
+/* They are checked by the program that they are for. */
+static bool take_options(const char *text, void *field)
+{
+    return (text[0] == '\0' || strncmp(text, "--", 2) == 0) && take_text(text, field);
+}
+
 static bool take_integer(const char *text, long min, int *field)
 {
     long number;
@@ -215,6 +221,10 @@ const struct key workload_keys[] = {
     {"ramp", take_number, offsetof(struct workload, ramp), "not connections per second"},
     {"idle", take_count_or_0, offsetof(struct workload, idle), NO_COUNT_OR_0},
     {"churn", take_count_or_0, offsetof(struct workload, churn), NO_COUNT_OR_0},
+    {"server_options", take_options, offsetof(struct workload, server_options),
+     "not options such as --backend-pool=500"},
+    {"backend", take_options, offsetof(struct workload, backend),
+     "not options such as --delay 1ms"},
     {0},
 };
 

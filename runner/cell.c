@@ -1,5 +1,6 @@
 /* cell: one server, one point of a workload, one trial: measured alone, judged, and left as a
  * folder OUT/WORKLOAD/POINT/SERVER.TRIAL/ that is there as a whole or not at all. */
+#include "common/disk.h"
 #include "common/options.h"
 #include "common/util.h"
 #include "loadgen/workload.h"
@@ -83,14 +84,38 @@ static void check(struct cell *cell)
     name_workload(cell);
 }
 
-/* Does the workload put server and generator on the same cores, where these are few? */
-static bool wants_sharing(const struct cell *cell)
+static void load_workload(const struct cell *cell, struct workload *workload)
 {
-    struct workload workload;
     char error[512];
-    if (!workload_load(&workload, cell->workload, cell->point, error, sizeof error))
+    if (!workload_load(workload, cell->workload, cell->point, error, sizeof error))
         die("%s", error);
-    return workload.placement == PLACEMENT_SHARED;
+}
+
+/* The options of the backend that the workload's requests call; NULL when none does. */
+static const char *backend_options(const struct cell *cell, const struct workload *workload)
+{
+    char program[PATH_SIZE];
+    if (!workload_calls_backend(workload))
+        return NULL;
+    snprintf(program, sizeof program, "%s/backend", cell->build);
+    if (access(program, X_OK))
+        die_errno("no backend '%s'", program);
+    return workload->backend;
+}
+
+/* Make the file that servers read from, so that none has to do it under load. */
+static void prepare_disk(const struct workload *workload)
+{
+    struct disk disk;
+    struct disk_read read;
+    if (!workload_reads_disk(workload))
+        return;
+    disk_init(&disk, NULL);
+    int error = disk_begin(&disk, 1, &read);
+    if (error)
+        die("cannot prepare %s: %s", disk.path, strerror(-error));
+    disk_end(&read);
+    close(disk.fd);
 }
 
 /* mkdir -p */
@@ -294,6 +319,7 @@ int main(int argc, char **argv)
     pid_t parent = getppid();
     char build[PATH_SIZE];
     int first_extra;
+    struct workload workload;
     struct cell cell = {.point = "base",
                         .build = build,
                         .trial = 1,
@@ -303,18 +329,22 @@ int main(int argc, char **argv)
     executable_folder(build, sizeof build);
     parse(&cell, argc, argv, &first_extra);
     check(&cell);
+    load_workload(&cell, &workload);
+    prepare_disk(&workload);
     struct trial_setup setup = {
         .build = cell.build,
         .server = cell.server,
         .workload = cell.workload,
         .point = cell.point,
         .folder = cell.temporary,
+        .server_options = workload.server_options,
         .extra = argv + first_extra,
+        .backend = backend_options(&cell, &workload),
         .connections = cell.connections,
         .seed = cell.seed,
         .warmup_ns = cell.warmup_ns,
         .duration_ns = cell.duration_ns,
-        .cores = cores_divide(wants_sharing(&cell)),
+        .cores = cores_divide(workload.placement == PLACEMENT_SHARED),
         .signals = take_signals(parent),
     };
     name_folders(&cell);

@@ -89,7 +89,7 @@ def flags(build):
 
 def binaries(build):
     """SHA-256 of every program of the build that takes part in a measurement."""
-    files = [pathlib.Path(build, name) for name in ("cell", "loadgen", "calibrate")]
+    files = [pathlib.Path(build, name) for name in ("cell", "loadgen", "calibrate", "backend")]
     files += [path for path in sorted(pathlib.Path(build, "servers").glob("*"))
               if not path.suffix and os.access(path, os.X_OK)]
     return {str(path.relative_to(build)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -151,15 +151,20 @@ static struct tree read_tree(pid_t root)
     return tree;
 }
 
-/* CPU time of one process, its dead threads included, exact to the nanosecond; /proc/PID/stat knows
- * only ticks of 10 ms. Children that were reaped are known in ticks alone. */
-static int64_t process_cpu_ns(const struct process *process)
+int64_t proc_cpu_ns(pid_t pid)
 {
     struct timespec used = {0};
     clockid_t clock;
-    if (clock_getcpuclockid(process->pid, &clock) == 0)
+    if (clock_getcpuclockid(pid, &clock) == 0)
         clock_gettime(clock, &used);
-    return used.tv_sec * NSEC_PER_SEC + used.tv_nsec +
+    return used.tv_sec * NSEC_PER_SEC + used.tv_nsec;
+}
+
+/* Of one process, exact to the nanosecond; /proc/PID/stat knows only ticks of 10 ms. Children that
+ * were reaped are known in ticks alone. */
+static int64_t process_cpu_ns(const struct process *process)
+{
+    return proc_cpu_ns(process->pid) +
            process->reaped_ticks * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
 }
 

@@ -21,6 +21,9 @@ struct proc_usage {
  * a file per thread. */
 struct proc_usage proc_usage(pid_t root);
 
+/* CPU time of this process alone, its dead threads included, to the nanosecond; 0: there is none. */
+int64_t proc_cpu_ns(pid_t);
+
 /* Memory now, in KiB. */
 struct proc_memory {
     int64_t user_kb;          /* PSS: pages shared by n processes count 1/n for each */

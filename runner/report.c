@@ -97,19 +97,31 @@ static json_t *host(const struct trial *trial)
                      "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops));
 }
 
+/* Null when the workload calls none. */
+static json_t *backend(const struct trial_setup *setup, const struct trial *trial)
+{
+    int64_t cpu_ns = trial->end.backend_cpu_ns - trial->begin.backend_cpu_ns;
+    if (!setup->backend)
+        return json_null();
+    return json_pack("{ss so sO?}", "options", setup->backend, "cpu_s",
+                     trial->measured ? json_real((double)cpu_ns / NSEC_PER_SEC) : json_null(),
+                     "final", trial->backend_final);
+}
+
 json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
 {
     bool measured = trial->measured;
     bool valid = json_array_size(trial->reasons) == 0;
     json_t *object = json_object();
     json_object_set_new(object, "placement", placement(&setup->cores, trial->load));
-    json_object_set_new(
-        object, "command",
-        json_pack("{sO? sO?}", "server", trial->server_command, "loadgen", trial->loadgen_command));
+    json_object_set_new(object, "command",
+                        json_pack("{sO? sO? sO?}", "server", trial->server_command, "loadgen",
+                                  trial->loadgen_command, "backend", trial->backend_command));
     json_object_set_new(object, "load", json_pack("O?", trial->load));
     json_object_set_new(object, "counters", measured ? counters(trial) : json_null());
     json_object_set_new(object, "cost", measured ? cost(trial) : json_null());
     json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
+    json_object_set_new(object, "backend", backend(setup, trial));
     json_object_set_new(object, "host", measured ? host(trial) : json_null());
     json_object_set_new(object, "exit",
                         json_pack("{si sf sO?}", "status", trial->status, "stopped_s",

@@ -22,21 +22,28 @@ static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connection
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator, then of the server */
 static const double STEAL_LIMIT = 0.02;
+static const double BACKEND_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 
 enum { SAID_MAX = 16384 };
+
+/* A program that says when it is ready, and at its end a line of JSON. */
+struct child {
+    const char *name;    /* in sentences */
+    pid_t pid;           /* 0: not started, or waited for */
+    int end;             /* pidfd: readable when it has ended */
+    int out;             /* its stdout, non-blocking; -1 after its end */
+    int log;             /* a copy goes here, and its stderr */
+    char said[SAID_MAX]; /* the latest of it, a string */
+    size_t said_len;
+    int port;
+};
 
 /* A trial under way. */
 struct run {
     const struct trial_setup *setup;
     struct trial *trial;
     struct group group;
-    pid_t server;
-    int server_end;      /* pidfd: readable when the server has ended */
-    int server_out;      /* its stdout, non-blocking; -1 after its end */
-    int server_log;      /* a copy goes here */
-    char said[SAID_MAX]; /* the latest of it, a string */
-    size_t said_len;
-    int port;
+    struct child server, backend;
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
     pid_t loadgen;
@@ -48,6 +55,7 @@ enum outcome {
     OUTCOME_OK,
     OUTCOME_LATE,
     OUTCOME_SERVER_ENDED,
+    OUTCOME_BACKEND_ENDED,
     OUTCOME_INTERRUPTED,
 };
 
@@ -70,50 +78,70 @@ static int open_log(const char *folder, const char *name)
     return fd;
 }
 
-/* Take over what the server has printed. Of a talkative one we keep the latest half. */
-static void hear_server(struct run *run)
+/* Take over what it has printed. Of a talkative one we keep the latest half. */
+static void hear(struct run *run, struct child *child)
 {
     for (;;) {
-        if (run->said_len > SAID_MAX / 2) {
-            run->said_len -= SAID_MAX / 4;
-            memmove(run->said, run->said + SAID_MAX / 4, run->said_len);
+        if (child->said_len > SAID_MAX / 2) {
+            child->said_len -= SAID_MAX / 4;
+            memmove(child->said, child->said + SAID_MAX / 4, child->said_len);
         }
-        ssize_t n = read(run->server_out, run->said + run->said_len, SAID_MAX / 4);
+        ssize_t n = read(child->out, child->said + child->said_len, SAID_MAX / 4);
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0)
             break;
-        if (write(run->server_log, run->said + run->said_len, (size_t)n) != n)
-            add_reason(run, "server.log could not be written");
-        run->said_len += (size_t)n;
-        run->said[run->said_len] = 0;
+        if (write(child->log, child->said + child->said_len, (size_t)n) != n)
+            add_reason(run, "%s.log could not be written", child->name);
+        child->said_len += (size_t)n;
+        child->said[child->said_len] = 0;
     }
-    close(run->server_out);
-    run->server_out = -1;
+    close(child->out);
+    child->out = -1;
 }
 
-/* Wait until `wanted` is readable or a signal asks us to stop, listening to the server meanwhile.
- */
+/* Something to look at beside `wanted`. The same twice might be seen ready only the second time. */
+static struct pollfd beside(int wanted, int fd)
+{
+    return (struct pollfd){fd == wanted ? -1 : fd, POLLIN, 0};
+}
+
+/* Wait until `wanted` is readable or a signal asks us to stop, listening to server and backend
+ * meanwhile. */
 static enum outcome await(struct run *run, int wanted, int64_t deadline_ns)
 {
-    enum { WANTED, SIGNALS, OUTPUT, END };
+    enum { WANTED, SIGNALS, OUTPUT, END, BACKEND_OUTPUT, BACKEND_END, COUNT };
     for (int64_t left; (left = deadline_ns - now_ns()) > 0;) {
         struct pollfd polled[] = {[WANTED] = {wanted, POLLIN, 0},
                                   [SIGNALS] = {run->setup->signals, POLLIN, 0},
-                                  [OUTPUT] = {run->server_out, POLLIN, 0},
-                                  [END] = {run->server_end, POLLIN, 0}};
-        if (poll(polled, 4, (int)(left / NSEC_PER_MSEC) + 1) < 0)
+                                  [OUTPUT] = beside(wanted, run->server.out),
+                                  [END] = beside(wanted, run->server.end),
+                                  [BACKEND_OUTPUT] = beside(wanted, run->backend.out),
+                                  [BACKEND_END] = beside(wanted, run->backend.end)};
+        if (poll(polled, COUNT, (int)(left / NSEC_PER_MSEC) + 1) < 0)
             continue;
         if (polled[SIGNALS].revents)
             return OUTCOME_INTERRUPTED;
         if (polled[OUTPUT].revents)
-            hear_server(run);
+            hear(run, &run->server);
+        if (polled[BACKEND_OUTPUT].revents)
+            hear(run, &run->backend);
         if (polled[WANTED].revents)
             return OUTCOME_OK;
         if (polled[END].revents)
             return OUTCOME_SERVER_ENDED;
+        if (polled[BACKEND_END].revents)
+            return OUTCOME_BACKEND_ENDED;
     }
     return OUTCOME_LATE;
+}
+
+/* Its end is known: look no more for it. */
+static void forget_end(struct child *child)
+{
+    if (child->end >= 0)
+        close(child->end);
+    child->end = -1;
 }
 
 /* Say why a step failed; `late` is the sentence for a step that took too long. True when it did not
@@ -126,6 +154,10 @@ static bool went_well(struct run *run, enum outcome outcome, const char *late)
     case OUTCOME_LATE: add_reason(run, "%s", late); break;
     case OUTCOME_SERVER_ENDED:
         add_reason(run, "the server ended too early (see server.log)");
+        break;
+    case OUTCOME_BACKEND_ENDED:
+        add_reason(run, "the backend ended too early (see backend.log)");
+        forget_end(&run->backend); /* the server is to be waited for all the same */
         break;
     case OUTCOME_INTERRUPTED:
         if (read(run->setup->signals, &info, sizeof info) == sizeof info)
@@ -151,13 +183,34 @@ static void append(json_t *list, const char *option, json_t *value)
     json_array_append_new(list, value);
 }
 
-static json_t *server_command(const struct trial_setup *setup, int stats)
+/* Words separated by blanks. */
+static void append_words(json_t *list, const char *text)
 {
+    char *copy = must_strdup(text), *rest = copy, *word;
+    while ((word = strtok_r(rest, " \t", &rest)))
+        json_array_append_new(list, json_string(word));
+    free(copy);
+}
+
+static json_t *server_command(const struct run *run)
+{
+    const struct trial_setup *setup = run->setup;
     json_t *list = json_pack("[o]", json_sprintf("%s/servers/%s", setup->build, setup->server));
     append(list, "--port", json_string("0"));
-    append(list, "--stats-file", json_sprintf("/dev/fd/%d", stats));
+    append(list, "--stats-file", json_sprintf("/dev/fd/%d", run->stats));
+    if (setup->backend)
+        append(list, "--backend", json_sprintf("127.0.0.1:%d", run->backend.port));
+    append_words(list, setup->server_options);
     for (char *const *extra = setup->extra; *extra; extra++)
         json_array_append_new(list, json_string(*extra));
+    return list;
+}
+
+static json_t *backend_command(const struct trial_setup *setup)
+{
+    json_t *list = json_pack("[o]", json_sprintf("%s/backend", setup->build));
+    append(list, "--port", json_string("0"));
+    append_words(list, setup->backend);
     return list;
 }
 
@@ -187,10 +240,11 @@ static json_t *loadgen_command(const struct run *run, int control)
     append(list, "--timeseries", json_sprintf("%s/timeseries.csv", setup->folder));
     append(list, "--control", json_sprintf("%d", control));
     json_array_append_new(list, json_string("--realtime"));
-    if (setup->cores.shared) /* awake, it would take the core from the server */
+    /* Awake, it would take the core from the server, or from the backend. */
+    if (setup->cores.shared || setup->backend)
         append(list, "--spin", json_string("0"));
     json_array_append_new(list, json_string("--quiet"));
-    json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->port));
+    json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->server.port));
     return list;
 }
 
@@ -203,35 +257,62 @@ static pid_t start(struct run *run, const json_t *list, struct command command)
     return pid;
 }
 
-/* The port of the line "ready NAME HOST:PORT", once the server has printed it. */
-static bool find_port(struct run *run)
+/* The port of the line "ready NAME HOST:PORT", once it has been printed. */
+static bool find_port(struct child *child)
 {
     const char *line =
-        strncmp(run->said, "ready ", 6) == 0 ? run->said : strstr(run->said, "\nready ");
-    return line && strchr(line + 1, '\n') && sscanf(line, " ready %*s %*[^: ]:%d", &run->port) == 1;
+        strncmp(child->said, "ready ", 6) == 0 ? child->said : strstr(child->said, "\nready ");
+    return line && strchr(line + 1, '\n') &&
+           sscanf(line, " ready %*s %*[^: ]:%d", &child->port) == 1;
+}
+
+/* Start it and wait until it is ready. `keep`: a descriptor that it inherits, or -1. */
+static bool start_child(struct run *run, struct child *child, const json_t *command,
+                        cpu_set_t cores, int keep)
+{
+    int out[2];
+    char log[32], late[64];
+    snprintf(log, sizeof log, "%s.log", child->name);
+    snprintf(late, sizeof late, "the %s did not say that it is ready", child->name);
+    child->log = open_log(run->setup->folder, log);
+    if (pipe2(out, O_CLOEXEC))
+        die_errno("cannot make a pipe");
+    fcntl(out[0], F_SETFL, O_NONBLOCK);
+    child->out = out[0];
+    child->pid =
+        start(run, command,
+              (struct command){.cores = cores, .out = out[1], .err = child->log, .keep = keep});
+    close(out[1]);
+    child->end = pidfd_open(child->pid, 0);
+
+    int64_t deadline = now_ns() + READY_LIMIT_NS;
+    while (!find_port(child)) {
+        if (!went_well(run, await(run, child->out, deadline), late))
+            return false;
+        hear(run, child);
+    }
+    return true;
+}
+
+/* The backend, if the workload calls one. Where the generator has cores to itself the backend is
+ * there too: both are the outside world, whose work must not take time from the server, and the
+ * server's cores are what is measured. Where cores are shared nothing is set apart. */
+static bool start_backend(struct run *run)
+{
+    const struct cores *cores = &run->setup->cores;
+    if (!run->setup->backend)
+        return true;
+    run->trial->backend_command = backend_command(run->setup);
+    return start_child(run, &run->backend, run->trial->backend_command,
+                       cores->shared ? cores->server : cores->generator, -1);
 }
 
 static bool start_server(struct run *run)
 {
-    int out[2];
-    if (pipe2(out, O_CLOEXEC))
-        die_errno("cannot make a pipe");
-    fcntl(out[0], F_SETFL, O_NONBLOCK);
-    run->server_out = out[0];
-    run->trial->server_command = server_command(run->setup, run->stats);
-    run->server = start(run, run->trial->server_command,
-                        (struct command){.cores = run->setup->cores.server,
-                                         .out = out[1],
-                                         .err = run->server_log,
-                                         .keep = run->stats});
-    close(out[1]);
-    run->server_end = pidfd_open(run->server, 0);
-
-    int64_t deadline = now_ns() + READY_LIMIT_NS;
-    while (!find_port(run))
-        if (!went_well(run, await(run, run->server_out, deadline),
-                       "the server did not say that it is ready"))
-            return false;
+    run->trial->server_command = server_command(run);
+    if (!start_child(run, &run->server, run->trial->server_command, run->setup->cores.server,
+                     run->stats))
+        return false;
     run->counters = mmap(NULL, sizeof *run->counters, PROT_READ, MAP_SHARED, run->stats, 0);
     if (run->counters == MAP_FAILED)
         die_errno("cannot map the counters");
@@ -259,7 +340,8 @@ static struct observation observe(const struct run *run)
     struct observation seen;
     for (int i = 0; i < COUNTERS; i++)
         seen.counter[i] = counters_sum(run->counters, (enum counter)i);
-    seen.usage = proc_usage(run->server);
+    seen.usage = proc_usage(run->server.pid);
+    seen.backend_cpu_ns = run->backend.pid ? proc_cpu_ns(run->backend.pid) : 0;
     seen.host = proc_host();
     return seen;
 }
@@ -281,7 +363,7 @@ static bool hear_loadgen(struct run *run, const char *word, int64_t limit_ns)
 static bool measure(struct run *run)
 {
     struct trial *trial = run->trial;
-    trial->before = proc_memory(run->server);
+    trial->before = proc_memory(run->server.pid);
     start_loadgen(run);
     if (!hear_loadgen(run, "begin\n", run->setup->warmup_ns + CONNECT_LIMIT_NS))
         return false;
@@ -289,7 +371,7 @@ static bool measure(struct run *run)
     if (!hear_loadgen(run, "end\n", run->setup->duration_ns + WINDOW_SLACK_NS))
         return false;
     trial->end = observe(run);
-    trial->during = proc_memory(run->server);
+    trial->during = proc_memory(run->server.pid);
     trial->measured = true;
     return true;
 }
@@ -311,7 +393,7 @@ static bool collect_load(struct run *run)
     return run->trial->load != NULL;
 }
 
-/* The server's last line, when it is the JSON that it owes us. */
+/* The last line, when it is the JSON that it owes us. */
 static json_t *find_final(char *said)
 {
     size_t len = strlen(said);
@@ -321,25 +403,44 @@ static json_t *find_final(char *said)
     return json_loads(line ? line + 1 : said, 0, NULL);
 }
 
+/* Ask it to end, wait for that, and insist in the end. Returns its exit status, or minus the signal
+ * that it died of. */
+static int stop_child(struct run *run, struct child *child)
+{
+    char late[80];
+    int status = 0;
+    snprintf(late, sizeof late, "the %s did not end after SIGTERM and was killed", child->name);
+    kill(child->pid, SIGTERM);
+    if (child->end >= 0 && !went_well(run, await(run, child->end, now_ns() + DRAIN_LIMIT_NS), late))
+        kill(child->pid, SIGKILL);
+    waitpid(child->pid, &status, 0);
+    child->pid = 0;
+    forget_end(child);
+    if (child->out >= 0)
+        hear(run, child);
+    status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    if (status > 0)
+        add_reason(run, "the %s ended with status %d (see %s.log)", child->name, status,
+                   child->name);
+    if (status < 0)
+        add_reason(run, "the %s died of signal %d", child->name, -status);
+    return status;
+}
+
 static void stop_server(struct run *run)
 {
     struct trial *trial = run->trial;
     int64_t asked_ns = now_ns();
-    int status = 0;
-    kill(run->server, SIGTERM);
-    if (!went_well(run, await(run, run->server_end, asked_ns + DRAIN_LIMIT_NS),
-                   "the server did not end after SIGTERM and was killed"))
-        kill(run->server, SIGKILL);
-    waitpid(run->server, &status, 0);
+    trial->status = stop_child(run, &run->server);
     trial->stopped_s = (double)(now_ns() - asked_ns) / NSEC_PER_SEC;
-    trial->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    if (trial->status > 0)
-        add_reason(run, "the server ended with status %d (see server.log)", trial->status);
-    if (trial->status < 0)
-        add_reason(run, "the server died of signal %d", -trial->status);
-    if (run->server_out >= 0)
-        hear_server(run);
-    trial->final = find_final(run->said);
+    trial->final = find_final(run->server.said);
+}
+
+/* After the server, which may be in a call. */
+static void stop_backend(struct run *run)
+{
+    stop_child(run, &run->backend);
+    run->trial->backend_final = find_final(run->backend.said);
 }
 
 /* A step failed: the generator need not go on. */
@@ -367,6 +468,16 @@ static void judge_host(struct run *run)
                    (long long)(b->listen_drops - a->listen_drops));
 }
 
+/* A backend without time to spare answers late, and the server would be blamed. */
+static void judge_backend(struct run *run)
+{
+    const struct observation *a = &run->trial->begin, *b = &run->trial->end;
+    double busy =
+        (double)(b->backend_cpu_ns - a->backend_cpu_ns) / (double)(b->usage.at_ns - a->usage.at_ns);
+    if (busy > BACKEND_BUSY_LIMIT)
+        add_reason(run, "the backend was %.0f %% busy", 100 * busy);
+}
+
 static void adopt_verdict(struct run *run)
 {
     const json_t *validity = json_object_get(run->trial->load, "validity");
@@ -381,8 +492,9 @@ static void adopt_verdict(struct run *run)
 static void release(struct run *run)
 {
     group_close(&run->group);
-    int fds[] = {run->server_end, run->server_out, run->server_log,
-                 run->stats,      run->control,    run->loadgen_end};
+    int fds[] = {run->server.end,  run->server.out,  run->server.log,
+                 run->backend.end, run->backend.out, run->backend.log,
+                 run->stats,       run->control,     run->loadgen_end};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -395,32 +507,37 @@ struct trial trial_run(const struct trial_setup *setup)
     struct trial trial = {.started = time(NULL), .reasons = json_array()};
     struct run run = {.setup = setup,
                       .trial = &trial,
-                      .server_end = -1,
-                      .server_out = -1,
-                      .server_log = open_log(setup->folder, "server.log"),
+                      .server = {.name = "server", .end = -1, .out = -1, .log = -1},
+                      .backend = {.name = "backend", .end = -1, .out = -1, .log = -1},
                       .stats = memfd_create("counters", MFD_CLOEXEC),
                       .control = -1,
                       .loadgen_end = -1};
     if (run.stats < 0)
         die_errno("cannot make a memory file");
     group_open(&run.group);
-    if (start_server(&run) && measure(&run) && collect_load(&run))
+    if (start_backend(&run) && start_server(&run) && measure(&run) && collect_load(&run))
         adopt_verdict(&run);
     else
         abandon_load(&run);
-    if (trial.measured)
+    if (trial.measured) {
         judge_host(&run);
-    if (!trial.interrupted)
+        judge_backend(&run);
+    }
+    if (!trial.interrupted && run.server.pid)
         stop_server(&run);
+    if (!trial.interrupted && run.backend.pid)
+        stop_backend(&run);
     release(&run);
     return trial;
 }
 
 void trial_free(struct trial *trial)
 {
+    json_decref(trial->backend_command);
     json_decref(trial->server_command);
     json_decref(trial->loadgen_command);
     json_decref(trial->load);
     json_decref(trial->final);
+    json_decref(trial->backend_final);
     json_decref(trial->reasons);
 }

@@ -18,10 +18,12 @@ struct trial_setup {
     const char *server;   /* name of the architecture */
     const char *workload; /* file */
     const char *point;
-    const char *folder; /* logs, histograms and the time series go here */
-    char *const *extra; /* more options for the server; ends with NULL */
-    int connections;    /* 0: what the workload says */
-    int seed;           /* 0: the generator's own */
+    const char *folder;         /* logs, histograms and the time series go here */
+    const char *server_options; /* of the workload, for every server, separated by blanks */
+    char *const *extra;         /* more options for this one; ends with NULL */
+    const char *backend; /* options of the backend, separated by blanks; NULL: none is called */
+    int connections;     /* 0: what the workload says */
+    int seed;            /* 0: the generator's own */
     int64_t warmup_ns, duration_ns;
     struct cores cores;
     int signals; /* a signalfd: what comes there ends the trial */
@@ -32,21 +34,24 @@ struct observation {
     struct proc_usage usage;
     struct proc_host host;
     int64_t counter[COUNTERS];
+    int64_t backend_cpu_ns; /* 0 without a backend */
 };
 
 /* What came of it. The caller owns it: trial_free. */
 struct trial {
     time_t started;
-    int interrupted;                          /* the signal that ended it early, or 0 */
-    json_t *server_command, *loadgen_command; /* argument lists; null when it was not started */
-    bool measured;                            /* begin, end, before and during are filled in */
+    int interrupted; /* the signal that ended it early, or 0 */
+    /* Argument lists; null for what was not started. */
+    json_t *server_command, *loadgen_command, *backend_command;
+    bool measured; /* begin, end, before and during are filled in */
     struct observation begin, end;
     struct proc_memory before, during; /* without connections, and with all of them */
     json_t *load;                      /* the generator's JSON, or null */
-    int status;       /* of the server: its exit status, or minus the signal it died of */
-    double stopped_s; /* from SIGTERM to its exit */
-    json_t *final;    /* its last line, or null */
-    json_t *reasons;  /* sentences: why this is no valid measurement; empty when it is one */
+    int status;            /* of the server: its exit status, or minus the signal it died of */
+    double stopped_s;      /* from SIGTERM to its exit */
+    json_t *final;         /* its last line, or null */
+    json_t *backend_final; /* the same of the backend */
+    json_t *reasons;       /* sentences: why this is no valid measurement; empty when it is one */
 };
 
 /* Run it to its end. Leaves no process behind. Dies when it cannot be set up at all; all

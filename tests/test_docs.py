@@ -27,7 +27,8 @@ class Example(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        for name in ("common", "loadgen", "runner", "servers", "Makefile", "workloads"):
+        for name in ("common", "backend", "loadgen", "runner", "servers", "Makefile",
+                     "workloads"):
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, cls.folder / name)

@@ -200,6 +200,20 @@ Test(proc, kernel_stacks)
     finish(child);
 }
 
+Test(proc, cpu_time_of_one_process_is_its_own)
+{
+    int64_t before_ns = proc_cpu_ns(getpid()), own_ns;
+    struct timespec used;
+
+    for (volatile int i = 0; i < 20 * 1000 * 1000; i++)
+        ;
+    own_ns = proc_cpu_ns(getpid());
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    cr_assert_gt(own_ns, before_ns);
+    cr_assert_leq(own_ns, used.tv_sec * NSEC_PER_SEC + used.tv_nsec);
+    cr_assert_eq(proc_cpu_ns(1 << 22), 0); /* beyond every pid */
+}
+
 Test(proc, nobody_uses_nothing)
 {
     pid_t gone = fork();

@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 RUN = ROOT / "runner" / "run"
 MARK = "ARCHBENCH_TEST_MARK"
+SLOW = float(os.environ.get("SLOW", "1"))
 
 TINY = """
     [workload]
@@ -49,6 +50,38 @@ COMPUTE = """
     connections = 2
     [class cpu]
     request = /work?cpu=hash:5ms&class=cpu
+"""
+CALLS = """
+    [workload]
+    question    = Is there a backend to call?
+    connections = 4
+    backend     = --delay 1ms
+    [class call]
+    request = /work?io=backend:2ms&class=call
+    [point slow]
+    [point odd]
+    backend = --no-such-option
+    [point dying]
+    backend = --fail 3
+    [point none]
+    call.request = /
+    [point split]
+    placement = split
+    [point calm]
+    arrivals = constant
+    rate = 50
+"""
+# Stands before a real server: looks whether its backend answers, and says so in server.log.
+ASKS_BACKEND = """
+    import os, socket, sys
+    address = sys.argv[sys.argv.index("--backend") + 1]
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as peer:
+        peer.sendall(b"*1\\r\\n$4\\r\\nPING\\r\\n*3\\r\\n$5\\r\\nBLPOP\\r\\n$1\\r\\na\\r\\n"
+                     b"$4\\r\\n0.01\\r\\n")
+        print("heard", [peer.recv(100) for _ in range(2)], file=sys.stderr, flush=True)
+    arguments = [word for word in sys.argv[1:] if word not in ("--backend", address)]
+    os.execv("SERVER", ["threads", *arguments])
 """
 
 
@@ -124,10 +157,11 @@ class RunnerTest(unittest.TestCase):
         self.assertTrue(wait_until(lambda: not alive(self.mark)), "processes are left behind")
 
     def run_folder(self):
-        return next(path for path in self.results.iterdir() if not path.is_symlink())
+        return next((path for path in self.results.iterdir() if not path.is_symlink()), None)
 
     def cells(self, folder=None):
-        return sorted((folder or self.run_folder()).glob("cells/*/*/[!.]*/cell.json"))
+        folder = folder or self.run_folder()
+        return sorted(folder.glob("cells/*/*/[!.]*/cell.json")) if folder else []
 
 
 class PlanTest(RunnerTest):
@@ -474,10 +508,20 @@ class RunTest(RunnerTest):
         self.assertIn("is no run", err)
 
 
-class CellTest(RunnerTest):
+class CellCase(RunnerTest):
     def read(self, path):
         return json.loads((self.folder / "cells" / path / "cell.json").read_text())
 
+    def fake_server(self, text):
+        """A build folder with the real programs and one made-up server."""
+        (self.folder / "build/servers").mkdir(parents=True)
+        for program in "loadgen", "backend":
+            (self.folder / "build" / program).symlink_to(BUILD / program)
+        script(self.folder / "build/servers/fake", text)
+        return self.folder / "build"
+
+
+class CellTest(CellCase):
     def documented_keys(self):
         """Names in the first column of the table in docs/formats.md."""
         text = (ROOT / "docs" / "formats.md").read_text()
@@ -530,6 +574,15 @@ class CellTest(RunnerTest):
             if server == "event":
                 self.assertLess(cost["cores_used"], 1.05)
 
+    def test_options_for_every_server(self):
+        """They come before those of this one, which hold: the last one counts."""
+        stated = self.workload("stated", TINY.replace(
+            "[class", "server_options = --workers=1  --stack=128k\n    [class"))
+        self.do(*self.cell("threads", stated, "--point", "a", "--duration", "250ms", "--",
+                           "--stack=64k"))
+        command = self.read("stated/a/threads.1")["command"]["server"]
+        self.assertEqual(command[-3:], ["--workers=1", "--stack=128k", "--stack=64k"])
+
     def test_a_killed_cell_leaves_nothing(self):
         for server in "processes", "threads":
             cell = self.start(*self.cell(server, self.tiny, "--point", "a", "--duration", "20s"))
@@ -540,13 +593,6 @@ class CellTest(RunnerTest):
             cell.communicate()
             self.assert_nothing_left()
             self.assertFalse((self.folder / f"cells/tiny/a/{server}.1").exists())
-
-    def fake_server(self, text):
-        """A build folder with the real generator and one made-up server."""
-        (self.folder / "build/servers").mkdir(parents=True)
-        (self.folder / "build/loadgen").symlink_to(BUILD / "loadgen")
-        script(self.folder / "build/servers/fake", text)
-        return self.folder / "build"
 
     def test_a_server_that_dies_makes_the_cell_invalid(self):
         build = self.fake_server("""
@@ -575,6 +621,149 @@ class CellTest(RunnerTest):
             status, _, err = self.do(*self.cell("threads", self.tiny, "--point", "a", *options))
             self.assertEqual(status, 2)
             self.assertRegex(err, rf"^cell: .*{word}.*\n$")
+
+
+class BackendTest(CellCase):
+    """What a server calls is started with it, and ends after it."""
+
+    def setUp(self):
+        super().setUp()
+        self.calls = self.workload("calls", CALLS)
+        self.build = self.fake_server(ASKS_BACKEND.replace("SERVER",
+                                                           str(BUILD / "servers/threads")))
+
+    def measure(self, point, build, *options):
+        """(status, line, the cell)"""
+        status, out, _ = self.do(*self.cell("fake", self.calls, "--point", point, "--duration",
+                                            "250ms", *options, build=build))
+        self.assert_nothing_left()
+        return status, out, self.read(f"calls/{point}/fake.1")
+
+    def test_it_runs_while_the_server_does(self):
+        cell = self.measure("slow", self.build)[2]
+        backend = cell["backend"]
+        self.assertEqual(backend["options"], "--delay 1ms")
+        self.assertEqual(cell["command"]["backend"][-4:], ["--port", "0", "--delay", "1ms"])
+        self.assertGreaterEqual(backend["final"]["calls"], 1)
+        self.assertGreaterEqual(backend["cpu_s"], 0)
+        self.assertLess(backend["cpu_s"], 0.25)
+        folder = self.folder / "cells/calls/slow/fake.1"
+        self.assertIn(r"heard [b'+PONG\r\n', b'*-1\r\n']", (folder / "server.log").read_text())
+        self.assertIn("ready backend 127.0.0.1:", (folder / "backend.log").read_text())
+        self.assertNotIn("backend", " ".join(cell["validity"]["reasons"]))
+        spin = cell["command"]["loadgen"].index("--spin")
+        self.assertEqual(cell["command"]["loadgen"][spin + 1], "0")
+
+    def test_none_is_started_that_nobody_calls(self):
+        self.do(*self.cell("threads", self.calls, "--point", "none", "--duration", "250ms"))
+        cell = self.read("calls/none/threads.1")
+        self.assertIsNone(cell["backend"])
+        self.assertIsNone(cell["command"]["backend"])
+        self.assertNotIn("--backend", cell["command"]["server"])
+        self.assertFalse((self.folder / "cells/calls/none/threads.1/backend.log").exists())
+
+    def test_a_server_that_calls_it(self):
+        if "--backend-pool" not in self.do(BUILD / "servers/threads", "--help")[1]:
+            self.skipTest("the servers call no backend")
+        self.do(*self.cell("threads", self.calls, "--point", "slow", "--duration", "250ms"))
+        cell = self.read("calls/slow/threads.1")
+        self.assertEqual(cell["load"]["total"]["errors"], 0)
+        self.assertGreater(cell["load"]["total"]["good"], 10)
+        self.assertGreaterEqual(cell["backend"]["final"]["calls"], cell["load"]["total"]["good"])
+        self.assertGreater(cell["backend"]["cpu_s"], 0)
+
+    def test_one_that_cannot_start_makes_the_cell_invalid(self):
+        status, out, cell = self.measure("odd", self.build)
+        self.assertEqual(status, 1)
+        self.assertRegex(out, "^INVALID calls/odd fake.1: the backend ended too early .*status 2")
+        self.assertIsNone(cell["command"]["server"])
+        self.assertIsNone(cell["cost"])
+        self.assertIsNone(cell["backend"]["cpu_s"])
+        self.assertIn("no-such-option",
+                      (self.folder / "cells/calls/odd/fake.1/backend.log").read_text())
+
+    def test_one_that_dies_makes_the_cell_invalid(self):
+        (self.build / "backend").unlink()
+        script(self.build / "backend", f"""
+            import os, subprocess, sys, time
+            backend = subprocess.Popen(["{BUILD}/backend", *sys.argv[1:]])
+            time.sleep({0.7 * SLOW})
+            backend.kill()
+            os.kill(os.getpid(), 9)
+        """)
+        begun = time.monotonic()
+        status, out, cell = self.measure("dying", self.build, "--duration", "20s")
+        self.assertEqual(status, 1)
+        self.assertRegex(out, "the backend ended too early .*; the backend died of signal 9")
+        self.assertEqual(cell["exit"]["status"], 0)  # the server was asked to end, and did
+        self.assertLess(time.monotonic() - begun, 20)
+
+    def test_its_cores_are_the_generators_or_anybodys(self):
+        for point, beside in ("split", "loadgen"), ("slow", "threads"):
+            cell = self.start(*self.cell("fake", self.calls, "--point", point, "--duration", "20s",
+                                         build=self.build))
+            pids = wait_until(lambda: self.running({"backend", "loadgen", "threads"}), 30)
+            cores = {name: os.sched_getaffinity(pid) for name, pid in pids.items()}
+            self.assertEqual(cores["backend"], cores[beside], point)
+            cell.kill()
+            cell.communicate()
+            self.assert_nothing_left()
+
+    def running(self, names):
+        """Pids of these programs, by their names, once all are there."""
+        found = {}
+        for pid in alive(self.mark):
+            try:
+                found[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = pid
+            except OSError:
+                continue
+        return {name: found[name] for name in names} if names <= set(found) else None
+
+    def test_one_without_time_to_spare_makes_the_cell_invalid(self):
+        (self.build / "backend").unlink()
+        script(self.build / "backend", """
+            import hashlib, signal, socket, sys, threading
+            listener = socket.create_server(("127.0.0.1", 0))
+            print("ready backend 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            def answer():
+                while True:
+                    peer, _ = listener.accept()
+                    peer.recv(1000)
+                    peer.sendall(b"+PONG\\r\\n")
+                    peer.close()
+            def compute():
+                while True:
+                    hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 100000)
+            for work in [answer] + 8 * [compute]:
+                threading.Thread(target=work, daemon=True).start()
+            while True:
+                signal.pause()
+        """)
+        for _ in range(4):  # on a busy machine it may not get a core
+            _, out, cell = self.measure("calm", self.build, "--duration", "600ms")
+            busy = cell["backend"]["cpu_s"] / cell["load"]["duration_s"]
+            if busy > 0.95:
+                self.assertRegex(out, r"the backend was \d+ % busy")
+                break
+            if busy < 0.85:
+                self.assertNotIn("the backend was", out)
+
+    def test_a_killed_cell_leaves_none(self):
+        cell = self.start(*self.cell("fake", self.calls, "--point", "slow", "--duration", "20s",
+                                     build=self.build))
+        # cell, guard, backend, server, generator, its worker
+        self.assertTrue(wait_until(lambda: len(alive(self.mark)) >= 6, 30))
+        cell.kill()
+        cell.communicate()
+        self.assert_nothing_left()
+
+    def test_it_must_be_built(self):
+        (self.build / "backend").unlink()
+        status, _, err = self.do(*self.cell("fake", self.calls, "--point", "slow",
+                                         build=self.build))
+        self.assertEqual(status, 2)
+        self.assertRegex(err, r"^cell: no backend '.*/backend': .*\n$")
 
 
 if __name__ == "__main__":

@@ -190,6 +190,37 @@ Test(workload, what_is_special_is_not_by_default)
     cr_assert_eq(w.phase_count, 0);
 }
 
+Test(workload, a_backend_may_have_options)
+{
+    static const char text[] = "[workload]\n"
+                               "backend = --delay 1ms --fail 2\n"
+                               "server_options = --backend-pool=5\n"
+                               "[class a]\n"
+                               "request = /work?cpu=hash:1ms&io=backend:20ms&class=a\n"
+                               "[point slow]\n"
+                               "backend = --delay 5ms\n"
+                               "[point plain]\n"
+                               "backend =\n"
+                               "server_options =\n"
+                               "a.request = /work?io=timer:20ms\n";
+    struct workload w;
+
+    cr_assert(load(&w, text, "slow"), "%s", error);
+    cr_assert_str_eq(w.backend, "--delay 5ms");
+    cr_assert_str_eq(w.server_options, "--backend-pool=5");
+    cr_assert(workload_calls_backend(&w));
+    cr_assert(load(&w, text, "plain"), "%s", error);
+    cr_assert_str_eq(w.backend, "");
+    cr_assert_str_eq(w.server_options, "");
+    cr_assert_not(workload_calls_backend(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /\n[class b]\nrequest = /?io=backend:1s\n", NULL));
+    cr_assert_str_eq(w.backend, "");
+    cr_assert(workload_calls_backend(&w));
+    cr_assert_not(workload_reads_disk(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /work?cpu=hash:1ms&io=disk:1m\n", NULL));
+    cr_assert(workload_reads_disk(&w));
+}
+
 Test(workload, think_time_is_exponential_unless_it_is_fixed)
 {
     struct workload w;
@@ -404,6 +435,7 @@ static const struct mistake mistakes[] = {
     {"[workload]\nburst = 0\n" CLASS, NULL, "FILE:2: burst: '0' is not a whole number from 1"},
     {"[workload]\nramp = fast\n" CLASS, NULL, "FILE:2: ramp: 'fast' is not connections"},
     {"[workload]\nidle = -1\n" CLASS, NULL, "FILE:2: idle: '-1' is not a whole number from 0"},
+    {"[workload]\nbackend = fast\n" CLASS, NULL, "FILE:2: backend: 'fast' is not options such as"},
     {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
     {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
     {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
