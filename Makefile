@@ -79,7 +79,7 @@ build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
 
-.PHONY: all test unit blackbox fuzz bench lint format deps architectures calibrate install clean-data \
+.PHONY: all test unit blackbox fuzz bench soak lint format deps architectures calibrate install clean-data \
         clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
@@ -102,6 +102,9 @@ bench: ## paired benchmarks against the tools you know
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(BENCHES)
 	$(Q)bench/bench --build $(B)
+
+soak: $(PROGRAMS) ## a day's requests for each server: what grows?
+	$(Q)bench/soak --build $(B)
 
 lint: ## formatting, static analysis, scripts
 	$(Q)./deps.sh lint

@@ -13,23 +13,15 @@ The kernel's part is the host's, so nothing else should run meanwhile.
 """
 
 import contextlib
-import json
 import math
-import os
 import re
 import resource
-import select
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 
-from rig import CORES, bound, end, event, line, pinned
+from proc import children, field_kb, pss_kb, read
+from rig import Generator, bound, event, line
 
 RATE = 10_000  # requests per second over all connections
 RAMP = 20_000  # connections made per second
-PATIENCE_S = 60  # for what should take no time
 PAGE_KB = resource.getpagesize() // 1024
 PORTS = 25_000  # of the 28,232 that Linux chooses from for one address by default
 
@@ -40,30 +32,6 @@ def per_process():
 
 
 # ---------------------------------------------------------------- memory
-
-
-def read(path):
-    with open(path, encoding="ascii", errors="replace") as file:
-        return file.read()
-
-
-def field_kb(path, name):
-    return int(re.search(rf"^{name}:\s+(\d+) kB", read(path), re.MULTILINE)[1])
-
-
-def children(pid):
-    """Direct children: the workers of a loadgen."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):  # it may have ended since
-            if int(read(f"/proc/{entry}/stat").rpartition(")")[2].split()[1]) == pid:
-                found.append(int(entry))
-    return found
-
-
-def pss_kb(pids):
-    """Pages that n processes share count 1/n for each."""
-    return sum(field_kb(f"/proc/{pid}/smaps_rollup", "Pss") for pid in pids)
 
 
 def kernel_kb():
@@ -84,71 +52,27 @@ def sample_kb(servers, generator=None):
 # ---------------------------------------------------------------- the run
 
 
-class Generator:
-    """A loadgen that tells of its window, for a `with` statement (--control, docs/formats.md)."""
-
-    def __init__(self, build, urls, connections, json_path):
-        seconds = math.ceil(1.2 * connections / RATE)  # the connection used longest ago is next
-        self.limit_s = connections / RAMP + seconds + PATIENCE_S
-        self.ours, self.theirs = socket.socketpair()
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")
-        self.command = [f"{build}/loadgen", "-w", str(len(urls)), "-c", str(connections),
-                        "--ramp", str(RAMP), "-r", str(RATE), "-d", f"{seconds}s", "--warmup", "0",
-                        "--control", str(self.theirs.fileno()), "--json", json_path, "-q", *urls]
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, pass_fds=[self.theirs.fileno()],
-                                        stdout=self.log, stderr=self.log,
-                                        preexec_fn=pinned(CORES[-1]))
-        self.theirs.close()  # so that its end reads as end-of-file
-        return self
-
-    def expect(self, word):
-        """Wait for the generator to say `word`."""
-        text, deadline = b"", time.monotonic() + self.limit_s
-        while not text.endswith(b"\n"):
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not select.select([self.ours], [], [], left_s)[0]:
-                sys.exit(f"loadgen has not said {word!r} after {self.limit_s:.0f} s")
-            byte = self.ours.recv(1)
-            if not byte:
-                sys.exit(f"loadgen ended before it said {word!r}: {self.complaints()}")
-            text += byte
-        if text.decode().strip() != word:
-            sys.exit(f"loadgen said {text!r} instead of {word!r}")
-
-    def release(self):
-        """Let it close its connections, and wait until it has written its result."""
-        self.ours.sendall(b"\n")
-        if self.process.wait(PATIENCE_S):
-            sys.exit(f"loadgen failed: {self.complaints()}")
-
-    def complaints(self):
-        self.log.seek(0)
-        return self.log.read().strip()
-
-    def __exit__(self, *_):
-        end(self.process, 5)
-        self.ours.close()
-        self.log.close()
+def command(build, urls, connections):
+    """A loadgen that uses each connection, and how long it may take."""
+    seconds = math.ceil(1.2 * connections / RATE)  # the connection used longest ago is next
+    return ([f"{build}/loadgen", "-w", str(len(urls)), "-c", str(connections), "--ramp", str(RAMP),
+             "-r", str(RATE), "-d", f"{seconds}s", "--warmup", "0", "--json", "-", "-q", *urls],
+            connections / RAMP + seconds)
 
 
 def measure(build, connections):
     """Samples `before`, `held` and `used`, and what the generator says of its connections."""
     count = math.ceil(connections / per_process())
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
         servers = [stack.enter_context(event(build, "--idle-timeout", "10m"))
                    for _ in range(count)]
         samples = {"before": sample_kb(servers)}
-        path = os.path.join(folder, "result.json")
         generator = stack.enter_context(
-            Generator(build, [server.url for server in servers], connections, path))
+            Generator(*command(build, [server.url for server in servers], connections)))
         for word, name in (("begin", "held"), ("end", "used")):
             generator.expect(word)
             samples[name] = sample_kb(servers, generator.process.pid)
-        generator.release()
-        return count, samples, json.loads(read(path))
+        return count, samples, generator.release()
 
 
 def bench(build, connections):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -16,27 +17,54 @@ import tempfile
 import time
 import typing
 
+from proc import cpu_s
+
 CORES = sorted(os.sched_getaffinity(0))
 CONNECTIONS = 64
 WARMUP = "200ms"
+PATIENCE_S = 60  # for what should take no time
 NGINX_PORT = 18999
+APACHE_PORT = 18998
 NGINX_CONFIG = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
     access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok\\n"; }} }}
+    server {{ listen 127.0.0.1:{port}{reuseport}; location / {{ return 200 "ok\\n"; }} }}
 }}
+"""
+# One process whose threads serve a connection each. What comes out is a file of 3 bytes: Apache has
+# no reply without one that needs no further module.
+APACHE_CONFIG = """
+ServerRoot {folder}
+ServerName 127.0.0.1
+Listen 127.0.0.1:{port}
+LoadModule mpm_worker_module {modules}/mod_mpm_worker.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+User nobody
+Group nogroup
+PidFile {folder}/pid
+DefaultRuntimeDir {folder}
+ErrorLog {folder}/error.log
+DocumentRoot {folder}/site
+StartServers 1
+ServerLimit 1
+ThreadsPerChild {threads}
+ThreadLimit {threads}
+MaxRequestWorkers {threads}
+KeepAlive On
+KeepAliveTimeout 60
+MaxKeepAliveRequests 0
 """
 
 
 # ---------------------------------------------------------------- processes
 
 
-def pinned(core):
-    return lambda: os.sched_setaffinity(0, {core})
+def pinned(*cores):
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 def end(process, seconds):
@@ -50,14 +78,14 @@ def end(process, seconds):
 
 
 class Server:
-    """A server on the first core, for a `with` statement. Its URL is `url`."""
+    """A server, on the first core by default, for a `with` statement. Its URL is `url`."""
 
-    def __init__(self, command, port=None):
-        self.command, self.port = command, port
+    def __init__(self, command, port=None, cores=CORES[:1]):
+        self.command, self.port, self.cores = command, port, cores
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True,
-                                        stderr=subprocess.DEVNULL, preexec_fn=pinned(CORES[0]))
+                                        stderr=subprocess.DEVNULL, preexec_fn=pinned(*self.cores))
         try:
             self.await_ready()
         except BaseException:
@@ -100,8 +128,13 @@ class Backend:
         end(self.process, 5)
 
 
+def architecture(build, name, *options, cores=CORES[:1]):
+    """One of build/servers."""
+    return Server([f"{build}/servers/{name}", "--port", "0", *options], cores=cores)
+
+
 def event(build, *options):
-    return Server([f"{build}/servers/event", "--port", "0", *options])
+    return architecture(build, "event", *options)
 
 
 def raw_reply(port, path):
@@ -123,12 +156,33 @@ def answer(build, path):
             yield server
 
 
-def nginx(folder):
-    path = os.path.join(folder, "nginx.conf")
+def write(folder, name, text):
+    """A file that a server without our rights may read, too. Returns its path."""
+    path = os.path.join(folder, name)
+    os.chmod(folder, 0o755)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(NGINX_CONFIG.format(folder=folder, port=NGINX_PORT))
+        file.write(text)
+    return path
+
+
+def nginx(folder, workers=1, reuseport=False, cores=CORES[:1]):
+    path = write(folder, "nginx.conf",
+                 NGINX_CONFIG.format(folder=folder, port=NGINX_PORT, workers=workers,
+                                     reuseport=" reuseport" if reuseport else ""))
     return Server([shutil.which("nginx") or "/usr/sbin/nginx", "-p", folder, "-c", path],
-                  NGINX_PORT)
+                  NGINX_PORT, cores)
+
+
+def apache(folder, threads, modules="/usr/lib/apache2/modules"):
+    """Its path `ok` is the file."""
+    site = os.path.join(folder, "site")
+    os.mkdir(site)
+    write(site, "ok", "ok\n")
+    path = write(folder, "apache.conf",
+                 APACHE_CONFIG.format(folder=folder, port=APACHE_PORT, threads=threads,
+                                      modules=modules))
+    return Server([shutil.which("apache2") or "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", path],
+                  APACHE_PORT)
 
 
 def unwind_on_sigterm():
@@ -140,7 +194,8 @@ def unwind_on_sigterm():
 
 
 class Speed(typing.NamedTuple):
-    """What a generator reached, and the CPU time that each request cost it."""
+    """What was reached, and the CPU time that each request cost: the generator, or, where servers
+    are compared, the server."""
 
     rate: float  # requests per second
     cpu_us: float
@@ -196,12 +251,16 @@ def loadgen_command(build, url, seconds, *options):
             "--quiet", "--json", "-", *options, url]
 
 
-def read_result(out):
-    """The generator's JSON, when every request went well."""
-    result = json.loads(out)
+def all_good(result):
+    """The result, when every request went well."""
     if result["good"] != result["requests"]:
         sys.exit(f"loadgen met errors: {result['errors']}")
     return result
+
+
+def read_result(out):
+    """The generator's JSON, when every request went well."""
+    return all_good(json.loads(out))
 
 
 def loadgen(build, url, seconds, *options):
@@ -211,6 +270,77 @@ def loadgen(build, url, seconds, *options):
 def loadgen_speed(build, url, seconds, *options):
     return speed(loadgen_command(build, url, seconds, *options),
                  lambda out: read_result(out)["achieved_rate"])
+
+
+class Generator:
+    """A loadgen that tells of its window, for a `with` statement (--control, docs/formats.md). Its
+    command writes the result to stdout, and takes `seconds` or a little more."""
+
+    def __init__(self, command, seconds, cores=CORES[-1:]):
+        self.limit_s = seconds + PATIENCE_S
+        self.cores = cores
+        self.ours, self.theirs = socket.socketpair()
+        self.out, self.log = (tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2))
+        self.command = [command[0], "--control", str(self.theirs.fileno()), *command[1:]]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, pass_fds=[self.theirs.fileno()],
+                                        stdout=self.out, stderr=self.log,
+                                        preexec_fn=pinned(*self.cores))
+        self.theirs.close()  # so that its end reads as end-of-file
+        return self
+
+    def expect(self, word):
+        """Wait for the generator to say `word`."""
+        text, deadline = b"", time.monotonic() + self.limit_s
+        while not text.endswith(b"\n"):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not select.select([self.ours], [], [], left_s)[0]:
+                sys.exit(f"loadgen has not said {word!r} after {self.limit_s:.0f} s")
+            byte = self.ours.recv(1)
+            if not byte:
+                sys.exit(f"loadgen ended before it said {word!r}: {self.complaints()}")
+            text += byte
+        if text.decode().strip() != word:
+            sys.exit(f"loadgen said {text!r} instead of {word!r}")
+
+    def release(self):
+        """Let it close its connections, and wait for its result."""
+        self.ours.sendall(b"\n")
+        if self.process.wait(PATIENCE_S):
+            sys.exit(f"loadgen failed: {self.complaints()}")
+        self.out.seek(0)
+        return json.load(self.out)
+
+    def complaints(self):
+        self.log.seek(0)
+        return self.log.read().strip()
+
+    def __exit__(self, *_):
+        end(self.process, 5)
+        self.ours.close()
+        self.out.close()
+        self.log.close()
+
+
+def window(command, seconds, sample, cores=CORES[-1:]):
+    """Run a loadgen; sample() when its window opens and when it closes. Returns its result and
+    both samples."""
+    with Generator(command, seconds, cores) as generator:
+        generator.expect("begin")
+        before = sample()
+        generator.expect("end")
+        after = sample()
+        return generator.release(), before, after
+
+
+def server_speed(build, server, seconds, *options, path="", cores=CORES[-1:]):
+    """What a server reaches under loadgen, and the CPU time of its processes for each request."""
+    command = loadgen_command(build, server.url + path, seconds, *options)
+    result, before_s, after_s = window(command, seconds, lambda: cpu_s(server.process.pid), cores)
+    all_good(result)
+    replies = result["achieved_rate"] * result["duration_s"]
+    return Speed(result["achieved_rate"], (after_s - before_s) / replies * 1e6)
 
 
 # ---------------------------------------------------------------- pairs
