@@ -109,7 +109,7 @@ class Server:
 
 class Backend:
     """The backend that io=backend calls, for a `with` statement. Its `address` is what a server's
-    --backend takes. It shares the core of the generators: the server keeps its own to itself."""
+    --backend-address takes. It shares the core of the generators: the server keeps its own to itself."""
 
     def __init__(self, build, *options):
         self.command = [f"{build}/backend", "--port", "0", *options]

@@ -199,7 +199,7 @@ static json_t *server_command(const struct run *run)
     append(list, "--port", json_string("0"));
     append(list, "--stats-file", json_sprintf("/dev/fd/%d", run->stats));
     if (setup->backend)
-        append(list, "--backend", json_sprintf("127.0.0.1:%d", run->backend.port));
+        append(list, "--backend-address", json_sprintf("127.0.0.1:%d", run->backend.port));
     append_words(list, setup->server_options);
     for (char *const *extra = setup->extra; *extra; extra++)
         json_array_append_new(list, json_string(*extra));

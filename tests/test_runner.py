@@ -74,13 +74,13 @@ CALLS = """
 # Stands before a real server: looks whether its backend answers, and says so in server.log.
 ASKS_BACKEND = """
     import os, socket, sys
-    address = sys.argv[sys.argv.index("--backend") + 1]
+    address = sys.argv[sys.argv.index("--backend-address") + 1]
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), timeout=10) as peer:
         peer.sendall(b"*1\\r\\n$4\\r\\nPING\\r\\n*3\\r\\n$5\\r\\nBLPOP\\r\\n$1\\r\\na\\r\\n"
                      b"$4\\r\\n0.01\\r\\n")
         print("heard", [peer.recv(100) for _ in range(2)], file=sys.stderr, flush=True)
-    arguments = [word for word in sys.argv[1:] if word not in ("--backend", address)]
+    arguments = [word for word in sys.argv[1:] if word not in ("--backend-address", address)]
     os.execv("SERVER", ["threads", *arguments])
 """
 
@@ -659,7 +659,7 @@ class BackendTest(CellCase):
         cell = self.read("calls/none/threads.1")
         self.assertIsNone(cell["backend"])
         self.assertIsNone(cell["command"]["backend"])
-        self.assertNotIn("--backend", cell["command"]["server"])
+        self.assertNotIn("--backend-address", cell["command"]["server"])
         self.assertFalse((self.folder / "cells/calls/none/threads.1/backend.log").exists())
 
     def test_a_server_that_calls_it(self):
