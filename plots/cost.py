@@ -68,6 +68,42 @@ def panel(c, ax, table, workloads, archs, label):
     ax.set_xlabel(label)
 
 
+def draw_few(run, archs, workloads, tables):
+    """A row per workload, a mark per architecture."""
+    c = chart.Chart(run, cols=2, sharey=True)
+    for ax, table, (_, label) in zip(c.axes, tables, PANELS):
+        panel(c, ax, table, workloads, archs, label)
+    c.key_architectures(archs)
+    return c
+
+
+def draw_crowd(run, archs, workloads, tables):
+    """Too many marks to tell apart: a panel per workload, a row per architecture with its name."""
+    c = chart.Chart(run, rows=2, cols=len(workloads), sharey=True,
+                    height_in=2.9 + 2 * 0.29 * len(archs))
+    places = [(table, label, w) for table, (_, label) in zip(tables, PANELS) for w in workloads]
+    for k, (ax, (table, label, workload)) in enumerate(zip(c.axes, places)):
+        of = table.get(workload, {})
+        known = {a: of[a].at_least(LEAST_SWITCHES) for a in archs if a in of}
+        values = [e.value for e in known.values()]
+        if values:
+            low, high = min(values) / 1.5, max(values)
+            chart.log_x(ax, low, high * (high / low) ** 0.7)
+        for row, arch in enumerate(archs):
+            if arch in known:
+                colour, marker = style.look(arch)
+                c.point(ax, known[arch].value, row, c.saw(known[arch]), colour, marker, size=9,
+                        vertical=False)
+                c.words(ax, max(known[arch].value, known[arch].high or 0), row,
+                        style.human(of[arch].value), pale=True)
+        c.name_rows(ax, archs)
+        ax.tick_params(axis="y", labelsize=12)
+        ax.tick_params(axis="x", which="both", labelbottom=False)  # each mark has its number
+        ax.set_title(f"{label}\n{workload}" if k % len(workloads) == 0 else f"\n{workload}",
+                     fontsize=15)
+    return c
+
+
 def draw(run):
     candidates = run.single_point_workloads()
     tables = [estimates(run, candidates, metric) for metric, _ in PANELS]
@@ -75,12 +111,8 @@ def draw(run):
     if not workloads:
         raise NoData("this run measured no cost per request")
     archs = style.in_order({a for t in tables for of in t.values() for a in of})
-    c = chart.Chart(run, cols=2, height_in=chart.room(chart.HEIGHT_IN, archs), crowd=len(archs),
-                    sharey=True)
-    for ax, table, (_, label) in zip(c.axes, tables, PANELS):
-        panel(c, ax, table, workloads, archs, label)
-    c.key_architectures(archs)
-    return c.finish(finding(*tables))
+    layout = draw_crowd if len(archs) > chart.FEW else draw_few
+    return layout(run, archs, workloads, tables).finish(finding(*tables))
 
 
 if __name__ == "__main__":

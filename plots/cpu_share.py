@@ -3,7 +3,7 @@
 
 The response time that 99 of 100 short requests stay below, against the share of requests that
 compute. An architecture whose line stays flat keeps computing away from its short requests."""
-from lib import chart, style
+from lib import chart, style, sweep
 from lib.run import NoData, number_in
 from lib.stats import extremes
 
@@ -53,18 +53,12 @@ def finding(lines, cls):
 def draw(run):
     run.need(WORKLOAD)
     cls = run.short_class(WORKLOAD)
-    archs = style.in_order(run.archs(WORKLOAD))
-    lines = {a: series(run, a, cls) for a in archs}
+    lines = {a: series(run, a, cls) for a in run.archs(WORKLOAD)}
     if not any(lines.values()):
         raise NoData(f"no response times of class {cls} in workload {WORKLOAD}")
-    c = chart.Chart(run, height_in=chart.room(chart.HEIGHT_IN, archs), crowd=len(archs))
-    (ax,) = c.axes
-    c.lines(ax, lines)
-    ticks = sorted({x for points in lines.values() for x, _ in points})
-    ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    ax.set_xlabel("share of requests that compute (%)")
-    ax.set_ylabel(f"p99 of {cls} requests (ms)")
-    c.key_architectures(archs)
+    c = sweep.draw(run, list(lines), [sweep.Measure(f"p99 of {cls} requests (ms)", (lines,))],
+                   sweep.Axis("share of requests that compute (%)", sweep.points_in(lines),
+                              ticks=True))
     return c.finish(finding(lines, cls))
 
 

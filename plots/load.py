@@ -3,9 +3,9 @@
 
 Above: replies per second against the requests per second that arrive, whether or not the server
 keeps up; the dotted line is a server that answers them all. Below: response times, p99 as a full
-line and p50 as a dashed one. Where a curve leaves the dotted line, its latency turns upwards: the
-hockey stick."""
-from lib import chart, style
+line and p50 as a dashed one. Look at where a curve leaves the dotted line: its latency turns
+upwards there, the hockey stick."""
+from lib import chart, style, sweep
 from lib.run import NoData
 from lib.stats import extremes
 
@@ -38,37 +38,23 @@ def finding(throughput):
             f"{style.human(peaks[low].value)}")
 
 
-def thousands(value, _):
-    return f"{value:,.0f}"
-
-
 def draw(run):
     run.need(WORKLOAD)
-    archs = style.in_order(run.archs(WORKLOAD))
+    archs = run.archs(WORKLOAD)
     throughput = {a: series(run, a, "achieved_rate") for a in archs}
     if not any(throughput.values()):
         raise NoData(f"no rates were measured in workload {WORKLOAD}")
-    c = chart.Chart(run, rows=2, height_in=chart.room(9.0, archs), crowd=len(archs), sharex=True,
-                    gridspec_kw={"height_ratios": [1, 1.25]})
-    upper, lower = c.axes
-    offered = [x for points in throughput.values() for x, _ in points]
-    upper.plot([0, max(offered)], [0, max(offered)], color=style.GREY, linestyle=":", linewidth=2)
-    for arch, points in throughput.items():
-        colour, marker = style.look(arch)
-        upper.plot([x for x, _ in points], [e.value for _, e in points], color=colour,
-                   linewidth=3 * c.fineness)
-        for x, e in points:
-            c.point(upper, x, c.saw(e).value, e, colour, marker)
-    upper.set_ylim(0)
-    upper.set_xlim(0, max(offered) * 1.02)
-    upper.yaxis.set_major_formatter(thousands)
-    lower.xaxis.set_major_formatter(thousands)
-    upper.set_ylabel("good replies/s")
-    c.lines(lower, *({a: series(run, a, f"response_{p}_us", "total", 1e-3) for a in archs}
-                     for p in ("p99", "p50")))
-    lower.set_ylabel("response time (ms)")
-    lower.set_xlabel("offered load (requests/s)")
-    c.key_architectures(archs)
+    most = max(x for points in throughput.values() for x, _ in points)
+    latency = tuple({a: series(run, a, f"response_{p}_us", "total", 1e-3) for a in archs}
+                    for p in ("p99", "p50"))
+
+    def all_answered(ax, _):
+        ax.plot([0, most], [0, most], color=style.GREY, linestyle=":", linewidth=2)
+
+    c = sweep.draw(run, archs, [
+        sweep.Measure("good replies/s", (throughput,), log=False, behind=[all_answered]),
+        sweep.Measure("response time (ms)", latency)],
+        sweep.Axis("offered load (requests/s)", [most], from_zero=True), stacked=True)
     c.key("p99", color=style.GREY, linestyle="-")
     c.key("p50", color=style.GREY, linestyle="--", linewidth=2)
     c.key("every request answered", color=style.GREY, linestyle=":", linewidth=2)

@@ -6,7 +6,7 @@ once), page tables, kernel stacks, and the kernel memory of both socket ends. Th
 what the guide assumes."""
 from lib import chart, style
 from lib.run import NoData
-from lib.stats import extremes
+from lib.stats import extremes, ranked
 
 WORKLOAD = "connections"
 GUIDE_KB = 64  # B4: a million connections in 64 GB
@@ -70,6 +70,7 @@ def draw(run):
     point, held = fullest_point(run)
     archs = style.in_order(run.archs(WORKLOAD))
     totals = {a: run.estimate(WORKLOAD, point, a, metric("total")) for a in archs}
+    archs = ranked(totals)
     if not any(totals.values()):
         raise NoData("this run measured no memory per connection")
     c = chart.Chart(run, height_in=max(chart.HEIGHT_IN, 2.4 + 0.55 * len(archs)))

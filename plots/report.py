@@ -3,6 +3,7 @@
 import argparse
 import ast
 import base64
+from dataclasses import dataclass
 from pathlib import Path
 import re
 import sys
@@ -16,7 +17,29 @@ import table_overview
 
 HERE = Path(__file__).resolve().parent
 HEADLINES = ("bimodal", "cpu_share")  # the first that exists opens the report
-READING_ORDER = ("cpu_share", "bimodal", "load", "throughput", "cost", "memory")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A claim of the guide, and the figures that put it to the test, in reading order."""
+    name: str
+    claim: str
+    stems: tuple
+
+
+SECTIONS = (
+    Section("Blocking", "A blocking operation in a handler blocks the whole server; whoever puts "
+            "it elsewhere, on workers, on the kernel or on threads, does not make others wait.",
+            ("bimodal", "cpu_share", "disk", "mixed_io", "surge")),
+    Section("Waiting", "Event-driven servers hold many connections and many waits at a time; a "
+            "pool of blocking workers holds as many as it has workers.",
+            ("concurrency", "backend", "idle")),
+    Section("Capacity", "A hybrid uses every core and answers fast; a single loop computes on one "
+            "core alone.", ("load", "throughput", "balance")),
+    Section("Cost", "Processes and threads cost memory and context switches; an event loop costs "
+            "neither.", ("baseline", "cost", "memory", "churn", "counters")),
+)
+OTHERS = Section("More", "", ())  # figures that no section names
 
 
 def data_uri(path):
@@ -41,14 +64,22 @@ def explained(stem):
 
 
 def figures(run):
-    """What plots/STEM.py left in figures/, in reading order; others follow by name."""
-    def place(path):
-        known = path.stem in READING_ORDER
-        return (READING_ORDER.index(path.stem) if known else len(READING_ORDER), path.stem)
-    for path in sorted((run.folder / "figures").glob("*.svg"), key=place):
+    """{stem: what plots/STEM.py left in figures/}, by name."""
+    found = {}
+    for path in sorted((run.folder / "figures").glob("*.svg")):
         question, reading = explained(path.stem)
-        yield {"stem": path.stem, "image": data_uri(path), "finding": finding(path),
-               "question": run.workload(path.stem).question or question, "reading": reading}
+        found[path.stem] = {
+            "stem": path.stem, "image": data_uri(path), "finding": finding(path),
+            "question": run.workload(path.stem).question or question, "reading": reading}
+    return found
+
+
+def sections(drawn):
+    """[(section, its figures)] of those that have any; figures that no section names come last."""
+    named = {stem for section in SECTIONS for stem in section.stems}
+    rest = [stem for stem in drawn if stem not in named]
+    found = [(section, [drawn[s] for s in section.stems if s in drawn]) for section in SECTIONS]
+    return [(section, of) for section, of in (*found, (OTHERS, [drawn[s] for s in rest])) if of]
 
 
 def table_c1_rows(run):
@@ -92,14 +123,14 @@ def environment(run):
 
 
 def context(run):
-    drawn = list(figures(run))
-    first = next((f for stem in HEADLINES for f in drawn if f["stem"] == stem), None)
+    drawn = figures(run)
+    first = next((drawn.pop(stem) for stem in HEADLINES if stem in drawn), None)
     return {
         "run_id": run.manifest.get("run_id", run.folder.name),
         "profile": run.manifest.get("profile"),
         "started": run.manifest.get("started"),
         "headline": first,
-        "figures": [f for f in drawn if f is not first],
+        "sections": sections(drawn),
         "c1": table_c1_rows(run),
         "c1_columns": list(table_c1.COLUMNS.values()),
         "c1_thresholds": [(table_c1.COLUMNS[c], t) for c, t in table_c1.THRESHOLDS.items()],

@@ -35,6 +35,25 @@ static json_t *counters(const struct trial *trial)
     return object;
 }
 
+/* How the workers shared: for each slot the connections it holds at the end, and the requests it
+ * answered. Null when there are too many to tell apart, as with a thread for each connection. */
+static json_t *by_slot(const struct trial *trial)
+{
+    const struct observation *a = &trial->begin, *b = &trial->end;
+    if (b->slots > SLOTS_LISTED)
+        return json_null();
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < b->slots; i++) {
+        const int64_t *before = a->slot[i].value, *after = b->slot[i].value;
+        json_array_append_new(
+            list,
+            json_pack("{sI sI}", "connections",
+                      (json_int_t)(after[COUNTER_connections] - after[COUNTER_closed]), "requests",
+                      (json_int_t)(after[COUNTER_requests] - before[COUNTER_requests])));
+    }
+    return list;
+}
+
 static json_t *ratio(double dividend, int64_t divisor)
 {
     return divisor > 0 ? json_real(dividend / (double)divisor) : json_null();
@@ -119,6 +138,7 @@ json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
                                   trial->loadgen_command, "backend", trial->backend_command));
     json_object_set_new(object, "load", json_pack("O?", trial->load));
     json_object_set_new(object, "counters", measured ? counters(trial) : json_null());
+    json_object_set_new(object, "slots", measured ? by_slot(trial) : json_null());
     json_object_set_new(object, "cost", measured ? cost(trial) : json_null());
     json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
     json_object_set_new(object, "backend", backend(setup, trial));

@@ -23,6 +23,8 @@ static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator, then of the server */
 static const double STEAL_LIMIT = 0.02;
 static const double BACKEND_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
+/* Fine enough to see a surge of a second; long enough for the p99 of 2000 requests/s. */
+static const char TIMESERIES_INTERVAL[] = "250ms";
 
 enum { SAID_MAX = 16384 };
 
@@ -237,7 +239,8 @@ static json_t *loadgen_command(const struct run *run, int control)
         append(list, "--seed", json_sprintf("%d", setup->seed));
     append(list, "--json", json_sprintf("%s/load.json", setup->folder));
     append(list, "--hgrm", json_sprintf("%s/response", setup->folder));
-    append(list, "--timeseries", json_sprintf("%s/timeseries.csv", setup->folder));
+    append(list, "--timeseries", json_sprintf("%s/timeseries.jsonl", setup->folder));
+    append(list, "--interval", json_string(TIMESERIES_INTERVAL));
     append(list, "--control", json_sprintf("%d", control));
     json_array_append_new(list, json_string("--realtime"));
     /* Awake, it would take the core from the server, or from the backend. */
@@ -342,6 +345,9 @@ static struct observation observe(const struct run *run)
         seen.counter[i] = counters_sum(run->counters, (enum counter)i);
     seen.usage = proc_usage(run->server.pid);
     seen.backend_cpu_ns = run->backend.pid ? proc_cpu_ns(run->backend.pid) : 0;
+    seen.slots = run->counters->next_slot;
+    for (int i = 0; i < SLOTS_LISTED; i++)
+        seen.slot[i] = run->counters->slot[i];
     seen.host = proc_host();
     return seen;
 }

@@ -29,12 +29,16 @@ struct trial_setup {
     int signals; /* a signalfd: what comes there ends the trial */
 };
 
+enum { SLOTS_LISTED = 64 }; /* workers whose own counters are kept; a pool has fewer */
+
 /* One end of the measured window. */
 struct observation {
     struct proc_usage usage;
     struct proc_host host;
     int64_t counter[COUNTERS];
-    int64_t backend_cpu_ns; /* 0 without a backend */
+    int64_t backend_cpu_ns;                 /* 0 without a backend */
+    uint32_t slots;                         /* claimed so far */
+    struct counter_slot slot[SLOTS_LISTED]; /* the first of them; never claimed ones are zero */
 };
 
 /* What came of it. The caller owns it: trial_free. */

@@ -546,6 +546,9 @@ class CellTest(CellCase):
         self.assertEqual(set(cell["placement"]),
                          {"mode", "server_cores", "generator_cores", "realtime"})
         self.assertEqual(cell["memory"]["connections"], 4)
+        self.assertEqual(sum(slot["connections"] for slot in cell["slots"]), 4)
+        self.assertEqual(sum(slot["requests"] for slot in cell["slots"]),
+                         cell["counters"]["requests"])
         helper = "thread" in BUILD.name  # ThreadSanitizer runs a thread of its own
         self.assertEqual(cell["cost"]["tasks"], 5 + helper)  # one that accepts, one per connection
         self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"],
@@ -553,7 +556,8 @@ class CellTest(CellCase):
         self.assertEqual(cell["exit"]["final"]["name"], "threads")
         self.assertEqual({path.name for path in (self.folder / "cells/tiny/b/threads.1").iterdir()}
                          - {"total.hgrm"},
-                         {"cell.json", "short.hgrm", "timeseries.csv", "server.log", "loadgen.log"})
+                         {"cell.json", "short.hgrm", "timeseries.jsonl", "server.log",
+                          "loadgen.log"})
         self.assert_nothing_left()
 
     def test_cpu_time_is_the_work_that_was_done(self):

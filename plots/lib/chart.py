@@ -1,5 +1,6 @@
 """The frame of a figure: finding as title, legend, axes, a note on where the data come from."""
 import argparse
+from itertools import groupby
 import math
 from pathlib import Path
 import re
@@ -35,16 +36,18 @@ def plain_log_axis(axis, low, high):
     def ticks(steps):
         return [s * 10.0 ** d for d in decades for s in steps if low <= s * 10.0 ** d <= high]
     crowded = math.log10(high / low) >= 2.5
-    axis.set_major_locator(FixedLocator(ticks((1,) if crowded else (1, 2, 5))))
+    major = ticks((1,) if crowded else (1, 2, 5))
+    axis.set_major_locator(FixedLocator(major if len(major) > 1 else ticks(range(1, 10))))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
     axis.set_minor_locator(FixedLocator(ticks((2, 5)) if crowded else []))
     axis.set_minor_formatter(NullFormatter())
 
 
-def room(height_in, archs):
-    """The height of a figure whose panels hold so many architectures, if `height_in` is right for a
-    few: 14 need half as much again."""
-    return height_in * (1 + max(0, len(archs) - FEW) / 16)
+def log_x(ax, low, high):
+    """A logarithmic x axis from low to high with plain ticks."""
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    plain_log_axis(ax.xaxis, low, high)
 
 
 def balanced(text, characters):
@@ -69,10 +72,13 @@ class Chart:
                                          figsize=(WIDTH_IN, height_in), **subplots)
         self.axes = list(axes.flat)
         self.title = ""
+        self.foot = ""  # below all panels, when they share the x axis
+        self._heads_in = 0.0  # room for the heads of columns
         self.fineness = math.sqrt(min(1, FEW / max(1, crowd)))  # of lines and marks
         self._legend = []
         self._drew_invalid = False
         self._drew_infinite = False
+        self._drew_zero = False
         self._trials = set()
 
     # What is drawn
@@ -96,46 +102,84 @@ class Chart:
             colour, marker = style.look(arch)
             self.key(arch, color=colour, marker=marker, markersize=style.marker_size(marker, 10))
 
-    def lines(self, ax, *layers):
+    def lines(self, ax, *layers, family=None):
         """Each layer is {arch: [(x, Estimate)]}, the first drawn full, others thin and dashed. The
-        y axis is logarithmic; infinite values have a band of their own at the top edge."""
-        points = [p for layer in layers for line in layer.values() for p in line]
-        finite = [v for _, e in points for v in (e.value, e.low, e.high, *e.invalid)
-                  if v is not None and 0 < v < math.inf]
-        low, high = (min(finite) / 1.4, max(finite) * 1.4) if finite else (1, 10)
-        lost = [(a, line) for layer in layers for a, line in layer.items()
-                if any(not e.finite for _, e in line)]
+        y axis is logarithmic; infinite values have a band of their own at the top edge, and what is
+        not above zero stands at the lower one. With a `family`, a list of architectures, these are
+        drawn, the first layer of all others is pale behind them, and the axis is the same for
+        every family."""
+        everyone = {a for layer in layers for a in layer}
+        low, high = self._finite_range(layers)
+        layers = [{a: self._above(line, low) for a, line in layer.items()} for layer in layers]
+        families = style.families(everyone).values() if family else [everyone]
+        rows = max(len(self._lost(layers, members)) for members in families)
         # One row of the band, as a factor, since the axis is logarithmic.
-        step = (high / low) ** min(BAND_STEP, BAND_LIMIT / max(1, len(lost)))
-        rows = {id(line): high * step ** (k + 0.6) for k, (_, line) in enumerate(lost)}
+        step = (high / low) ** min(BAND_STEP, BAND_LIMIT / max(1, rows))
+        top = high * step ** (rows + 0.7) if rows else high
         ax.set_yscale("log")
-        for k, layer in enumerate(layers):
-            for arch, line in layer.items():
-                self._line(ax, arch, line, rows.get(id(line)), full=k == 0)
-        top = high * step ** (len(lost) + 0.7) if lost else high
         ax.set_ylim(low, top)
         plain_log_axis(ax.yaxis, low, high)
-        if lost:
-            self._infinite_band(ax, high, top, [x for x, e in points if not e.finite])
+        members = set(family or everyone)
+        self._pale(ax, layers[0], everyone - members)
+        lost = self._lost(layers, members)
+        heights = {id(line): high * step ** (k + 0.6) for k, line in enumerate(lost)}
+        for k, layer in enumerate(layers):
+            for arch in style.in_order(set(layer) & members):
+                self._line(ax, arch, layer[arch], heights.get(id(layer[arch])), full=k == 0)
+        if rows:
+            shared = family and not ax.get_subplotspec().is_first_col()
+            self._infinite_band(ax, high, top, "" if shared else "∞",
+                                {x for line in lost for x, e in line if not e.finite})
 
-    def _infinite_band(self, ax, bottom, top, xs):
+    def _above(self, line, low):
+        """The same line, with what has no place on the axis at its lower edge."""
+        self._drew_zero |= any(e.value <= 0 for _, e in line)
+        return [(x, e.at_least(low)) for x, e in line]
+
+    @staticmethod
+    def _finite_range(layers):
+        """What the finite part of a logarithmic axis must hold."""
+        finite = [v for layer in layers for line in layer.values() for _, e in line
+                  for v in (e.value, e.low, e.high, *e.invalid)
+                  if v is not None and 0 < v < math.inf]
+        return (min(finite) / 1.4, max(finite) * 1.4) if finite else (1, 10)
+
+    @staticmethod
+    def _lost(layers, members):
+        """The lines of these architectures that have infinite values."""
+        return [line for layer in layers for a, line in layer.items()
+                if a in members and any(not e.finite for _, e in line)]
+
+    @staticmethod
+    def _pale(ax, lines, archs):
+        """Other architectures, to compare with: finite parts of their lines, without a name."""
+        for arch in style.in_order(archs):
+            known = [(x, e.value) for x, e in lines.get(arch, ()) if e.finite]
+            ax.plot([x for x, _ in known], [y for _, y in known], color=style.FAINT, linewidth=1.5,
+                    zorder=0.5)
+
+    def _infinite_band(self, ax, bottom, top, name, xs):
+        """`xs`: where there are infinite values; the band may be there for other panels' sake."""
         ax.axhspan(bottom, top, color="#f0f0f0", zorder=0, linewidth=0)
-        ax.annotate("∞", (0, (bottom * top) ** 0.5), xycoords=("axes fraction", "data"), ha="right",
-                    xytext=(-8, 0), textcoords="offset points", va="center", fontsize=24)
-        ax.plot(sorted(set(xs)), [top] * len(set(xs)), clip_on=False, **INFINITE_MARK)
+        ax.annotate(name, (0, (bottom * top) ** 0.5), xycoords=("axes fraction", "data"),
+                    ha="right", xytext=(-8, 0), textcoords="offset points", va="center",
+                    fontsize=24)
+        if xs:
+            ax.plot(sorted(xs), [top] * len(xs), clip_on=False, **INFINITE_MARK)
         self._drew_infinite = True
 
     def _line(self, ax, arch, line, row, full):
         """`row`: the height at which this line's infinite values stand."""
         colour, marker = style.look(arch)
         ys = [e.value if e.finite else row for _, e in line]
-        dashes = "-" if full else (0, (2, 1.2))
-        for (x0, y0, e0), (x1, y1, e1) in zip(*(
-                [(x, y, e) for (x, e), y in zip(line[k:], ys[k:])] for k in (0, 1))):
-            climbs = e0.finite != e1.finite  # a hint of the way up, not a measured path
+        spans = groupby(range(len(line) - 1), lambda k: line[k][1].finite != line[k + 1][1].finite)
+        for climbs, steps in spans:  # a climb is a hint of the way up, not a measured path
+            steps = list(steps)
+            part = slice(steps[0], steps[-1] + 2)
             width = 1.5 if climbs else 3 if full else 2
-            ax.plot([x0, x1], [y0, y1], color=colour, linewidth=width * self.fineness,
-                    linestyle=":" if climbs else dashes, alpha=1 if full else 0.8)
+            dashes = ":" if climbs else "-" if full else (0, (2, 1.2))
+            ax.plot([x for x, _ in line[part]], ys[part], color=colour, linestyle=dashes,
+                    linewidth=width * self.fineness, alpha=1 if full else 0.8)
         for (x, e), y in zip(line, ys):
             self.saw(e)
             self.point(ax, x, y, e, colour, marker, size=10 if full else 6)
@@ -159,6 +203,50 @@ class Chart:
             at = (x, value) if vertical else (value, y)
             ax.plot(*at, marker="x", markersize=7, color=colour, markeredgewidth=1.5, zorder=3,
                     linestyle="", alpha=0.8)
+
+    def plain_lines(self, ax, lines, family=None):
+        """As lines(), of one layer of finite values, on an axis from 0 that is not logarithmic."""
+        members = set(family or lines)
+        self._pale(ax, lines, set(lines) - members)
+        for arch in style.in_order(set(lines) & members):
+            self._line(ax, arch, lines[arch], None, full=True)
+        tops = [v for line in lines.values() for _, e in line for v in (e.value, e.high) if v]
+        ax.set_ylim(0, 1.06 * max(tops, default=1))
+        ax.yaxis.set_major_formatter(lambda y, _: style.short(y))
+
+    def head_column(self, ax, name, archs):
+        """The name of a family above a column of panels, with its members."""
+        def handle(arch):
+            colour, marker = style.look(arch)
+            return Line2D([], [], label=arch, color=colour, marker=marker,
+                          markersize=style.marker_size(marker, 9))
+        legend = ax.legend(handles=[handle(a) for a in archs], title=name, loc="lower left",
+                           bbox_to_anchor=(-0.06, 1), fontsize=12.5, alignment="left",
+                           title_fontproperties={"weight": "bold", "size": 14}, borderpad=0.1,
+                           handlelength=1.2, handletextpad=0.4, labelspacing=0.25)
+        legend.set_in_layout(False)  # names as wide as they like; finish() makes room above
+        self._heads_in = max(self._heads_in, 0.42 + 0.22 * len(archs))
+
+    def span(self, ax, y, arch, ends, right, text, pale=False):
+        """Two values of one thing, the first small and the second large, joined, with a text
+        behind. Infinite ones stand at `right`."""
+        colour, marker = style.look(arch)
+        at = [e.value if e.finite else right for e in ends]
+        ax.plot(at, [y, y], color=colour, linewidth=3 if pale else 7, alpha=0.35,
+                solid_capstyle="round", zorder=1)
+        for x, e, size in zip(at, ends, (6, 9) if pale else (9, 16)):
+            self.point(ax, x, y, self.saw(e), colour, marker if e.finite else ">", size=size,
+                       vertical=False)
+        bounds = [e.high for e in ends if e.high is not None and math.isfinite(e.high)]
+        self.words(ax, max(*at, *bounds), y, text, pale)
+
+    @staticmethod
+    def words(ax, x, y, text, pale=False):
+        """A number in words, to the right of a mark."""
+        ax.annotate(text, (x, y), xytext=(14, 0), textcoords="offset points", va="center",
+                    fontsize=13 if pale else 16, fontweight="normal" if pale else "bold",
+                    color=style.GREY if pale else style.INK, annotation_clip=False,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=3)
 
     def name_rows(self, ax, archs):
         """Architectures down the y axis, each name with its own mark."""
@@ -191,6 +279,8 @@ class Chart:
     def _state_keys(self):
         if self._drew_invalid:
             self.key("INVALID", color=style.GREY, marker="x", linestyle="", markeredgewidth=2)
+        if self._drew_zero:
+            self.key("lower edge: zero", color=style.GREY, marker="_", linestyle="", markersize=14)
         if self._drew_infinite:
             self.key("infinite: too many without a good reply", **INFINITE_MARK)
 
@@ -206,9 +296,14 @@ class Chart:
                                  fontsize=16, color=style.GREY)
         if self._legend:
             y = self._place_legend(y + 0.04)
+        y += self._heads_in
         self.figure.text(0.012, 0.08 / height, self.note(), fontsize=11, color=style.GREY,
                          va="bottom", linespacing=1.3)
         bottom = 0.55
+        if self.foot:
+            self.figure.text(0.5, bottom / height, self.foot, fontsize=17, color=style.INK,
+                             ha="center", va="bottom")
+            bottom += 0.33
         self.figure.get_layout_engine().set(
             rect=(0.008, bottom / height, 0.984, (height - y - 0.1 - bottom) / height))
         return self
@@ -248,6 +343,11 @@ class Chart:
         if path.suffix == ".svg":
             metadata["Date"] = None  # the same run gives the same file
         self.figure.savefig(path, dpi=DPI, metadata=metadata)
+
+
+def rows_chart(run, rows, row_in, cols=1):
+    """A Chart for a row per architecture, of so many inches each."""
+    return Chart(run, cols=cols, height_in=max(HEIGHT_IN, 2.6 + row_in * len(rows)), sharey=True)
 
 
 def main(draw, script):

@@ -7,12 +7,14 @@ from pathlib import Path
 import re
 
 from .stats import estimate
+from .style import server_of
 from .workload import Workload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
 READING_ORDER = ("trivial", "io", "cpu", "mix")
-IDLE_WORKLOAD = "connections"  # holds connections open; its throughput answers no question
+# Their rate is given and light: throughput answers no question. They have figures of their own.
+LIGHT_WORKLOADS = ("connections", "baseline", "surge")
 
 
 class NoData(Exception):
@@ -105,8 +107,8 @@ class Run:
     def single_point_workloads(self):
         """Those that are not sweeps, of which a profile may have run one point: one number per
         architecture says what they say."""
-        return [w for w in self.workloads() if len(self.points(w)) == 1 and w != IDLE_WORKLOAD
-                and not self.workload(w).points]
+        return [w for w in self.workloads() if len(self.points(w)) == 1
+                and w not in LIGHT_WORKLOADS and not self.workload(w).points]
 
     def classes(self, workload):
         return sorted({c for (w, _, _), trials in self._cells.items() if w == workload
@@ -126,12 +128,44 @@ class Run:
         valid = sum(t.valid for t in trials)
         return valid, len(trials) - valid
 
+    def values(self, workload, point, arch, metric, cls=""):
+        """(of the valid trials, of the others): a number for each trial that has one."""
+        having = [t for t in self.trials(workload, point, arch) if (cls, metric) in t.values]
+        return tuple([t.values[cls, metric] for t in having if t.valid is wanted]
+                     for wanted in (True, False))
+
     def estimate(self, workload, point, arch, metric, cls=""):
         """The median over the trials, with its interval; None when it was not measured."""
-        trials = self.trials(workload, point, arch)
-        having = [t for t in trials if (cls, metric) in t.values]
-        return estimate([t.values[cls, metric] for t in having if t.valid],
-                        [t.values[cls, metric] for t in having if not t.valid])
+        return estimate(*self.values(workload, point, arch, metric, cls))
+
+    def cells_at(self, workload, point, arch):
+        """The cell.json of every trial that left one, `where` added."""
+        return [c for c in self.cells if c["where"][:3] == (workload, point, arch)]
+
+    def folder_of(self, cell):
+        """Where a cell of cells_at() keeps its files."""
+        workload, point, arch, number = cell["where"]
+        return self.folder / "cells" / workload / point / f"{arch}.{number}"
+
+    def estimate_of(self, workload, point, arch, number):
+        """As estimate(), of what summary.csv does not have: number(cell) is a number or None."""
+        found = [(c["validity"]["verdict"] == "VALID", number(c))
+                 for c in self.cells_at(workload, point, arch)]
+        return estimate(*([x for valid, x in found if valid is wanted and x is not None]
+                          for wanted in (True, False)))
+
+    def why_absent(self, workload, point, arch):
+        """Why this architecture has no cell there, in a few words; None when it has one."""
+        if self.trials(workload, point, arch):
+            return None
+        if any(where[:3] == (workload, point, arch) for where in self._planned()):
+            return "never finished"
+        about = self.manifest.get("servers", {}).get(server_of(arch), {})
+        if about.get("peers") == 1:
+            return "serves one connection at a time"
+        if "peers" in about:
+            return "needs a worker for each connection"
+        return "not in the plan of this run"
 
     def need(self, *workloads):
         """Those of the named workloads that this run has; NoData when none."""

@@ -30,7 +30,7 @@ def bootstrap_median(values):
         return None
     data = np.asarray(values, dtype=float)
     picks = np.random.default_rng(SEED).integers(0, len(data), (RESAMPLES, len(data)))
-    medians = sorted(median(row) for row in data[picks].tolist())
+    medians = np.sort(np.median(data[picks], axis=1)).tolist()
     return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
 
 
@@ -57,10 +57,16 @@ class Estimate:
 
     def scaled(self, factor):
         """The same estimate in another unit."""
-        def times(x):
-            return None if x is None else x * factor
-        return Estimate(self.value * factor, times(self.low), times(self.high), self.trials,
-                        [times(x) for x in self.invalid])
+        return self._each(lambda x: x * factor)
+
+    def at_least(self, floor):
+        """The same estimate for a logarithmic axis, that has no place for less than `floor`."""
+        return self._each(lambda x: max(x, floor))
+
+    def _each(self, change):
+        low, high = (None if x is None else change(x) for x in (self.low, self.high))
+        return Estimate(change(self.value), low, high, self.trials, [change(x)
+                                                                     for x in self.invalid])
 
 
 def estimate(valid, invalid=()):
@@ -69,6 +75,21 @@ def estimate(valid, invalid=()):
         return Estimate(median(invalid), invalid=list(invalid)) if invalid else None
     low, high = bootstrap_median(valid) or (None, None)
     return Estimate(median(valid), low, high, len(valid), list(invalid))
+
+
+def ratio_of_medians(values, base):
+    """How many times the median of `base` the median of `values` is; both are lists of valid
+    trials. The interval comes from resampling both, for both scatter; there is none with fewer
+    than two trials of either. None when a list is empty or the base's median is not above zero."""
+    if not values or not base or median(base) <= 0:
+        return None
+    found = Estimate(median(values) / median(base), trials=min(len(values), len(base)))
+    if found.trials > 1:
+        random = np.random.default_rng(SEED)
+        above, below = (np.median(random.choice(x, (RESAMPLES, len(x))), axis=1)
+                        for x in (values, base))
+        found.low, found.high = np.quantile(above / below, (0.025, 0.975)).tolist()
+    return found
 
 
 def clearly_above(high, low):
@@ -91,3 +112,9 @@ def extremes(estimates):
     low = min(valid, key=lambda k: valid[k].value)
     high = max(valid, key=lambda k: valid[k].value)
     return low, high, clearly_above(valid[high], valid[low])
+
+
+def ranked(estimates):
+    """The names of {name: Estimate or None}, smallest value first; those without one last, as they
+    came."""
+    return sorted(estimates, key=lambda k: estimates[k].value if estimates[k] else math.inf)

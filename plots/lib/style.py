@@ -10,35 +10,68 @@ INK, GREY, FAINT = "#1a1a1a", "#595959", "#d9d9d9"
 
 STAR_OF_FOUR = (4, 1, 0)
 THIN_MARKERS = ("*", STAR_OF_FOUR)  # they cover little of the square that others fill
-# Colours of Okabe and Ito, then of Paul Tol: told apart by colour-blind readers, and the markers
-# tell them apart in print. An architecture keeps its pair for ever; do not reorder.
-ARCHITECTURES = {
-    "iterative": ("#C2A878", STAR_OF_FOUR),
-    "processes": ("#CC79A7", "s"),
-    "threads": ("#E69F00", "^"),
-    "event": ("#0072B2", "o"),
-    "hybrid": ("#009E73", "D"),
-    "prefork": ("#882255", "p"),
-    "thread_pool": ("#D55E00", "v"),
-    "multi_loop": ("#56B4E9", "h"),
-    "io_uring": ("#332288", "P"),
-    "leader_followers": ("#999933", "<"),
-    "active_object": ("#AA4499", ">"),
-    "actors": ("#117733", "X"),
-    "staged": ("#661100", "d"),
-    "coroutines": ("#44AA99", "*"),
-    "serverless": ("#6699CC", "8"),
-    "nginx": ("#000000", "H"),
-    "apache": ("#777777", "8"),
+# {family: {architecture: (colour, marker)}}. A family is a hue, of those that colour-blind readers
+# tell apart (Okabe and Ito; Paul Tol), and its members are light and dark; the markers tell all
+# of them apart in print. An architecture keeps its pair for ever.
+FAMILIES = {
+    "processes": {
+        "iterative": ("#000000", STAR_OF_FOUR),
+        "processes": ("#CC79A7", "s"),
+        "prefork": ("#882255", "p"),
+    },
+    "threads": {
+        "threads": ("#E69F00", "^"),
+        "thread_pool": ("#B85400", "v"),
+        "leader_followers": ("#663300", "<"),
+    },
+    "event loops": {
+        "event": ("#0072B2", "o"),
+        "multi_loop": ("#56B4E9", "h"),
+    },
+    "asynchronous": {
+        "io_uring": ("#332288", "P"),
+        "coroutines": ("#9A86D8", "*"),
+    },
+    "loop + workers": {
+        "hybrid": ("#009E73", "D"),
+        "active_object": ("#004D38", ">"),
+    },
+    "messages": {
+        "actors": ("#8A8A1A", "X"),
+        "staged": ("#4D4D00", "d"),
+        "serverless": ("#C9B52E", "8"),
+    },
+    "references": {
+        "nginx": ("#444444", "H"),
+        "apache": ("#777777", "8"),
+    },
 }
+ARCHITECTURES = {arch: look for members in FAMILIES.values() for arch, look in members.items()}
 # For others: neither the colours nor the markers of the four that every run has.
 SPARE_COLOURS = ("#CC6677", "#882E72", "#7A6A00", "#5D3A9B", "#994F00", "#4B4B4B", "#AA3377")
 SPARE_MARKERS = ("v", "P", "X", "p", "h", "<", ">", "d", "*")
 
 
+# Variants that the workloads name, by what stands behind the server's name: unlike each other, and
+# unlike their servers.
+VARIANT_MARKERS = {
+    "select": "d", "poll": "p", "16": "<", "32": "h", "64": ">", "sjf": "D", "shared-4": "<",
+    "reuseport-4": ">", "tss": "s", "mutex": "X", "atomic": "P",
+}
+
+
 def server_of(arch):
     """The server of a variant: event-poll is `event` with an option."""
     return arch.partition("-")[0]
+
+
+def families(archs):
+    """{family: its architectures among `archs`}, both in order; those of no family are others."""
+    found = {}
+    for arch in in_order(archs):
+        name = next((f for f, members in FAMILIES.items() if server_of(arch) in members), "others")
+        found.setdefault(name, []).append(arch)
+    return found
 
 
 def look(arch):
@@ -49,9 +82,12 @@ def look(arch):
         return ARCHITECTURES[arch]
     digest = zlib.crc32(arch.encode())
     colour = SPARE_COLOURS[digest % len(SPARE_COLOURS)]
-    if server_of(arch) in ARCHITECTURES:
-        colour, _ = ARCHITECTURES[server_of(arch)]
-    return colour, SPARE_MARKERS[digest // len(SPARE_COLOURS) % len(SPARE_MARKERS)]
+    marker = SPARE_MARKERS[digest // len(SPARE_COLOURS) % len(SPARE_MARKERS)]
+    server, _, variant = arch.partition("-")
+    if server in ARCHITECTURES:
+        colour, own = ARCHITECTURES[server]
+        marker = VARIANT_MARKERS.get(variant, marker if marker != own else "s")
+    return colour, marker
 
 
 def marker_size(marker, size):
@@ -60,8 +96,8 @@ def marker_size(marker, size):
 
 
 def in_order(archs):
-    """Architectures in the order of the list above, variants behind their server; then others by
-    name."""
+    """Architectures in the order of the families above, variants behind their server; then others
+    by name."""
     known = {arch: place for place, arch in enumerate(ARCHITECTURES)}
     return sorted(archs, key=lambda a: (known.get(server_of(a), len(known)), a))
 
@@ -78,6 +114,14 @@ def human(value):
     return f"{round(value, digits):,.{max(0, min(digits, 4))}f}"
 
 
+def short(value):
+    """A number for an axis: 0, 0.2, 300, 1,200, 1k, 40k, 2M."""
+    for unit, factor in (("M", 1e6), ("k", 1e3)):
+        if value and value % factor == 0:
+            return f"{value / factor:,.0f}{unit}"
+    return f"{value:,.10g}"
+
+
 def duration(us):
     """Microseconds in the unit a reader would choose: '850 us', '1.20 ms', '2.50 s'."""
     if us is None or math.isinf(us):
@@ -86,6 +130,14 @@ def duration(us):
         if us >= factor:
             return f"{human(us / factor)} {unit}"
     return f"{human(us)} µs"
+
+
+def size(count):
+    """Bytes in the unit a reader would choose: '0', '256 KiB', '1.5 MiB'."""
+    for unit, factor in (("GiB", 2 ** 30), ("MiB", 2 ** 20), ("KiB", 2 ** 10)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f}"
 
 
 def times(ratio):

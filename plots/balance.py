@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""How evenly do the workers behind one port share connections and requests?
+
+Each mark is a worker: its share of the connections that are open (left) and of the requests that
+were answered (right). All trials are shown. Look at how far the marks of a row lie from the dashed
+line, where each would have the same."""
+from lib import chart, style
+from lib.run import NoData
+from lib.stats import estimate
+
+WORKLOAD = "balance"
+PARENTS_SLOT = 1  # the first slot of counters is the parent's, who serves nobody
+KINDS = (("connections", "share of the open connections (%)"),
+         ("requests", "share of the requests (%)"))
+
+
+def shares(slots, kind):
+    """The share in percent of each worker in one cell; None when there is nothing to share."""
+    counts = [slot[kind] for slot in (slots or [])[PARENTS_SLOT:]]
+    total = sum(counts)
+    return [100 * n / total for n in counts] if total else None
+
+
+def excess(slots, kind):
+    """How many times its fair share the busiest worker has; 1 is even. None when unknown."""
+    found = shares(slots, kind)
+    return max(found) * len(found) / 100 if found else None
+
+
+def rows_of(run):
+    """[(arch, point)]: one row each, fewest connections first within an architecture."""
+    return [(a, p) for a in style.in_order(run.archs(WORKLOAD)) for p in run.points(WORKLOAD)
+            if any(shares(c.get("slots"), "requests") for c in run.cells_at(WORKLOAD, p, a))]
+
+
+def busiest(run, row, kind):
+    """Estimate of excess() over the trials of a row."""
+    arch, point = row
+    return run.estimate_of(WORKLOAD, point, arch, lambda c: excess(c.get("slots"), kind))
+
+
+def finding(run, rows):
+    found = {row: busiest(run, row, "requests") for row in rows}
+    found = {row: e for row, e in found.items() if e and e.valid}
+    if not found:
+        return "How workers share connections and requests"
+    (arch, point) = worst = max(found, key=lambda r: found[r].value)
+    if found[worst].value < 1.2:
+        return "The workers share evenly: the busiest has at most 1.2 times its part"
+    return (f"With {point} connections, the busiest worker of {arch} does "
+            f"{style.times(found[worst].value)} its fair share")
+
+
+def panel(c, ax, run, rows, kind, label):
+    workers = set()
+    for y, (arch, point) in enumerate(rows):
+        colour, marker = style.look(arch)
+        for cell in run.cells_at(WORKLOAD, point, arch):
+            found = shares(cell.get("slots"), kind) or []
+            workers.add(len(found))
+            for share in found:
+                valid = cell["validity"]["verdict"] == "VALID"
+                one = estimate(*([share], []) if valid else ([], [share]))
+                c.point(ax, share, y, one, colour, marker, size=11, vertical=False)
+        e = busiest(run, (arch, point), kind)
+        if e:
+            c.saw(e)
+            c.words(ax, 100, y, f"{style.human(e.value)} ×")
+    for n in workers - {0}:
+        ax.axvline(100 / n, color=style.INK, linestyle="--", linewidth=2, zorder=0)
+    ax.set_xlim(-2, 122)
+    ax.set_xticks([0, 25, 50, 75, 100])
+    ax.set_xlabel(label)
+    c.name_rows(ax, [f"{arch}\n{point} connections" for arch, point in rows])
+
+
+def draw(run):
+    run.need(WORKLOAD)
+    rows = rows_of(run)
+    if not rows:
+        raise NoData(f"no cell of workload {WORKLOAD} tells what each worker did")
+    c = chart.rows_chart(run, rows, 0.8, cols=2)
+    for ax, (kind, label) in zip(c.axes, KINDS):
+        panel(c, ax, run, rows, kind, label)
+    c.key("fair share", color=style.INK, linestyle="--", linewidth=2)
+    c.key("N ×: the busiest worker's share over the fair one", linestyle="")
+    return c.finish(finding(run, rows))
+
+
+if __name__ == "__main__":
+    chart.main(draw, __file__)

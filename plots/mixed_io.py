@@ -1,0 +1,15 @@
+#!/usr/bin/python3
+"""How long does a short request wait among requests of every kind?
+
+Response times of the short requests only, on a logarithmic scale: from p50 (small) to p99 (large);
+the others call a backend, read the disk or compute. Look at who crosses the dashed line, the CPU
+time of one computation: they wait for others' work."""
+from lib import beside, chart
+
+
+def draw(run):
+    return beside.draw(run, "mixed_io", "calls, reads and computations")
+
+
+if __name__ == "__main__":
+    chart.main(draw, __file__)
