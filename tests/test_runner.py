@@ -547,8 +547,9 @@ class CellTest(CellCase):
                          {"mode", "server_cores", "generator_cores", "realtime"})
         self.assertEqual(cell["memory"]["connections"], 4)
         self.assertEqual(sum(slot["connections"] for slot in cell["slots"]), 4)
-        self.assertEqual(sum(slot["requests"] for slot in cell["slots"]),
-                         cell["counters"]["requests"])
+        # The slots are read a moment after the sums, while the server goes on.
+        self.assertAlmostEqual(sum(slot["requests"] for slot in cell["slots"]),
+                               cell["counters"]["requests"], delta=3)
         helper = "thread" in BUILD.name  # ThreadSanitizer runs a thread of its own
         self.assertEqual(cell["cost"]["tasks"], 5 + helper)  # one that accepts, one per connection
         self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"],
