@@ -33,9 +33,10 @@ void conn_init(struct conn *conn, struct service *service, struct counter_slot *
     conn->want = WANT_READ;
     conn->close_after = conn->linger_after = false;
     conn->in_begin = conn->in_end = 0;
-    conn->out_len = conn->filler_len = 0;
+    conn->out_len = conn->rest_len = 0;
     conn->job.calibration = &service->calibration;
     conn->job.disk = &service->disk;
+    conn->page = NO_PAGE;
     http_init(&conn->request, conn->text);
     enter(conn, PHASE_IDLE);
     count_add(counters, COUNTER_connections, 1);
@@ -66,7 +67,7 @@ static enum want give_up(struct conn *conn)
 }
 
 /* Send the head and head.length bytes of `body`, which may lie in conn->text behind the head's
- * room; what does not fit is sent from the filler. */
+ * room. A body that does not fit is sent from where it stands; the filler stands for any length. */
 static enum want reply(struct conn *conn, struct http_reply head, const char *body)
 {
     head.http_1_0 = conn->request.parser.http_minor == 0;
@@ -74,14 +75,15 @@ static enum want reply(struct conn *conn, struct http_reply head, const char *bo
     size_t head_len = http_reply_head(&head, conn->text);
     conn->out = conn->text;
     conn->out_len = head_len;
-    conn->filler_len = 0;
+    conn->rest_len = 0;
     count_add(conn->counters, COUNTER_requests, 1);
     if (!http_is_head(&conn->request)) {
         size_t room = sizeof conn->text - head_len;
         size_t direct = head.length < room ? head.length : 0;
         memmove(conn->text + head_len, body, direct);
         conn->out_len += direct;
-        conn->filler_len = head.length - direct;
+        conn->rest = body;
+        conn->rest_len = head.length - direct;
     }
     enter(conn, PHASE_REPLY);
     return conn->want = WANT_WRITE;
@@ -139,6 +141,23 @@ static struct span origin_form(const struct http_request *request)
     return (struct span){slash, target.len - (size_t)(slash - target.data)};
 }
 
+static int find_page(const struct conn *conn, const struct span *path)
+{
+    const struct page *pages = conn->service->pages;
+    for (int i = 0; pages && pages[i].path; i++)
+        if (target_is(path, pages[i].path) &&
+            (!pages[i].post || conn->request.parser.method == HTTP_POST))
+            return i;
+    return NO_PAGE;
+}
+
+static void set_trivial(struct program *program)
+{
+    program->steps = 0;
+    program->sized = false;
+    program->class_name[0] = 0;
+}
+
 /* A complete request: find what it asks for. All that can be performed becomes a job. */
 static enum want dispatch(struct conn *conn)
 {
@@ -152,12 +171,14 @@ static enum want dispatch(struct conn *conn)
     conn->job.started = conn->job.shed = false;
     conn->job.error = 0;
     conn->job.pending = WAIT_NONE;
-    if (target_is(&path, "/work")) {
+    conn->page = find_page(conn, &path);
+    if (conn->page != NO_PAGE) {
+        set_trivial(&conn->job.program);
+    } else if (target_is(&path, "/work")) {
         if (!program_parse(&conn->job.program, target.data, target.len, &reason))
             return reply_refusal(conn, 400, reason);
     } else if (target_is(&path, "/") || target_is(&path, "/healthz")) {
-        conn->job.program.steps = 0;
-        conn->job.program.sized = false;
+        set_trivial(&conn->job.program);
     } else if (target_is(&path, "/metrics")) {
         return reply_metrics(conn);
     } else {
@@ -229,6 +250,16 @@ enum want conn_job_done(struct conn *conn)
     return reply(conn, head, job->program.sized ? filler : "ok\n");
 }
 
+enum want conn_answer(struct conn *conn, int status, const char *type, struct span text)
+{
+    struct http_reply head = {.status = status, .type = type, .length = text.len};
+    if (conn->service->draining)
+        conn->close_after = true;
+    if (status >= 400)
+        count_add(conn->counters, COUNTER_bad_requests, 1);
+    return reply(conn, head, text.data);
+}
+
 /* The reply is out: close, or go on with what may already have come. */
 static enum want next_request(struct conn *conn)
 {
@@ -255,11 +286,13 @@ enum want conn_sent(struct conn *conn, ssize_t n)
         return conn->want = WANT_WRITE;
     if (conn->phase != PHASE_REPLY) /* that was "100 Continue" */
         return conn->want = WANT_READ;
-    if (!conn->filler_len)
+    if (!conn->rest_len)
         return next_request(conn);
-    conn->out = filler;
-    conn->out_len = conn->filler_len < FILLER_BYTES ? conn->filler_len : FILLER_BYTES;
-    conn->filler_len -= conn->out_len;
+    conn->out = conn->rest;
+    conn->out_len = conn->rest_len < FILLER_BYTES ? conn->rest_len : FILLER_BYTES;
+    conn->rest_len -= conn->out_len;
+    if (conn->rest != filler)
+        conn->rest += conn->out_len;
     enter(conn, PHASE_REPLY); /* progress: the clock of this reply starts again */
     return conn->want = WANT_WRITE;
 }

@@ -24,6 +24,15 @@ enum want {
     WANT_CLOSE,    /* conn_end(), then close the descriptor */
 };
 
+/* A path that an architecture answers itself, beside those that every server has. A list of them
+ * ends with one without path. */
+struct page {
+    const char *path;
+    bool post; /* it changes something: only POST finds it */
+};
+
+enum { NO_PAGE = -1 };
+
 /* What all connections of a process share. The process owns it; it outlives them. */
 struct service {
     struct calibration calibration;
@@ -33,6 +42,9 @@ struct service {
     int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
     int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
     atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
+    /* What this architecture alone has; NULL: nothing. The lists are the server's. */
+    const struct page *pages; /* found before those that all have */
+    const struct own_counter *own;
 };
 
 enum conn_phase {
@@ -56,7 +68,9 @@ struct conn {
     size_t in_begin, in_end; /* received and not yet parsed */
     const char *out;         /* next byte to send */
     size_t out_len;
-    size_t filler_len; /* bytes of the body that follow from the shared filler */
+    const char *rest; /* what of the body follows: from the shared filler, or a caller's text */
+    size_t rest_len;
+    int page; /* WANT_JOB: which of service->pages is asked for, to conn_answer(); or NO_PAGE */
     struct job job;
     struct http_request request;
     char in[CONN_IN_BYTES];
@@ -77,6 +91,12 @@ enum want conn_received(struct conn *, ssize_t n);
 
 /* WANT_JOB: the job has come to its end (or was shed): format the reply. */
 enum want conn_job_done(struct conn *);
+
+/* WANT_JOB: answer with this text in place of what the job would say: a page, or why a job that
+ * somebody else was to perform came to nothing. `type`, a constant, is its Content-Type. What does
+ * not fit into conn is sent from where it stands: the text stays the caller's, unchanged until the
+ * next WANT_JOB or the connection's end. */
+enum want conn_answer(struct conn *, int status, const char *type, struct span text);
 
 /* WANT_WRITE: what to send. Never empty. */
 struct span conn_out(struct conn *);

@@ -84,21 +84,33 @@ void counters_retire_thread(struct counter_slot *slot)
     counters_retire(slot, &usage);
 }
 
-size_t counters_metrics(const struct counters_file *file, char *text, size_t size)
+/* A whole sample or nothing: its length, or 0. */
+static size_t write_sample(char *text, size_t size, const struct description *d, int64_t value)
 {
-    size_t len = 0;
-    for (int i = 0; i < COUNTERS; i++) {
-        const struct description *d = &descriptions[i];
-        int n =
-            snprintf(text + len, size - len,
+    int n = snprintf(text, size,
                      "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
                      d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name, d->suffix,
-                     (long long)counters_sum(file, (enum counter)i));
-        if (n < 0 || (size_t)n >= size - len)
-            break; /* a whole line or none */
-        len += (size_t)n;
+                     (long long)value);
+    return n < 0 || (size_t)n >= size ? 0 : (size_t)n;
+}
+
+size_t counters_metrics(const struct counters_file *file, char *text, size_t size)
+{
+    size_t len = 0, n = 1;
+    for (int i = 0; i < COUNTERS && n; i++) {
+        n = write_sample(text + len, size - len, &descriptions[i],
+                         counters_sum(file, (enum counter)i));
+        len += n;
     }
     return len;
+}
+
+size_t own_counter_metrics(const struct own_counter *own, char *text, size_t size)
+{
+    bool is_gauge = strcmp(own->type, "gauge") == 0;
+    const struct description description = {own->name, own->type,
+                                            is_gauge ? gauge_suffix : counter_suffix, own->help};
+    return write_sample(text, size, &description, own->value);
 }
 
 size_t counters_json(const struct counters_file *file, char *text, size_t size)

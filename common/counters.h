@@ -79,6 +79,21 @@ size_t counters_json(const struct counters_file *, char *text, size_t size);
 
 const char *counter_name(enum counter);
 
+/* A counter that one architecture alone has, so that the list above stays everybody's. The server
+ * owns an array of them, which ends with one without name, and hangs it into its service; it shows
+ * up in /metrics of a server that answers that page itself and in the final line, not in a
+ * --stats-file. One thread writes `value`. */
+struct own_counter {
+    const char *name;
+    const char *type; /* "counter" or "gauge" */
+    const char *help;
+    int64_t value;
+};
+
+/* One sample with its HELP and TYPE lines, as counters_metrics() writes them. Returns its length, 0
+ * when it does not fit. */
+size_t own_counter_metrics(const struct own_counter *, char *text, size_t size);
+
 enum { COUNTERS_TEXT_MAX = 3400 };
 
 #endif

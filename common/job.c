@@ -59,6 +59,8 @@ enum wait job_start(struct job *job, unsigned async)
     job->error = 0;
     job->digest = 0;
     job->async = async;
+    if (async & WAIT_CALL)
+        return job->pending = WAIT_CALL;
     return run(job);
 }
 
@@ -69,6 +71,13 @@ enum wait job_resume(struct job *job, ssize_t result)
         return job->pending = WAIT_NONE;
     job->next++;
     return run(job);
+}
+
+void job_deliver(struct job *job, uint64_t digest, int error)
+{
+    job->digest = digest;
+    job->error = error;
+    job->pending = WAIT_NONE;
 }
 
 static void sleep_ns(int64_t ns)

@@ -19,6 +19,7 @@ enum wait {
     WAIT_TIMER = 2,   /* job_delay_ns() to pass */
     WAIT_FD = 4,      /* a descriptor to become ready */
     WAIT_DISK = 8,    /* a read to complete */
+    WAIT_CALL = 16,   /* somebody else to perform the whole program: job_deliver() */
 };
 
 struct job {
@@ -38,7 +39,8 @@ struct job {
 };
 
 /* Run from the first step until a wait in `async`, which is returned and stays in job->pending;
- * all other waits happen here, blocking. WAIT_NONE: every step is done. */
+ * all other waits happen here, blocking. WAIT_NONE: every step is done. With WAIT_CALL in `async` no
+ * step is begun here, and even a program without steps is handed back. */
 enum wait job_start(struct job *, unsigned async);
 
 /* The pending wait is over: go on as job_start does. `result`: bytes or -errno of a read that the
@@ -51,6 +53,10 @@ void job_block(struct job *);
 /* What a pending WAIT_DISK is to read, for whoever has the kernel do it. The job keeps the buffer
  * until job_resume(). */
 const struct disk_read *job_read(const struct job *);
+
+/* What came of a pending WAIT_CALL: the digest, or the -errno with which it failed (0: it did not).
+ * The job has come to its end. */
+void job_deliver(struct job *, uint64_t digest, int error);
 
 /* Length of a pending WAIT_TIMER in nanoseconds. */
 int64_t job_delay_ns(const struct job *);

@@ -53,6 +53,12 @@ static double sweep_period_s(const struct server *server)
     return (double)conn_sweep_period_ns(&server->service) / (double)NSEC_PER_SEC;
 }
 
+static void on_source(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)io, (void)events;
+    ((struct loop *)ev_userdata(ev))->woken = true;
+}
+
 /* A coarse look at all peers instead of a timer for each: patience needs no precision. A peer
  * that is not watched waits for us, not we for it; its job may be another thread's just now. */
 static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
@@ -198,6 +204,12 @@ void loop_tick(struct loop *loop, double seconds)
 {
     ev_timer_init(&loop->tick, on_tick, seconds, seconds);
     ev_timer_start(loop->ev, &loop->tick);
+}
+
+void loop_source(struct loop *loop, int fd)
+{
+    ev_io_init(&loop->source, on_source, fd, EV_READ);
+    ev_io_start(loop->ev, &loop->source);
 }
 
 void loop_wake(struct loop *loop)

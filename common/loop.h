@@ -19,7 +19,7 @@ enum loop_event {
     LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
     LOOP_DUE,     /* the peer's delay is over: job_resume(), conn_pump() */
     LOOP_EXPIRED, /* the peer used up its time, or we drain and it is idle: loop_remove() */
-    LOOP_WAKE,    /* another thread called loop_wake() */
+    LOOP_WAKE,    /* another thread called loop_wake(), or that of loop_source() is readable */
     LOOP_TICK,    /* the period of loop_tick() has passed */
     LOOP_STOPPED, /* SIGTERM came, and the last connection is gone */
 };
@@ -39,7 +39,7 @@ struct loop {
     struct ev_loop *ev;
     struct server *server;
     bool acceptable, woken, ticked;
-    ev_io listener, due;
+    ev_io listener, due, source;
     ev_timer sweep, tick;
     ev_async wake;
     ev_signal terminate, interrupt;
@@ -70,6 +70,9 @@ void loop_delay(struct peer *, int64_t delay_ns);
 
 /* Have LOOP_TICK reported every so many seconds. */
 void loop_tick(struct loop *, double seconds);
+/* Have LOOP_WAKE reported while this descriptor, which stays the caller's and is no peer, can be
+ * read: a source of events of the server's own, such as an epoll set. One per loop. */
+void loop_source(struct loop *, int fd);
 /* Make the loop's thread report LOOP_WAKE; from any thread, several calls may become one event. */
 void loop_wake(struct loop *);
 

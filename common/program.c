@@ -2,6 +2,7 @@
 #include "common/disk.h"
 #include "common/util.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A new kind of step is a row here, a name in the enum and a case where it is performed. */
@@ -187,6 +188,52 @@ bool program_parse(struct program *program, const char *target, size_t len, cons
         pair = stop + 1;
     }
     return true;
+}
+
+static const struct kind *kind_of(const struct step *step)
+{
+    const struct kind *kind = kinds;
+    while (kind->step.kind != step->kind || kind->step.work != step->work)
+        kind++;
+    return kind;
+}
+
+static int format_step(const struct step *step, char *text, size_t size)
+{
+    static const struct unit {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"s", NSEC_PER_SEC}, {"ms", NSEC_PER_MSEC}, {"us", NSEC_PER_USEC}, {"ns", 1}};
+    const struct kind *kind = kind_of(step);
+    const struct unit *unit = units;
+
+    if (step->kind == STEP_COUNT)
+        return snprintf(text, size, "count=%u", step->count);
+    if (step->kind == STEP_DISK)
+        return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
+    while (step->amount_ns % unit->ns)
+        unit++;
+    return snprintf(text, size, "%s=%s:%lld%s", kind->key, kind->name,
+                    (long long)(step->amount_ns / unit->ns), unit->name);
+}
+
+void program_format(const struct program *program, char *text)
+{
+    char *at = text, *end = text + PROGRAM_TEXT_MAX;
+    char separator = '?';
+
+    /* The longest step is "io=timer:59999999999ns", of which there are PROGRAM_STEPS_MAX. */
+    at += snprintf(at, (size_t)(end - at), "/work");
+    for (int i = 0; i < program->steps; i++, separator = '&') {
+        *at++ = separator;
+        at += format_step(&program->step[i], at, (size_t)(end - at));
+    }
+    if (program->sized) {
+        at += snprintf(at, (size_t)(end - at), "%cbody=%u", separator, program->body_bytes);
+        separator = '&';
+    }
+    if (*program->class_name)
+        snprintf(at, (size_t)(end - at), "%cclass=%s", separator, program->class_name);
 }
 
 bool program_has_cpu(const struct program *program)

@@ -44,6 +44,12 @@ struct program {
  * Returns false, with a constant sentence in *reason, when the grammar does not allow it. */
 bool program_parse(struct program *, const char *target, size_t len, const char **reason);
 
+enum { PROGRAM_TEXT_MAX = 1024 };
+
+/* The other way: a target that asks for this program, terminated, into `text` (PROGRAM_TEXT_MAX
+ * bytes). Durations are written in the largest unit that leaves no fraction. */
+void program_format(const struct program *, char *text);
+
 bool program_has_cpu(const struct program *);
 /* CPU seconds that the steps are worth on an idle core. */
 double program_cpu_seconds(const struct program *);

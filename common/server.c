@@ -246,7 +246,10 @@ int server_finish(const struct server *server)
 {
     char members[2048];
     counters_json(server->service.counters, members, sizeof members);
-    printf("{\"name\":\"%s\",%s}\n", server_name, members);
+    printf("{\"name\":\"%s\",%s", server_name, members);
+    for (const struct own_counter *own = server->service.own; own && own->name; own++)
+        printf(",\"%s\":%lld", own->name, (long long)own->value);
+    puts("}");
     fflush(stdout);
     return 0;
 }

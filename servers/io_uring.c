@@ -256,6 +256,7 @@ static bool start_wait(struct ring *ring, struct peer *peer)
             break;
         case WAIT_DISK: start_disk(ring, peer); return true;
         case WAIT_FD: /* not asked for in job_start() */
+        case WAIT_CALL: /* nor this */
         case WAIT_NONE: return false;
         }
     }

@@ -168,6 +168,21 @@ Test(counters, an_observer_reads_the_file)
     cr_assert(strstr(text, "\"shed\":7"));
 }
 
+Test(counters, an_architecture_has_some_of_its_own)
+{
+    const struct own_counter counter = {"cold_starts", "counter", "Starts.", 7},
+                             gauge = {"dead_letters", "gauge", "Kept.", -1};
+    char text[200];
+    text[own_counter_metrics(&counter, text, sizeof text)] = 0;
+    cr_assert_str_eq(text, "# HELP archbench_cold_starts_total Starts.\n"
+                           "# TYPE archbench_cold_starts_total counter\n"
+                           "archbench_cold_starts_total 7\n");
+    text[own_counter_metrics(&gauge, text, sizeof text)] = 0;
+    cr_assert_str_eq(text, "# HELP archbench_dead_letters Kept.\n"
+                           "# TYPE archbench_dead_letters gauge\narchbench_dead_letters -1\n");
+    cr_assert_eq(own_counter_metrics(&gauge, text, 20), 0);
+}
+
 struct number {
     struct queue_item item;
     int value;

@@ -262,3 +262,138 @@ Test(conn, draining_ends_the_connection_after_its_reply)
     cr_assert_eq(count(exchange.replies, "Connection: close"), 1);
     free(exchange.replies);
 }
+
+/* --- pages of an architecture ----------------------------------------------------------------- */
+
+static const struct page own_pages[] = {
+    {"/first", false}, {"/change", true}, {"/metrics", false}, {NULL, false}};
+
+static enum want ask(struct conn *conn, const char *text)
+{
+    struct span in = conn_in(conn);
+    memcpy(in.data, text, strlen(text));
+    return conn_received(conn, (ssize_t)strlen(text));
+}
+
+Test(conn, finds_pages_before_what_all_servers_have)
+{
+    static const struct {
+        const char *line;
+        enum want want;
+        int page;
+    } cases[] = {
+        {"GET /first HTTP/1.1\r\n", WANT_JOB, 0},     {"GET /first?x=1 HTTP/1.1\r\n", WANT_JOB, 0},
+        {"POST /change HTTP/1.1\r\n", WANT_JOB, 1},   {"GET /change HTTP/1.1\r\n", WANT_WRITE, -1},
+        {"GET /metrics HTTP/1.1\r\n", WANT_JOB, 2},   {"GET / HTTP/1.1\r\n", WANT_JOB, -1},
+        {"GET /firsts HTTP/1.1\r\n", WANT_WRITE, -1},
+    };
+    service.pages = own_pages;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct conn conn;
+        char text[200];
+        conn_init(&conn, &service, slot);
+        snprintf(text, sizeof text, "%s%s", cases[i].line, HOST);
+        cr_assert_eq(ask(&conn, text), cases[i].want, "%s", cases[i].line);
+        cr_assert_eq(conn.page, cases[i].page, "%s", cases[i].line);
+    }
+}
+
+Test(conn, a_page_leaves_no_trace_in_the_next_request)
+{
+    struct conn conn;
+    service.pages = own_pages;
+    conn_init(&conn, &service, slot);
+    cr_assert_eq(ask(&conn, "GET /work?class=a&io=timer:1s HTTP/1.1\r\n" HOST), WANT_JOB);
+    conn_answer(&conn, 200, "text/plain", (struct span){"", 0});
+    conn_sent(&conn, (ssize_t)conn_out(&conn).len);
+    cr_assert_eq(ask(&conn, "GET /first HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert(conn.page == 0 && conn.job.program.steps == 0 && !conn.job.started);
+    cr_assert_str_eq(conn.job.program.class_name, "");
+    conn_answer(&conn, 200, "text/plain", (struct span){"x", 1});
+    conn_sent(&conn, (ssize_t)conn_out(&conn).len);
+    cr_assert_eq(ask(&conn, "GET / HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert_eq(conn.page, NO_PAGE);
+}
+
+/* A caller's text in exactly its memory, so that a sanitizer sees what is read behind it. */
+static void answers_with(size_t len, size_t send_at_most)
+{
+    struct exchange exchange = {.send_at_most = send_at_most};
+    struct conn conn;
+    char *text = malloc(len + 1);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('a' + i % 23);
+    conn_init(&conn, &service, slot);
+    cr_assert_eq(ask(&conn, "GET /first HTTP/1.1\r\n" HOST "GET / HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert_eq(conn_answer(&conn, 200, "text/html", (struct span){text, len}), WANT_WRITE);
+    advance(&conn, &exchange);
+    char *body = strstr(exchange.replies, "\r\n\r\n") + 4;
+    cr_assert(strstr(exchange.replies, "\r\nContent-Type: text/html\r\n"));
+    cr_assert_eq(memcmp(body, text, len), 0);
+    cr_assert_eq(memcmp(body + len, "HTTP/1.1 200 OK\r\n", 17), 0, "%zu", len);
+    free(text);
+    free(exchange.replies);
+}
+
+Test(conn, answers_with_a_text_of_any_length)
+{
+    static const size_t lengths[] = {0, 1, 3000, 3900, 4000, 4096, 65535, 65536, 65537, 300000};
+    service.pages = own_pages;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        answers_with(lengths[i], 0);
+        answers_with(lengths[i], 1009);
+    }
+}
+
+Test(conn, head_of_a_page_has_no_body)
+{
+    struct exchange exchange = {0};
+    struct conn conn;
+    static char text[10000];
+    service.pages = own_pages;
+    conn_init(&conn, &service, slot);
+    cr_assert_eq(ask(&conn, "HEAD /first HTTP/1.1\r\n" HOST), WANT_JOB);
+    conn_answer(&conn, 200, "text/plain", (struct span){text, sizeof text});
+    advance(&conn, &exchange);
+    cr_assert(strstr(exchange.replies, "Content-Length: 10000\r\n"));
+    cr_assert_str_eq(strstr(exchange.replies, "\r\n\r\n"), "\r\n\r\n");
+    free(exchange.replies);
+}
+
+Test(conn, a_job_can_be_answered_for)
+{
+    struct exchange exchange = {0};
+    struct conn conn;
+    conn_init(&conn, &service, slot);
+    cr_assert_eq(ask(&conn, "GET /work?cpu=hash:1ms HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert_eq(job_start(&conn.job, WAIT_CALL), WAIT_CALL);
+    service.draining = true;
+    conn_answer(&conn, 502, "text/plain", (struct span){"gone\n", 5});
+    advance(&conn, &exchange);
+    cr_assert_eq(count(exchange.replies, "HTTP/1.1 502 Bad Gateway\r\n"), 1);
+    cr_assert_eq(count(exchange.replies, "Connection: close\r\n"), 1);
+    cr_assert_eq(count(exchange.replies, "X-Work-Digest"), 0);
+    cr_assert(exchange.closed);
+    cr_assert_eq(counters_sum(service.counters, COUNTER_bad_requests), 1);
+    cr_assert_eq(counters_sum(service.counters, COUNTER_requests), 1);
+    free(exchange.replies);
+}
+
+Test(conn, a_call_delivers_what_somebody_else_performed)
+{
+    struct conn conn;
+    conn_init(&conn, &service, slot);
+    cr_assert_eq(ask(&conn, "GET /work?cpu=hash:60s&io=disk:1 HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert_eq(job_start(&conn.job, WAIT_CALL), WAIT_CALL); /* at once: no step is performed */
+    job_deliver(&conn.job, 0x1234, 0);
+    cr_assert_eq(conn_job_done(&conn), WANT_WRITE);
+    struct span out = conn_out(&conn);
+    cr_assert(memmem(out.data, out.len, "X-Work-Digest: 0000000000001234\r\n", 33));
+    conn_sent(&conn, (ssize_t)out.len);
+    cr_assert_eq(ask(&conn, "GET / HTTP/1.1\r\n" HOST), WANT_JOB);
+    cr_assert_eq(job_start(&conn.job, WAIT_CALL), WAIT_CALL);
+    job_deliver(&conn.job, 0, -5);
+    conn_job_done(&conn);
+    out = conn_out(&conn);
+    cr_assert(memmem(out.data, out.len, "HTTP/1.1 500 ", 13));
+}

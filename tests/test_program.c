@@ -260,3 +260,40 @@ Test(job, counts_where_it_is_told)
     cr_assert_eq(slot->value[COUNTER_counted], 1014);
     cr_assert_eq(counters_sum(file, COUNTER_counted), 1014 + 1007);
 }
+
+Test(program, format_is_the_other_way)
+{
+    static const char *const targets[] = {
+        "/work",
+        "/work?body=0",
+        "/work?class=a_B-9",
+        "/work?body=16777216&class=x",
+        "/work?io=timer:10ms&cpu=hash:2500us&io=disk:65536&cpu=json:1s&body=256&class=a",
+        "/work?cpu=infer:1ns&cpu=image:60s",
+        "/work?io=timer:0s",
+        "/work?count=1000000&io=timer:1s&count=0",
+    };
+    char text[PROGRAM_TEXT_MAX];
+    struct program p;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        cr_assert(parses(&p, targets[i]), "%s", targets[i]);
+        program_format(&p, text);
+        cr_assert_str_eq(text, targets[i]);
+    }
+}
+
+Test(program, the_longest_format_fits)
+{
+    char text[PROGRAM_TEXT_MAX];
+    struct program p, again;
+    cr_assert(parses(&p, "/work?class=abcdefghijklmnopqrstuvwxyz01234&body=16777216"));
+    for (p.steps = 0; p.steps < PROGRAM_STEPS_MAX; p.steps++)
+        p.step[p.steps] =
+            (struct step){.kind = STEP_WORK, .work = WORK_INFER, .amount_ns = INT64_C(59999999999)};
+    program_format(&p, text);
+    cr_assert_lt(strlen(text), PROGRAM_TEXT_MAX - 100);
+    cr_assert(parses(&again, text), "%s", text);
+    cr_assert_eq(again.steps, PROGRAM_STEPS_MAX);
+    cr_assert_eq(again.step[15].amount_ns, INT64_C(59999999999));
+    cr_assert_str_eq(again.class_name, p.class_name);
+}
