@@ -1,5 +1,6 @@
 #include "common/conn.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -28,14 +29,16 @@ static void enter(struct conn *conn, enum conn_phase phase)
 void conn_init(struct conn *conn, struct service *service, struct counter_slot *counters)
 {
     conn->service = service;
-    conn->counters = conn->job.counters = counters;
+    conn->counters = counters;
     conn->job.counting = service->counting;
     conn->want = WANT_READ;
     conn->close_after = conn->linger_after = false;
     conn->in_begin = conn->in_end = 0;
     conn->out_len = conn->rest_len = 0;
+    conn->reports = false;
     conn->job.calibration = &service->calibration;
     conn->job.disk = &service->disk;
+    conn->job.backend = &service->backend;
     conn->page = NO_PAGE;
     http_init(&conn->request, conn->text);
     enter(conn, PHASE_IDLE);
@@ -66,27 +69,34 @@ static enum want give_up(struct conn *conn)
     return conn->want = WANT_CLOSE;
 }
 
-/* Send the head and head.length bytes of `body`, which may lie in conn->text behind the head's
- * room. A body that does not fit is sent from where it stands; the filler stands for any length. */
-static enum want reply(struct conn *conn, struct http_reply head, const char *body)
+/* Send the head. False: nothing may follow it. */
+static bool reply_head(struct conn *conn, struct http_reply head)
 {
     head.http_1_0 = conn->request.parser.http_minor == 0;
     head.keep_alive = !conn->close_after;
-    size_t head_len = http_reply_head(&head, conn->text);
+    conn->out_len = http_reply_head(&head, conn->text);
     conn->out = conn->text;
-    conn->out_len = head_len;
     conn->rest_len = 0;
+    conn->reports = false;
     count_add(conn->counters, COUNTER_requests, 1);
-    if (!http_is_head(&conn->request)) {
-        size_t room = sizeof conn->text - head_len;
+    enter(conn, PHASE_REPLY);
+    conn->want = WANT_WRITE;
+    return !http_is_head(&conn->request);
+}
+
+/* Send the head and head.length bytes of `body`. One that does not fit is sent from where it
+ * stands; the filler stands for any length. */
+static enum want reply(struct conn *conn, struct http_reply head, const char *body)
+{
+    if (reply_head(conn, head)) {
+        size_t room = sizeof conn->text - conn->out_len;
         size_t direct = head.length < room ? head.length : 0;
-        memmove(conn->text + head_len, body, direct);
+        memcpy(conn->text + conn->out_len, body, direct);
         conn->out_len += direct;
         conn->rest = body;
         conn->rest_len = head.length - direct;
     }
-    enter(conn, PHASE_REPLY);
-    return conn->want = WANT_WRITE;
+    return conn->want;
 }
 
 static enum want reply_text(struct conn *conn, int status, const char *body)
@@ -115,11 +125,13 @@ static enum want reply_error(struct conn *conn)
 
 static enum want reply_metrics(struct conn *conn)
 {
-    char *text = conn->text + HTTP_REPLY_MAX; /* http_reply_head writes below this */
-    _Static_assert(HTTP_REPLY_MAX + COUNTERS_TEXT_MAX <= CONN_TEXT_BYTES, "metrics must fit");
-    size_t len = counters_metrics(conn->service->counters, text, COUNTERS_TEXT_MAX);
-    struct http_reply head = {.status = 200, .type = "text/plain; version=0.0.4", .length = len};
-    return reply(conn, head, text);
+    struct http_reply head = {
+        .status = 200,
+        .type = "text/plain; version=0.0.4",
+        .length = counters_report_begin(&conn->report, conn->service->counters),
+    };
+    conn->reports = reply_head(conn, head);
+    return conn->want;
 }
 
 static bool target_is(const struct span *path, const char *word)
@@ -169,6 +181,7 @@ static enum want dispatch(struct conn *conn)
     conn->close_after = !http_keeps_alive(&conn->request) || conn->service->draining;
     conn->linger_after = false;
     conn->job.started = conn->job.shed = false;
+    conn->job.counters = conn->counters;
     conn->job.error = 0;
     conn->job.pending = WAIT_NONE;
     conn->page = find_page(conn, &path);
@@ -227,6 +240,15 @@ enum want conn_received(struct conn *conn, ssize_t n)
     return parse(conn);
 }
 
+/* A step failed, the one that the job stands at. */
+static enum want reply_failure(struct conn *conn)
+{
+    const struct job *job = &conn->job;
+    if (job->program.step[job->next].kind != STEP_BACKEND)
+        return reply_refusal(conn, 500, "a step failed: the data file cannot be read");
+    return reply_refusal(conn, job->error == -ETIMEDOUT ? 504 : 502, backend_reason(job->error));
+}
+
 enum want conn_job_done(struct conn *conn)
 {
     const struct job *job = &conn->job;
@@ -237,7 +259,7 @@ enum want conn_job_done(struct conn *conn)
         return reply_text(conn, 503, "the queue is full\n");
     }
     if (job->error)
-        return reply_refusal(conn, 500, "a step failed: the data file cannot be read");
+        return reply_failure(conn);
     if (!job->program.sized && !job->program.steps)
         return reply_text(conn, 200, "ok\n");
     struct http_reply head = {
@@ -258,6 +280,23 @@ enum want conn_answer(struct conn *conn, int status, const char *type, struct sp
     if (status >= 400)
         count_add(conn->counters, COUNTER_bad_requests, 1);
     return reply(conn, head, text.data);
+}
+
+/* What was to be sent is out. False: so is the whole reply. */
+static bool go_on_replying(struct conn *conn)
+{
+    _Static_assert(sizeof conn->piece >= COUNTERS_PIECE_MIN, "a piece must fit");
+    if (conn->reports) {
+        conn->out = conn->piece;
+        conn->out_len = counters_report_piece(&conn->report, conn->piece, sizeof conn->piece);
+        return conn->out_len;
+    }
+    conn->out = conn->rest;
+    conn->out_len = conn->rest_len < FILLER_BYTES ? conn->rest_len : FILLER_BYTES;
+    conn->rest_len -= conn->out_len;
+    if (conn->rest != filler)
+        conn->rest += conn->out_len;
+    return conn->out_len;
 }
 
 /* The reply is out: close, or go on with what may already have come. */
@@ -286,13 +325,8 @@ enum want conn_sent(struct conn *conn, ssize_t n)
         return conn->want = WANT_WRITE;
     if (conn->phase != PHASE_REPLY) /* that was "100 Continue" */
         return conn->want = WANT_READ;
-    if (!conn->rest_len)
+    if (!go_on_replying(conn))
         return next_request(conn);
-    conn->out = conn->rest;
-    conn->out_len = conn->rest_len < FILLER_BYTES ? conn->rest_len : FILLER_BYTES;
-    conn->rest_len -= conn->out_len;
-    if (conn->rest != filler)
-        conn->rest += conn->out_len;
     enter(conn, PHASE_REPLY); /* progress: the clock of this reply starts again */
     return conn->want = WANT_WRITE;
 }

@@ -37,6 +37,7 @@ enum { NO_PAGE = -1 };
 struct service {
     struct calibration calibration;
     struct disk disk;
+    struct backend_pool backend;
     struct counters_file *counters;
     struct counting *counting; /* how threads share them; NULL: each connection has a slot */
     int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
@@ -64,6 +65,7 @@ struct conn {
     enum conn_phase phase;
     bool close_after;        /* this reply is the last one */
     bool linger_after;       /* ... and input may still be on its way */
+    bool reports;            /* this reply goes on with pieces of `report` */
     int64_t since_ns;        /* when the phase began (coarse clock) */
     size_t in_begin, in_end; /* received and not yet parsed */
     const char *out;         /* next byte to send */
@@ -76,7 +78,13 @@ struct conn {
     char in[CONN_IN_BYTES];
     /* The target while a request comes in; the reply's head and short body while it goes out. The
      * two never overlap: a request is parsed only when the reply before it is sent. */
-    char text[CONN_TEXT_BYTES];
+    union {
+        char text[CONN_TEXT_BYTES];
+        struct { /* while /metrics goes out */
+            char piece[CONN_TEXT_BYTES - sizeof(struct counters_report)];
+            struct counters_report report;
+        };
+    };
 };
 
 /* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */

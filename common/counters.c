@@ -84,22 +84,34 @@ void counters_retire_thread(struct counter_slot *slot)
     counters_retire(slot, &usage);
 }
 
-/* A whole sample or nothing: its length, or 0. */
-static size_t write_sample(char *text, size_t size, const struct description *d, int64_t value)
+/* The length that it has, or would have: as snprintf. */
+static size_t describe(const struct description *d, int64_t value, char *text, size_t size)
 {
-    int n = snprintf(text, size,
-                     "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
-                     d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name, d->suffix,
-                     (long long)value);
-    return n < 0 || (size_t)n >= size ? 0 : (size_t)n;
+    return (size_t)snprintf(
+        text, size, "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
+        d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name, d->suffix,
+        (long long)value);
 }
 
-size_t counters_metrics(const struct counters_file *file, char *text, size_t size)
+size_t counters_report_begin(struct counters_report *report, const struct counters_file *file)
 {
-    size_t len = 0, n = 1;
-    for (int i = 0; i < COUNTERS && n; i++) {
-        n = write_sample(text + len, size - len, &descriptions[i],
-                         counters_sum(file, (enum counter)i));
+    size_t len = 0;
+    report->next = 0;
+    for (int i = 0; i < COUNTERS; i++) {
+        report->value[i] = counters_sum(file, (enum counter)i);
+        len += describe(&descriptions[i], report->value[i], NULL, 0);
+    }
+    return len;
+}
+
+size_t counters_report_piece(struct counters_report *report, char *text, size_t size)
+{
+    size_t len = 0;
+    for (; report->next < COUNTERS; report->next++) {
+        const struct description *description = &descriptions[report->next];
+        size_t n = describe(description, report->value[report->next], text + len, size - len);
+        if (n >= size - len)
+            break; /* a whole one or none */
         len += n;
     }
     return len;
@@ -110,7 +122,8 @@ size_t own_counter_metrics(const struct own_counter *own, char *text, size_t siz
     bool is_gauge = strcmp(own->type, "gauge") == 0;
     const struct description description = {own->name, own->type,
                                             is_gauge ? gauge_suffix : counter_suffix, own->help};
-    return write_sample(text, size, &description, own->value);
+    size_t len = describe(&description, own->value, text, size);
+    return len < size ? len : 0;
 }
 
 size_t counters_json(const struct counters_file *file, char *text, size_t size)

@@ -22,6 +22,13 @@
     X(queued, gauge, "Jobs waiting in the queue.")                                                 \
     X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
     X(dequeued, counter, "Jobs taken from the queue.")                                             \
+    X(backend_calls, counter, "Calls to the backend.")                                             \
+    X(backend_waits, counter, "Calls that had to wait for a free connection.")                     \
+    X(backend_wait_us, counter, "Microseconds that calls waited for a connection, in sum.")        \
+    X(backend_connects, counter, "Connections made to the backend.")                               \
+    X(backend_failed, counter,                                                                     \
+      "Calls that the backend refused, broke off or answered with an error.")                      \
+    X(backend_late, counter, "Calls that were not over in time.")                                  \
     X(workers, gauge, "Workers in the pool.")                                                      \
     X(spawned, counter, "Workers, threads or processes started.")                                  \
     X(switches_voluntary, counter, "Context switches of threads and processes that ended.")        \
@@ -71,9 +78,20 @@ void counters_retire(struct counter_slot *, const struct rusage *);
 /* The calling thread is about to end: the same for it. */
 void counters_retire_thread(struct counter_slot *);
 
-/* Prometheus text format 0.0.4 into `text`; returns its length. `size` must be COUNTERS_TEXT_MAX.
- */
-size_t counters_metrics(const struct counters_file *, char *text, size_t size);
+/* What /metrics says, of one moment, in pieces: no buffer has to hold the whole, and its length is
+ * known before the first piece goes out. */
+struct counters_report {
+    int64_t value[COUNTERS];
+    int next; /* the counter with which the next piece begins */
+};
+
+enum { COUNTERS_PIECE_MIN = 512 }; /* bytes that hold any one counter */
+
+/* Take all sums. Returns the length of the pieces together. */
+size_t counters_report_begin(struct counters_report *, const struct counters_file *);
+/* Write the next piece, Prometheus text format 0.0.4, as many counters as fit into `size` (at least
+ * COUNTERS_PIECE_MIN). Returns its length; 0: that was all. */
+size_t counters_report_piece(struct counters_report *, char *text, size_t size);
 /* The same numbers as the members of a JSON object, without braces. */
 size_t counters_json(const struct counters_file *, char *text, size_t size);
 
@@ -90,10 +108,8 @@ struct own_counter {
     int64_t value;
 };
 
-/* One sample with its HELP and TYPE lines, as counters_metrics() writes them. Returns its length, 0
+/* One sample with its HELP and TYPE lines, as in a report. Returns its length, 0
  * when it does not fit. */
 size_t own_counter_metrics(const struct own_counter *, char *text, size_t size);
-
-enum { COUNTERS_TEXT_MAX = 3400 };
 
 #endif

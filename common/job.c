@@ -11,6 +11,7 @@ static enum wait wait_of(enum step_kind kind)
     case STEP_COUNT: return WAIT_COMPUTE;
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
+    case STEP_BACKEND: return WAIT_FD;
     case STEP_WORK: return WAIT_COMPUTE;
     }
     return WAIT_NONE;
@@ -22,6 +23,8 @@ static void prepare(struct job *job)
     const struct step *step = &job->program.step[job->next];
     if (step->kind == STEP_DISK)
         job->error = disk_begin(job->disk, step->bytes, &job->read);
+    if (step->kind == STEP_BACKEND)
+        backend_begin(&job->call, job->backend, job->counters, step->amount_ns);
 }
 
 static void finish(struct job *job, ssize_t result)
@@ -35,6 +38,14 @@ static void finish(struct job *job, ssize_t result)
         job->error = (int)result;
 }
 
+/* Is the pending wait handed back? Not when a call is over as soon as it has begun. */
+static bool is_handed_back(struct job *job)
+{
+    if (!(job->pending & job->async))
+        return false;
+    return job->pending != WAIT_FD || backend_advance(&job->call) == -EAGAIN;
+}
+
 static enum wait run(struct job *job)
 {
     for (; job->next < job->program.steps; job->next++) {
@@ -42,7 +53,7 @@ static enum wait run(struct job *job)
         if (job->error)
             break;
         job->pending = wait_of(job->program.step[job->next].kind);
-        if (job->pending & job->async)
+        if (is_handed_back(job))
             return job->pending;
         job_block(job);
         finish(job, 0);
@@ -66,6 +77,11 @@ enum wait job_start(struct job *job, unsigned async)
 
 enum wait job_resume(struct job *job, ssize_t result)
 {
+    if (job->pending == WAIT_FD) {
+        result = backend_advance(&job->call);
+        if (result == -EAGAIN)
+            return WAIT_FD;
+    }
     finish(job, result);
     if (job->error)
         return job->pending = WAIT_NONE;
@@ -73,10 +89,11 @@ enum wait job_resume(struct job *job, ssize_t result)
     return run(job);
 }
 
-void job_deliver(struct job *job, uint64_t digest, int error)
+void job_deliver(struct job *job, uint64_t digest, int error, int step)
 {
     job->digest = digest;
     job->error = error;
+    job->next = (uint8_t)step;
     job->pending = WAIT_NONE;
 }
 
@@ -108,6 +125,7 @@ void job_block(struct job *job)
         if (n < 0)
             job->error = (int)n;
         break;
+    case STEP_BACKEND: job->error = backend_perform(&job->call); break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     case STEP_COUNT: count_up(job, step->count); break;
@@ -122,6 +140,36 @@ const struct disk_read *job_read(const struct job *job)
 int64_t job_delay_ns(const struct job *job)
 {
     return job->program.step[job->next].amount_ns;
+}
+
+int job_wait_fd(const struct job *job)
+{
+    return backend_fd(&job->call);
+}
+
+short job_wait_events(const struct job *job)
+{
+    return backend_events(&job->call);
+}
+
+int64_t job_deadline_ns(const struct job *job)
+{
+    return job->call.deadline_ns;
+}
+
+bool job_watch_turn(struct job *job)
+{
+    return backend_watch_turn(&job->call);
+}
+
+void job_unwatch_turn(struct job *job)
+{
+    backend_unwatch_turn(&job->call);
+}
+
+struct job *job_of_call(struct backend_call *call)
+{
+    return (struct job *)((char *)call - offsetof(struct job, call));
 }
 
 void job_shed(struct job *job)

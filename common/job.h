@@ -4,6 +4,7 @@
 #ifndef ARCHBENCH_JOB_H
 #define ARCHBENCH_JOB_H
 
+#include "common/backend.h"
 #include "common/disk.h"
 #include "common/program.h"
 
@@ -17,25 +18,29 @@ enum wait {
     WAIT_NONE = 0,
     WAIT_COMPUTE = 1, /* a core: call job_block() somewhere, then job_resume() */
     WAIT_TIMER = 2,   /* job_delay_ns() to pass */
-    WAIT_FD = 4,      /* a descriptor to become ready */
+    WAIT_FD = 4,      /* job_wait_fd() to become ready, until job_deadline_ns() at most */
     WAIT_DISK = 8,    /* a read to complete */
     WAIT_CALL = 16,   /* somebody else to perform the whole program: job_deliver() */
 };
 
 struct job {
     struct counting *counting; /* where count= counts; NULL: in `counters` */
-    struct counter_slot *counters;
+    struct counter_slot *counters; /* of calls to the backend too */
     const struct calibration *calibration;
     struct disk *disk;
+    struct backend_pool *backend;
     struct program program;
     uint8_t next; /* the step under way */
     bool started;
-    bool shed;             /* refused: no step will run, the reply is 503 */
-    int error;             /* -errno of the step that failed, and no step after it will run; or 0 */
-    enum wait pending;     /* what it waits for; WAIT_NONE: all steps done */
-    unsigned async;        /* waits that are handed back */
-    uint64_t digest;       /* of the CPU steps so far */
-    struct disk_read read; /* under way while WAIT_DISK is pending */
+    bool shed;         /* refused: no step will run, the reply is 503 */
+    int error;         /* -errno of the step that failed, and no step after it will run; or 0 */
+    enum wait pending; /* what it waits for; WAIT_NONE: all steps done */
+    unsigned async;    /* waits that are handed back */
+    uint64_t digest;   /* of the CPU steps so far */
+    union {
+        struct disk_read read;    /* under way while WAIT_DISK is pending */
+        struct backend_call call; /* ... while WAIT_FD is */
+    };
 };
 
 /* Run from the first step until a wait in `async`, which is returned and stays in job->pending;
@@ -44,7 +49,8 @@ struct job {
 enum wait job_start(struct job *, unsigned async);
 
 /* The pending wait is over: go on as job_start does. `result`: bytes or -errno of a read that the
- * caller performed itself; 0 for all else, after job_block() too. */
+ * caller performed itself; 0 for all else, after job_block() too. A WAIT_FD that is over may be
+ * followed by the next one; the job itself sees when its deadline has passed. */
 enum wait job_resume(struct job *, ssize_t result);
 
 /* Perform the pending wait on this thread. The job is the caller's alone meanwhile. */
@@ -54,12 +60,26 @@ void job_block(struct job *);
  * until job_resume(). */
 const struct disk_read *job_read(const struct job *);
 
-/* What came of a pending WAIT_CALL: the digest, or the -errno with which it failed (0: it did not).
- * The job has come to its end. */
-void job_deliver(struct job *, uint64_t digest, int error);
+/* What came of a pending WAIT_CALL: the digest, or the -errno (0: none) with which a step failed, and
+ * which. The job has come to its end. */
+void job_deliver(struct job *, uint64_t digest, int error, int step);
 
 /* Length of a pending WAIT_TIMER in nanoseconds. */
 int64_t job_delay_ns(const struct job *);
+
+/* Of a pending WAIT_FD: the descriptor and POLLIN or POLLOUT. It stays open until job_resume() or
+ * job_block(). -1: the job waits for its turn to use one, see job_watch_turn(). */
+int job_wait_fd(const struct job *);
+short job_wait_events(const struct job *);
+/* When it has waited for long enough, on CLOCK_MONOTONIC: call job_resume() then. */
+int64_t job_deadline_ns(const struct job *);
+/* Have a loop told when the turn of a WAIT_FD without descriptor has come, as backend_watch_turn().
+ * False: it has come, call job_resume(). */
+bool job_watch_turn(struct job *);
+/* ... no longer, as backend_unwatch_turn(). */
+void job_unwatch_turn(struct job *);
+/* The job that backend_next_granted() found. */
+struct job *job_of_call(struct backend_call *);
 
 /* Give the job up before it has run: its reply becomes 503 with Retry-After. */
 void job_shed(struct job *);

@@ -1,7 +1,9 @@
 #include "common/loop.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
@@ -20,14 +22,44 @@ static void on_ready(struct ev_loop *ev, ev_io *io, int events)
     note(embedder(io, struct peer, io), LOOP_READY);
 }
 
+/* The job's wait has come to one of its ends: forget the other. */
+static void note_due(struct peer *peer)
+{
+    ev_io_stop(peer->loop->ev, &peer->call);
+    timers_remove(&peer->loop->timers, &peer->timer);
+    note(peer, LOOP_DUE);
+}
+
+static void on_call_ready(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)ev, (void)events;
+    note_due(embedder(io, struct peer, call));
+}
+
+static void on_grants(struct ev_loop *ev, ev_io *io, int events)
+{
+    struct backend_pool *pool = &((struct loop *)ev_userdata(ev))->server->service.backend;
+    struct backend_call *call;
+    eventfd_t count;
+    (void)events;
+    eventfd_read(io->fd, &count); /* first, so that what comes after the last look is told again */
+    while ((call = backend_next_granted(pool)))
+        note_due(embedder(job_of_call(call), struct peer, conn.job));
+}
+
 static void on_due(struct ev_loop *ev, ev_io *io, int events)
 {
     struct loop *loop = ev_userdata(ev);
     int64_t at_ns = now_ns();
     struct timer *timer;
     (void)io, (void)events;
-    while ((timer = timers_expire(&loop->timers, at_ns)))
-        note(embedder(timer, struct peer, timer), LOOP_DUE);
+    while ((timer = timers_expire(&loop->timers, at_ns))) {
+        struct peer *peer = embedder(timer, struct peer, timer);
+        if (peer->conn.job.pending ==
+            WAIT_FD) /* a grant from now on is for whoever resumes the job */
+            job_unwatch_turn(&peer->conn.job);
+        note_due(peer);
+    }
 }
 
 static void on_connect(struct ev_loop *ev, ev_io *io, int events)
@@ -108,6 +140,7 @@ void loop_init(struct loop *loop, struct server *server, unsigned backend)
     fcntl(server->listener, F_SETFL, O_NONBLOCK);
     ev_io_init(&loop->listener, on_connect, server->listener, EV_READ);
     ev_io_init(&loop->due, on_due, loop->timers.fd, EV_READ);
+    ev_io_init(&loop->grants, on_grants, backend_grants_fd(&server->service.backend), EV_READ);
     ev_timer_init(&loop->sweep, on_sweep, period, period);
     ev_set_priority(&loop->sweep, EV_MINPRI); /* after what is ready has been noted */
     ev_async_init(&loop->wake, on_wake);
@@ -115,6 +148,7 @@ void loop_init(struct loop *loop, struct server *server, unsigned backend)
     ev_signal_init(&loop->interrupt, on_terminate, SIGINT);
     ev_io_start(loop->ev, &loop->listener);
     ev_io_start(loop->ev, &loop->due);
+    ev_io_start(loop->ev, &loop->grants);
     ev_timer_start(loop->ev, &loop->sweep);
     ev_async_start(loop->ev, &loop->wake);
     ev_signal_start(loop->ev, &loop->terminate);
@@ -170,6 +204,7 @@ void loop_add(struct loop *loop, struct peer *peer, int fd)
     conn_init(&peer->conn, &loop->server->service, loop->server->counters);
     ev_io_init(&peer->io, on_ready, fd, EV_READ);
     ev_io_start(loop->ev, &peer->io);
+    ev_init(&peer->call, on_call_ready);
     LIST_INSERT_HEAD(&loop->all, peer, all);
 }
 
@@ -177,6 +212,7 @@ void loop_remove(struct peer *peer)
 {
     struct loop *loop = peer->loop;
     ev_io_stop(loop->ev, &peer->io);
+    ev_io_stop(loop->ev, &peer->call);
     timers_remove(&loop->timers, &peer->timer);
     if (peer->event)
         TAILQ_REMOVE(&loop->noted, peer, noted);
@@ -193,6 +229,31 @@ void loop_watch(struct peer *peer, int events)
     ev_io_set(&peer->io, peer->io.fd, events);
     if (events)
         ev_io_start(peer->loop->ev, &peer->io);
+}
+
+/* Readiness of the call's descriptor, or if it has none its turn; in any case the deadline. */
+static void await_call(struct peer *peer)
+{
+    const struct job *job = &peer->conn.job;
+    int fd = job_wait_fd(job);
+    if (fd < 0 && !job_watch_turn(&peer->conn.job)) {
+        note(peer, LOOP_DUE);
+        return;
+    }
+    if (fd >= 0) {
+        ev_io_set(&peer->call, fd, job_wait_events(job) == POLLIN ? EV_READ : EV_WRITE);
+        ev_io_start(peer->loop->ev, &peer->call);
+    }
+    timers_add(&peer->loop->timers, &peer->timer, job_deadline_ns(job));
+}
+
+void loop_await(struct peer *peer)
+{
+    loop_watch(peer, 0);
+    if (peer->conn.job.pending == WAIT_FD)
+        await_call(peer);
+    else
+        loop_delay(peer, job_delay_ns(&peer->conn.job));
 }
 
 void loop_delay(struct peer *peer, int64_t delay_ns)

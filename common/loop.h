@@ -17,7 +17,7 @@ enum loop_event {
     LOOP_NOTHING,
     LOOP_ACCEPT,  /* somebody waits at the listener: server_accept_ready() until -EAGAIN */
     LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
-    LOOP_DUE,     /* the peer's delay is over: job_resume(), conn_pump() */
+    LOOP_DUE,     /* what its job waited for is there: job_resume(), conn_pump() */
     LOOP_EXPIRED, /* the peer used up its time, or we drain and it is idle: loop_remove() */
     LOOP_WAKE,    /* another thread called loop_wake(), or that of loop_source() is readable */
     LOOP_TICK,    /* the period of loop_tick() has passed */
@@ -29,7 +29,8 @@ struct peer {
     struct conn conn;
     struct loop *loop;
     ev_io io;
-    struct timer timer;
+    struct timer timer;    /* of a delay, or the deadline of ... */
+    ev_io call;            /* ... the descriptor that its job waits for */
     enum loop_event event; /* noted and not handed out yet; then it stands in loop->noted */
     TAILQ_ENTRY(peer) noted;
     LIST_ENTRY(peer) all;
@@ -39,7 +40,7 @@ struct loop {
     struct ev_loop *ev;
     struct server *server;
     bool acceptable, woken, ticked;
-    ev_io listener, due, source;
+    ev_io listener, due, source, grants;
     ev_timer sweep, tick;
     ev_async wake;
     ev_signal terminate, interrupt;
@@ -48,7 +49,7 @@ struct loop {
     LIST_HEAD(all_peers, peer) all;
 };
 
-/* Watch the server's listener, its signals and the time. `backend`: EVBACKEND_SELECT, _POLL or
+/* Watch the server's listener, its signals, the turns of its calls to the backend and the time. `backend`: EVBACKEND_SELECT, _POLL or
  * _EPOLL; 0 lets libev choose. Dies when it cannot. One loop per thread; all calls but
  * loop_wake() from that thread. */
 void loop_init(struct loop *, struct server *, unsigned backend);
@@ -65,6 +66,9 @@ void loop_remove(struct peer *);
 /* Report when the descriptor can be read (EV_READ) or written (EV_WRITE); 0: not at all, which an
  * unread request or a vanished peer would otherwise repeat for ever while a job waits. */
 void loop_watch(struct peer *, int events);
+/* Report DUE when what the peer's job waits for has come true, a timer or a descriptor (WAIT_TIMER,
+ * WAIT_FD), or its deadline. Until then the peer itself is not watched. */
+void loop_await(struct peer *);
 /* Report DUE after delay_ns. */
 void loop_delay(struct peer *, int64_t delay_ns);
 

@@ -42,10 +42,11 @@ static double resident_mib(int statm)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-static bool say(int socket, int statm, uint64_t digest, int error)
+static bool say(int socket, int statm, const struct job *job)
 {
-    struct performer_report report = {.digest = digest,
-                                      .error = error,
+    struct performer_report report = {.digest = job->digest,
+                                      .error = job->error,
+                                      .step = job->next,
                                       .cpu_us = own_cpu_us(),
                                       .resident_mib = resident_mib(statm)};
     return send(socket, &report, sizeof report, MSG_NOSIGNAL) == sizeof report;
@@ -56,16 +57,19 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
 {
     struct timespec start_up = {manner->start_up_ns / NSEC_PER_SEC,
                                 manner->start_up_ns % NSEC_PER_SEC};
-    struct job job = {.calibration = &service->calibration, .disk = &service->disk};
+    struct job job = {.calibration = &service->calibration,
+                      .disk = &service->disk,
+                      .backend = &service->backend,
+                      .counters = counters_claim(service->counters)};
     isolate(socket);
     int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     nanosleep(&start_up, NULL);
-    bool heard = say(socket, statm, 0, 0);
+    bool heard = say(socket, statm, &job);
     while (heard && recv(socket, &job.program, sizeof job.program, 0) == sizeof job.program) {
         if ((int)arc4random_uniform(100) < manner->crash_percent)
             abort();
         job_start(&job, WAIT_NONE);
-        heard = say(socket, statm, job.digest, job.error);
+        heard = say(socket, statm, &job);
     }
     _exit(0);
 }

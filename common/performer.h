@@ -22,6 +22,7 @@ struct performer {
 struct performer_report {
     uint64_t digest;
     int error;      /* -errno of the step that failed, or 0 */
+    int step;       /* that one */
     int64_t cpu_us; /* CPU time of the process so far */
     double
         resident_mib; /* its resident set now, pages shared with the parent included; 0: unknown */

@@ -12,6 +12,7 @@ static const struct kind {
 } kinds[] = {
     {"io", "timer", {.kind = STEP_TIMER}},
     {"io", "disk", {.kind = STEP_DISK}},
+    {"io", "backend", {.kind = STEP_BACKEND}},
     {"cpu", "hash", {.kind = STEP_WORK, .work = WORK_HASH}},
     {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
     {"cpu", "image", {.kind = STEP_WORK, .work = WORK_IMAGE}},
@@ -23,7 +24,8 @@ static bool is_cpu(enum step_kind kind)
     switch (kind) {
     case STEP_COUNT: return false; /* how long that takes is not known beforehand */
     case STEP_TIMER:
-    case STEP_DISK: return false;
+    case STEP_DISK:
+    case STEP_BACKEND: return false;
     case STEP_WORK: return true;
     }
     return false;
@@ -204,11 +206,11 @@ static int format_step(const struct step *step, char *text, size_t size)
         const char *name;
         int64_t ns;
     } units[] = {{"s", NSEC_PER_SEC}, {"ms", NSEC_PER_MSEC}, {"us", NSEC_PER_USEC}, {"ns", 1}};
-    const struct kind *kind = kind_of(step);
     const struct unit *unit = units;
 
     if (step->kind == STEP_COUNT)
         return snprintf(text, size, "count=%u", step->count);
+    const struct kind *kind = kind_of(step);
     if (step->kind == STEP_DISK)
         return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
     while (step->amount_ns % unit->ns)
@@ -260,7 +262,8 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
     switch (step->kind) {
     case STEP_COUNT:
     case STEP_TIMER:
-    case STEP_DISK: return digest;
+    case STEP_DISK:
+    case STEP_BACKEND: return digest;
     case STEP_WORK:
         return work_perform(step->work, digest,
                             (uint64_t)(ms * calibration->units_per_ms[step->work] + 0.5));

@@ -18,16 +18,17 @@ enum {
 };
 
 enum step_kind {
-    STEP_TIMER, /* io=timer:D  wait, as for a remote call */
-    STEP_DISK,  /* io=disk:B   read B bytes at a random place of a file, past the page cache */
-    STEP_WORK,  /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
-    STEP_COUNT, /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_TIMER,   /* io=timer:D  wait, as for a remote call */
+    STEP_DISK,    /* io=disk:B   read B bytes at a random place of a file, past the page cache */
+    STEP_BACKEND, /* io=backend:D  a call that keeps a connection to the backend busy for D */
+    STEP_WORK,    /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
+    STEP_COUNT,   /* count=N     add 1 to a counter N times: see counting.h */
 };
 
 struct step {
     enum step_kind kind;
     enum work_kind work; /* of STEP_WORK */
-    int64_t amount_ns;   /* of a timer or of work */
+    int64_t amount_ns;   /* of a timer, a call or work */
     uint32_t bytes;      /* of a read */
     uint32_t count;      /* of STEP_COUNT */
 };

@@ -76,9 +76,11 @@ static void answer_about(int argc, char **argv)
 void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
 {
     const char *host = "127.0.0.1", *calibration = NULL, *data = NULL, *stats_file = NULL;
-    int port = 8080, backlog = 4096;
+    const char *set = getenv("ARCHBENCH_BACKEND"), *backend = set ? set : "127.0.0.1:6380";
+    int port = 8080, backlog = 4096, backend_pool = 64;
     bool about = false;
     int64_t idle_ns = 60 * NSEC_PER_SEC, header_ns = 10 * NSEC_PER_SEC;
+    int64_t backend_ns = NSEC_PER_SEC;
     server->workers = usable_cores();
     server->stack_bytes = 128 * 1024;
     const struct option_row common[] = {
@@ -96,6 +98,12 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
          "how much work a millisecond is (see docs/formats.md)", 0, 0},
         {"data", 0, OPTION_TEXT, &data, "FILE",
          "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
+        {"backend-address", 0, OPTION_TEXT, &backend, "HOST:PORT",
+         "what io=backend calls: build/backend, or a Redis ($ARCHBENCH_BACKEND)", 0, 0},
+        {"backend-pool", 0, OPTION_INT, &backend_pool, "N",
+         "connections to it at most, for each process", 1, 10000},
+        {"backend-timeout", 0, OPTION_DURATION, &backend_ns, "TIME",
+         "patience with a call, its wait for a connection included", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &stats_file, "FILE", "share the live counters as a file", 0,
          0},
         {"about", 0, OPTION_FLAG, &about, NULL, "describe this architecture in JSON", 0, 0},
@@ -107,7 +115,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         options_parse(&(struct options){server_name, "", server_summary, own, common}, argc, argv);
     if (operand < argc)
         die("'%s' is not an option (see --help)", argv[operand]);
-    if (idle_ns <= 0 || header_ns <= 0)
+    if (idle_ns <= 0 || header_ns <= 0 || backend_ns <= 0)
         die("timeouts must be longer than 0");
     if (server->stack_bytes < 65536)
         die("--stack: a thread needs 64k at least");
@@ -121,6 +129,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         .header_timeout_ns = header_ns,
     };
     disk_init(&server->service.disk, data);
+    backend_init(&server->service.backend, backend, backend_pool, backend_ns);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
 }
@@ -242,8 +251,9 @@ void server_await_threads(struct server *server)
     pthread_mutex_unlock(&server->threads.lock);
 }
 
-int server_finish(const struct server *server)
+int server_finish(struct server *server)
 {
+    backend_free(&server->service.backend);
     char members[2048];
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);

@@ -68,7 +68,8 @@ void server_start_worker(struct server *, void *(*run)(void *), void *argument);
  * go, with `server` too: main must not return then, but exit(). */
 void server_await_threads(struct server *);
 
-/* The last line: the counters as JSON on stdout. Returns the exit status, 0. */
-int server_finish(const struct server *);
+/* The last line: the counters as JSON on stdout. No request may be under way: the connections to the
+ * backend are closed. Returns the exit status, 0. */
+int server_finish(struct server *);
 
 #endif

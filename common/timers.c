@@ -78,7 +78,10 @@ void timers_add(struct timers *timers, struct timer *timer, int64_t deadline_ns)
     }
     timer->deadline_ns = deadline_ns;
     sift_up(timers, ++timers->count, timer);
-    arm(timers);
+    /* Set for one that was removed, it fires too early at worst, once, and is set anew then: that is
+     * cheaper than a system call for each deadline that is not reached. */
+    if (!timers->armed_ns || deadline_ns < timers->armed_ns)
+        arm(timers);
 }
 
 void timers_remove(struct timers *timers, struct timer *timer)

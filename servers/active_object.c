@@ -228,13 +228,13 @@ static void drop(struct peer *peer)
     free(peer);
 }
 
-/* A timer waits in the loop, all else is invoked on the proxy. False: the request was shed; its
+/* The loop waits for time and descriptors, all else is invoked on the proxy. False: the request was shed; its
  * reply can go out at once. */
 static bool start_wait(struct ensemble *ensemble, struct peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending == WAIT_TIMER) {
-        loop_delay(peer, job_delay_ns(&peer->conn.job));
+    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_FD)) {
+        loop_await(peer);
         return true;
     }
     if (proxy_invoke(ensemble, (struct client *)peer))

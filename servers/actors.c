@@ -26,11 +26,11 @@
 
 enum mail {
     MAIL_READY, /* the loop to a connection: your descriptor is as you asked */
-    MAIL_DUE,   /* ... your delay is over */
+    MAIL_DUE,   /* ... what your job waits for is there */
     MAIL_STOP,  /* ... your peer used up its time, or we drain and it has asked for nothing */
     MAIL_AWAIT_READABLE, /* a connection to the loop */
     MAIL_AWAIT_WRITABLE,
-    MAIL_AWAIT_DELAY,
+    MAIL_AWAIT_JOB,
     MAIL_GONE, /* ... this was my last letter */
 };
 
@@ -38,7 +38,6 @@ struct letter {
     struct letter *next;
     struct actor *about;
     enum mail mail;
-    int64_t delay_ns; /* with MAIL_AWAIT_DELAY */
 };
 
 /* Everybody may put; only who runs the actor takes. One word tells all: NULL: the actor is at rest;
@@ -121,10 +120,7 @@ static bool proceed(struct actor_system *system, struct actor *self)
     case WANT_SHUTDOWN:
     case WANT_READ: tell_loop(system, self, MAIL_AWAIT_READABLE); return true;
     case WANT_WRITE: tell_loop(system, self, MAIL_AWAIT_WRITABLE); return true;
-    case WANT_JOB:
-        self->letter.delay_ns = job_delay_ns(&conn->job);
-        tell_loop(system, self, MAIL_AWAIT_DELAY);
-        return true;
+    case WANT_JOB: tell_loop(system, self, MAIL_AWAIT_JOB); return true;
     case WANT_CLOSE: break;
     }
     return false;
@@ -139,7 +135,7 @@ static bool handle(struct actor_system *system, struct actor *self, enum mail ma
     case MAIL_STOP: conn_end(&self->peer.conn); return false;
     case MAIL_AWAIT_READABLE:
     case MAIL_AWAIT_WRITABLE:
-    case MAIL_AWAIT_DELAY:
+    case MAIL_AWAIT_JOB:
     case MAIL_GONE: break; /* letters to the loop */
     }
     return true;
@@ -200,7 +196,7 @@ static void handle_wish(const struct letter *letter)
     switch (letter->mail) {
     case MAIL_AWAIT_READABLE: loop_watch(peer, EV_READ); break;
     case MAIL_AWAIT_WRITABLE: loop_watch(peer, EV_WRITE); break;
-    case MAIL_AWAIT_DELAY: loop_delay(peer, letter->delay_ns); break;
+    case MAIL_AWAIT_JOB: loop_await(peer); break;
     case MAIL_GONE:
         loop_remove(peer);
         free(letter->about);

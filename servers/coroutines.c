@@ -161,10 +161,10 @@ ASYNC static bool await_ready(struct coroutine *self, int events)
     return self->event != LOOP_EXPIRED;
 }
 
-ASYNC static void await_delay(struct coroutine *self, int64_t delay_ns)
+/* Until what the job waits for has come true. */
+ASYNC static void await_job(struct coroutine *self)
 {
-    loop_watch(&self->peer, 0);
-    loop_delay(&self->peer, delay_ns);
+    loop_await(&self->peer);
     yield(self);
 }
 
@@ -174,7 +174,7 @@ ASYNC static void perform(struct coroutine *self, struct job *job)
 {
     enum wait wait = job_start(job, WAIT_TIMER | WAIT_FD);
     while (wait) {
-        await_delay(self, job_delay_ns(job));
+        await_job(self);
         wait = job_resume(job, 0);
     }
 }

@@ -125,13 +125,14 @@ static void drop(struct peer *peer)
     free(peer);
 }
 
-/* Request routing by operation type: a timer waits in the loop, all else goes to the workers.
+/* Request routing by operation type: time and descriptors are waited for by the loop, all else goes
+ * to the workers.
  * False: the queue is full and the request was shed; its reply can go out at once. */
 static bool route(struct pool *pool, struct peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending == WAIT_TIMER) {
-        loop_delay(peer, job_delay_ns(&peer->conn.job));
+    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_FD)) {
+        loop_await(peer);
         return true;
     }
     if (queue_put(&pool->todo, &((struct task *)peer)->item)) /* from here the workers own it */

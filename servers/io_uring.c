@@ -41,9 +41,11 @@ enum op {
     OP_BACKLOG,
     OP_SIGNAL,
     OP_SWEEP,
+    OP_GRANTS,
     OP_RECEIVE,
     OP_SEND,
     OP_TIMER,
+    OP_CALL,
     OP_DISK,
     OP_CANCEL,
     OP_CLOSE,
@@ -84,6 +86,7 @@ struct ring {
     bool listening; /* OP_ACCEPT or OP_BACKLOG is in flight */
     int signals;
     struct signalfd_siginfo signal;
+    uint64_t grants; /* since the last look, of turns to call the backend */
     struct __kernel_timespec sweep_period;
     int buffers; /* a power of two */
     struct buffer *buffer;
@@ -159,12 +162,51 @@ static void start_send(struct ring *ring, struct peer *peer)
     io_uring_prep_send(start(ring, peer, OP_SEND), peer->fd, out.data, out.len, MSG_NOSIGNAL);
 }
 
-/* Until a point in time: the submission itself may wait for the end of the batch. */
-static void start_timer(struct ring *ring, struct peer *peer)
+static void set_due(struct peer *peer, int64_t due_ns)
 {
-    int64_t due_ns = now_ns() + job_delay_ns(&peer->conn.job);
     peer->due = (struct __kernel_timespec){due_ns / NSEC_PER_SEC, due_ns % NSEC_PER_SEC};
+}
+
+/* Until a point in time: the submission itself may wait for the end of the batch. */
+static void start_timer(struct ring *ring, struct peer *peer, int64_t due_ns)
+{
+    set_due(peer, due_ns);
     io_uring_prep_timeout(start(ring, peer, OP_TIMER), &peer->due, 0, IORING_TIMEOUT_ABS);
+}
+
+static void start_grants(struct ring *ring)
+{
+    int fd = backend_grants_fd(&ring->server->service.backend);
+    io_uring_prep_read(start(ring, NULL, OP_GRANTS), fd, &ring->grants, sizeof ring->grants, 0);
+}
+
+/* Until the descriptor of the call is ready. The deadline is linked to it and cancels it; the pool
+ * closes the descriptor only in job_resume(), when this has completed. */
+static void start_call(struct ring *ring, struct peer *peer, int fd)
+{
+    const struct job *job = &peer->conn.job;
+    if (io_uring_sq_space_left(&ring->uring) < 2)
+        io_uring_submit(&ring->uring); /* a link does not reach into the next batch */
+    struct io_uring_sqe *sqe = start(ring, peer, OP_CALL);
+    io_uring_prep_poll_add(sqe, fd, (unsigned)job_wait_events(job));
+    sqe->flags |= IOSQE_IO_LINK;
+    set_due(peer, job_deadline_ns(job));
+    io_uring_prep_link_timeout(start(ring, peer, OP_NOTE), &peer->due, IORING_TIMEOUT_ABS);
+}
+
+/* Until a call can go on: without a descriptor, until its turn has come, which on_grants() learns,
+ * or the deadline. False: it has come. */
+static bool start_call_wait(struct ring *ring, struct peer *peer)
+{
+    struct job *job = &peer->conn.job;
+    int fd = job_wait_fd(job);
+    if (fd >= 0)
+        start_call(ring, peer, fd);
+    else if (job_watch_turn(job))
+        start_timer(ring, peer, job_deadline_ns(job));
+    else
+        return false;
+    return true;
 }
 
 /* The job keeps the buffer until on_disk(). */
@@ -245,18 +287,22 @@ static bool start_wait(struct ring *ring, struct peer *peer)
 {
     struct job *job = &peer->conn.job;
     if (!job->started)
-        job_start(job, WAIT_TIMER | WAIT_COMPUTE | WAIT_DISK);
+        job_start(job, WAIT_TIMER | WAIT_FD | WAIT_COMPUTE | WAIT_DISK);
     for (;;) {
         switch (job->pending) {
-        case WAIT_TIMER: start_timer(ring, peer); return true;
+        case WAIT_TIMER: start_timer(ring, peer, now_ns() + job_delay_ns(job)); return true;
+        case WAIT_FD:
+            if (start_call_wait(ring, peer))
+                return true;
+            job_resume(job, 0);
+            break;
         case WAIT_COMPUTE:
             io_uring_submit(&ring->uring); /* replies that are ready must not wait for it */
             job_block(job);
             job_resume(job, 0);
             break;
         case WAIT_DISK: start_disk(ring, peer); return true;
-        case WAIT_FD: /* not asked for in job_start() */
-        case WAIT_CALL: /* nor this */
+        case WAIT_CALL: /* not asked for in job_start() */
         case WAIT_NONE: return false;
         }
     }
@@ -385,7 +431,21 @@ static void on_send(struct ring *ring, struct peer *peer, int result)
     go_on(ring, peer);
 }
 
-static void on_timer(struct ring *ring, struct peer *peer)
+/* The turns of some calls have come. Each waits on a timer for its deadline: the job goes on when
+ * that has completed, cancelled here or expired just before. */
+static void on_grants(struct ring *ring)
+{
+    struct backend_call *call;
+    while ((call = backend_next_granted(&ring->server->service.backend))) {
+        char *job = (char *)job_of_call(call);
+        struct peer *peer = (struct peer *)(job - offsetof(struct peer, conn.job));
+        io_uring_prep_timeout_remove(start(ring, NULL, OP_NOTE), tag_of(peer, OP_TIMER), 0);
+    }
+    start_grants(ring);
+}
+
+/* Time is up, or a descriptor is ready. */
+static void on_due(struct ring *ring, struct peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     go_on(ring, peer);
@@ -431,9 +491,11 @@ static void complete(struct ring *ring, const struct io_uring_cqe *cqe)
     case OP_BACKLOG: on_backlog(ring, cqe->res); break;
     case OP_SIGNAL: on_signal(ring); break;
     case OP_SWEEP: on_sweep(ring); break;
+    case OP_GRANTS: on_grants(ring); break;
     case OP_RECEIVE: on_receive(ring, peer, cqe); break;
     case OP_SEND: on_send(ring, peer, cqe->res); break;
-    case OP_TIMER: on_timer(ring, peer); break;
+    case OP_TIMER:
+    case OP_CALL: on_due(ring, peer); break;
     case OP_DISK: on_disk(ring, peer, cqe->res); break;
     case OP_CLOSE: on_close(ring, peer); break;
     case OP_CANCEL:
@@ -519,6 +581,7 @@ static void ring_init(struct ring *ring, struct server *server, int buffers)
     io_uring_prep_read(sqe, ring->signals, &ring->signal, sizeof ring->signal, 0);
     start_accept(ring);
     start_sweep(ring);
+    start_grants(ring);
 }
 
 static void ring_free(struct ring *ring)

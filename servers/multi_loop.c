@@ -72,10 +72,7 @@ static void drive(struct peer *peer)
     case WANT_SHUTDOWN:
     case WANT_READ: loop_watch(peer, EV_READ); break;
     case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB:
-        loop_watch(peer, 0);
-        loop_delay(peer, job_delay_ns(&peer->conn.job));
-        break;
+    case WANT_JOB: loop_await(peer); break;
     case WANT_CLOSE: drop(peer); break;
     }
 }

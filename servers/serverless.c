@@ -36,9 +36,10 @@ struct event {
     struct client *client;         /* embeds the event; NULL: */
     struct letter *letter;         /* pinned meanwhile, and the event is freed in the end */
     int attempts;
-    int64_t since_ns;        /* it began to wait for an instance */
-    struct timer pause;      /* before another attempt */
-    TAILQ_ENTRY(event) link; /* in function->waiting */
+    struct performer_report report; /* of the last attempt that was reported */
+    int64_t since_ns;               /* it began to wait for an instance */
+    struct timer pause;             /* before another attempt */
+    TAILQ_ENTRY(event) link;        /* in function->waiting */
 };
 
 struct client {
@@ -200,9 +201,12 @@ static void update_own(struct platform *platform)
 
 static void print_metrics(struct platform *platform, FILE *out)
 {
-    char text[COUNTERS_TEXT_MAX];
-    size_t len = counters_metrics(platform->server.service.counters, text, sizeof text);
-    fwrite(text, 1, len, out);
+    struct counters_report report;
+    char text[COUNTERS_PIECE_MIN];
+    size_t len;
+    counters_report_begin(&report, platform->server.service.counters);
+    while ((len = counters_report_piece(&report, text, sizeof text)))
+        fwrite(text, 1, len, out);
     update_own(platform);
     for (const struct own_counter *own = platform->own; own->name; own++) {
         len = own_counter_metrics(own, text, sizeof text);
@@ -364,10 +368,10 @@ static const struct {
                 [TIMED_OUT] = {"timed out", "the function took too long\n", 504},
                 [STEP_FAILED] = {"failed", NULL, 0}}; /* the job's error says more */
 
-static void succeed(struct platform *platform, struct event *event, uint64_t digest)
+static void succeed(struct platform *platform, struct event *event)
 {
     if (event->client) {
-        job_deliver(&event->client->peer.conn.job, digest, 0);
+        job_deliver(&event->client->peer.conn.job, event->report.digest, 0, 0);
         drive(platform, &event->client->peer);
         return;
     }
@@ -385,7 +389,7 @@ static void return_letter(struct event *event, enum failure failure)
     free(event);
 }
 
-static void give_up(struct platform *platform, struct event *event, enum failure failure, int error)
+static void give_up(struct platform *platform, struct event *event, enum failure failure)
 {
     struct conn *conn = &event->client->peer.conn;
     const char *text = failures[failure].text;
@@ -396,17 +400,17 @@ static void give_up(struct platform *platform, struct event *event, enum failure
         conn_answer(conn, failures[failure].status, "text/plain",
                     (struct span){(char *)text, strlen(text)});
     else
-        job_deliver(&conn->job, 0, error);
+        job_deliver(&conn->job, 0, event->report.error, event->report.step);
     drive(platform, &event->client->peer);
 }
 
 /* Try again after a pause, unless it was tried often enough or took too long, as it would again. */
-static void fail(struct platform *platform, struct event *event, enum failure failure, int error)
+static void fail(struct platform *platform, struct event *event, enum failure failure)
 {
     if (event->letter) {
         return_letter(event, failure);
     } else if (failure == TIMED_OUT || event->attempts > platform->max_retries) {
-        give_up(platform, event, failure, error);
+        give_up(platform, event, failure);
     } else {
         event->function->pool.account[ACCOUNT_retries]++;
         timers_add(&platform->pauses, &event->pause,
@@ -434,15 +438,16 @@ static void heed(struct platform *platform, const struct news *news)
     case NEWS_READY: match(platform, owner_of(news->pool)); break;
     case NEWS_DONE:
         release(platform, news->instance, owner_of(news->pool));
-        if (news->report.error)
-            fail(platform, event, STEP_FAILED, news->report.error);
+        event->report = news->report;
+        if (event->report.error)
+            fail(platform, event, STEP_FAILED);
         else
-            succeed(platform, event, news->report.digest);
+            succeed(platform, event);
         break;
     case NEWS_CRASHED:
     case NEWS_ENDED:
         if (event)
-            fail(platform, event, news->kind == NEWS_CRASHED ? CRASHED : TIMED_OUT, 0);
+            fail(platform, event, news->kind == NEWS_CRASHED ? CRASHED : TIMED_OUT);
         scale_out(platform);
         break;
     case NEWS_OTHER: retry_due(platform); break;

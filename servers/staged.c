@@ -124,7 +124,7 @@ static void parse(struct pipeline *pipeline, struct task *task)
     }
 }
 
-/* A timer is the loop's; the task comes here again when it is over. */
+/* Time and descriptors are the loop's; the task comes here again when it is over. */
 static void work(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
@@ -227,7 +227,7 @@ static void await_next(struct pipeline *pipeline, struct peer *peer)
     case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
     case WANT_JOB:
         if (conn->job.started)
-            loop_delay(peer, job_delay_ns(&conn->job));
+            loop_await(peer);
         else
             enter(&pipeline->work, peer); /* a pipelined request: conn_sent() has parsed it */
         break;

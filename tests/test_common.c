@@ -157,7 +157,7 @@ Test(counters, a_slot_of_ones_own_is_nobody_elses)
 
 Test(counters, an_observer_reads_the_file)
 {
-    char path[] = "/tmp/archbench-counters-XXXXXX", text[COUNTERS_TEXT_MAX];
+    char path[] = "/tmp/archbench-counters-XXXXXX", text[2048];
     close(mkstemp(path));
     struct counters_file *file = counters_create(path);
     const struct counters_file *seen = counters_open(path);
@@ -181,6 +181,31 @@ Test(counters, an_architecture_has_some_of_its_own)
     cr_assert_str_eq(text, "# HELP archbench_dead_letters Kept.\n"
                            "# TYPE archbench_dead_letters gauge\narchbench_dead_letters -1\n");
     cr_assert_eq(own_counter_metrics(&gauge, text, 20), 0);
+}
+
+/* As short as a piece may be, with values as long as they can become. */
+Test(counters, a_report_comes_in_whole_pieces)
+{
+    struct counters_file *file = counters_create(NULL);
+    struct counters_report report;
+    char piece[COUNTERS_PIECE_MIN], text[16384] = "", line[64];
+    size_t n, len = 0, pieces = 0;
+    for (int i = 0; i < COUNTERS; i++)
+        file->slot[i].value[i] = INT64_MIN + i;
+    size_t promised = counters_report_begin(&report, file);
+    count_add(counters_claim(file), COUNTER_requests, 1); /* too late for this report */
+    for (; (n = counters_report_piece(&report, piece, sizeof piece)); pieces++) {
+        cr_assert(n < sizeof piece && piece[n - 1] == '\n');
+        cr_assert_eq(strncmp(piece, "# HELP archbench_", 17), 0);
+        memcpy(text + len, piece, n);
+        len += n;
+    }
+    cr_assert_eq(len, promised);
+    cr_assert_gt(pieces, 3);
+    for (int i = 0; i < COUNTERS; i++) {
+        snprintf(line, sizeof line, " %lld\n", (long long)INT64_MIN + i);
+        cr_assert(strstr(text, line), "%s", counter_name((enum counter)i));
+    }
 }
 
 struct number {

@@ -385,15 +385,38 @@ Test(conn, a_call_delivers_what_somebody_else_performed)
     conn_init(&conn, &service, slot);
     cr_assert_eq(ask(&conn, "GET /work?cpu=hash:60s&io=disk:1 HTTP/1.1\r\n" HOST), WANT_JOB);
     cr_assert_eq(job_start(&conn.job, WAIT_CALL), WAIT_CALL); /* at once: no step is performed */
-    job_deliver(&conn.job, 0x1234, 0);
+    job_deliver(&conn.job, 0x1234, 0, 0);
     cr_assert_eq(conn_job_done(&conn), WANT_WRITE);
     struct span out = conn_out(&conn);
     cr_assert(memmem(out.data, out.len, "X-Work-Digest: 0000000000001234\r\n", 33));
     conn_sent(&conn, (ssize_t)out.len);
     cr_assert_eq(ask(&conn, "GET / HTTP/1.1\r\n" HOST), WANT_JOB);
     cr_assert_eq(job_start(&conn.job, WAIT_CALL), WAIT_CALL);
-    job_deliver(&conn.job, 0, -5);
+    job_deliver(&conn.job, 0, -5, 0);
     conn_job_done(&conn);
     out = conn_out(&conn);
     cr_assert(memmem(out.data, out.len, "HTTP/1.1 500 ", 13));
+}
+
+/* /metrics goes out in pieces, which sends may cut anywhere. */
+Test(conn, metrics_are_whole_at_every_size_of_a_send)
+{
+    static const char text[] = "GET /metrics HTTP/1.1\r\n" HOST "GET / HTTP/1.1\r\n" HOST;
+    for (size_t at_most = 0; at_most < 2000; at_most += 97) {
+        struct exchange exchange = {.send_at_most = at_most};
+        struct conn conn;
+        unsigned long length = 0;
+        conn_init(&conn, &service, slot);
+        for (int i = 0; i < COUNTERS; i++)
+            slot->value[i] = INT64_MAX - 2; /* as long as they can become */
+        push(&conn, &exchange, text, sizeof text - 1);
+        cr_assert_eq(count(exchange.replies, "\n# TYPE archbench_"), COUNTERS);
+        cr_assert_eq(count(exchange.replies, "# HELP archbench_"), COUNTERS);
+        cr_assert_eq(count(exchange.replies, "HTTP/1.1 200 OK"), 2);
+        sscanf(strstr(exchange.replies, "Content-Length:"), "Content-Length: %lu", &length);
+        const char *body = strstr(exchange.replies, "\r\n\r\n") + 4;
+        cr_assert(strncmp(body + length, "HTTP/1.1 200", 12) == 0, "its length is wrong");
+        cr_assert(conn_is_idle(&conn));
+        free(exchange.replies);
+    }
 }

@@ -45,6 +45,17 @@ Test(program, reads_have_a_size)
     cr_assert_not(program_has_cpu(&p));
 }
 
+Test(program, calls_have_a_duration)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?io=backend:20ms&cpu=hash:1ms&io=backend:0"));
+    cr_assert_eq(p.steps, 3);
+    cr_assert(p.step[0].kind == STEP_BACKEND && p.step[0].amount_ns == 20 * NSEC_PER_MSEC);
+    cr_assert(p.step[2].kind == STEP_BACKEND && p.step[2].amount_ns == 0);
+    cr_assert_float_eq(program_cpu_seconds(&p), 0.001, 1e-9);
+    cr_assert_eq(program_digest(&p, &calibration), program_compute(&p.step[1], &calibration, 0));
+}
+
 Test(program, decodes_percent)
 {
     struct program p;
@@ -75,6 +86,11 @@ Test(program, refuses)
         "/work?io=disk:10ms",
         "/work?io=disk:1048577",
         "/work?io=disk:",
+        "/work?io=backend",
+        "/work?io=backend:",
+        "/work?io=backend:5",
+        "/work?io=backend:61s",
+        "/work?cpu=backend:1ms",
         "/work?io=timer",
         "/work?io=timer:",
         "/work?io=timer:10",

@@ -262,8 +262,8 @@ class LineUpTest(RunnerTest):
         self.assertEqual(self.names(text, "--only", "all"), ["event", "few", "one", "threads"])
 
     def test_a_variant_has_options_and_a_name(self):
-        text = self.base(connections=1) + \
-            "[quick]\nservers = event event:--backend=poll:--stack=64k:--loud event:--loud event\n"
+        text = (self.base(connections=1) + "[quick]\n"
+                "servers = event event:--backend=poll:--stack=64k:--loud event:--loud event\n")
         self.assertEqual(self.plan(text)[1],
                          ["some/base event-loud.1 --loud",
                           "some/base event-poll-64k-loud.1 --backend=poll --stack=64k --loud",
