@@ -24,7 +24,7 @@ enum wait {
 };
 
 struct job {
-    struct counting *counting; /* where count= counts; NULL: in `counters` */
+    struct counting *counting;     /* where count= counts; NULL: in `counters` */
     struct counter_slot *counters; /* of calls to the backend too */
     const struct calibration *calibration;
     struct disk *disk;

@@ -15,6 +15,7 @@
 /* The file: a heading, then "+ID TEXT" for what is put and "-ID" for what is removed. */
 static const char heading[] = "archbench-journal/1\n";
 enum { HEADING = sizeof heading - 1, PREFIX_MAX = 32, COMPACT_BYTES = 4 << 20 };
+enum { LOCK_TRIES = 50, LOCK_PAUSE_US = 10000 };
 
 /* --- reading --------------------------------------------------------------------------------- */
 
@@ -157,16 +158,19 @@ static int write_entry(struct journal *journal, struct journal_entry *entry)
     return journal->settled && journal->fd >= 0 ? append(journal, part, 3) : 0;
 }
 
+/* Children that an owner forked just before it was killed may hold its lock a moment longer. */
 static int open_locked(const char *path, int flags)
 {
     int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | flags, 0644);
     if (fd < 0)
         return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return fd;
-    int error = -errno;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        usleep(LOCK_PAUSE_US);
+    }
     close(fd);
-    return error;
+    return -EWOULDBLOCK;
 }
 
 static int write_set(struct journal *journal)
@@ -248,6 +252,16 @@ int journal_put(struct journal *journal, struct journal_entry *entry)
     if (!entry->written)
         TAILQ_INSERT_TAIL(&journal->live, entry, link);
     return write_entry(journal, entry);
+}
+
+int journal_replace(struct journal *journal, struct journal_entry *old, struct journal_entry *fresh)
+{
+    fresh->id = old->id;
+    fresh->written = old->written;
+    TAILQ_INSERT_AFTER(&journal->live, old, fresh, link);
+    TAILQ_REMOVE(&journal->live, old, link);
+    old->written = 0;
+    return write_entry(journal, fresh);
 }
 
 int journal_remove(struct journal *journal, struct journal_entry *entry)

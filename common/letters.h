@@ -1,43 +1,77 @@
 /* letters: a dead-letter queue. What could not be done is kept, the oldest first, so that somebody
- * may look at it, mend the cause and have it done after all. It is bounded: the oldest goes. */
+ * may look at it, mend the cause and have it done after all. It is bounded: the oldest goes. If its
+ * journal has a file, it survives the process, and so does the note of what was under way. */
 #ifndef ARCHBENCH_LETTERS_H
 #define ARCHBENCH_LETTERS_H
 
+#include "common/journal.h"
 #include "common/program.h"
+#include "common/util.h"
 
 #include <stdio.h>
 #include <sys/queue.h>
 
+/* An event that has been accepted and is neither done nor dead. */
+struct note {
+    struct journal_entry entry;
+    char text[];
+};
+
 struct letter {
-    const char *function; /* whose event it was */
+    struct journal_entry entry; /* its id is the letter's, or was that of its event's note */
+    char *text;                 /* of the entry; owned */
+    const char *function;       /* whose event it was */
     struct program program;
     const char *reason;
     int attempts;
-    unsigned id; /* 1, 2, ... in the order in which they came */
-    int64_t died_ns;
-    bool pinned; /* somebody works on it: it does not go */
+    int64_t died_ns; /* or when it was found in the journal */
+    bool pinned;     /* somebody works on it: it does not go */
     TAILQ_ENTRY(letter) link;
 };
 
 /* One thread's. The queue owns its letters. */
 struct letters {
     TAILQ_HEAD(letter_list, letter) list;
+    struct journal *journal;
     int count, limit;
-    unsigned ever;
     int64_t lost; /* had to go, or found no room */
 };
 
-void letters_init(struct letters *, int limit);
-/* Free all letters. */
+/* The journal is the caller's, and open as long as the queue is used. */
+void letters_init(struct letters *, struct journal *, int limit);
+/* Free all letters; what is in the journal stays there. */
 void letters_free(struct letters *);
 
-/* Keep a copy of the program; both texts stay the caller's and outlive the queue. Where there is no
- * room, the oldest that is not pinned goes, and where none is, the new one. */
-void letters_add(struct letters *, const char *function, const struct program *, const char *reason,
-                 int attempts);
+/* Note in the journal that an event with this program has been accepted. *note: the caller's, until
+ * letters_done() or letters_add(); NULL without a file. 0, or -errno when it could not be written:
+ * then nothing is noted, and the event should be refused. */
+int letters_note(struct letters *, const struct program *, struct note **note);
+/* The event has been done. NULL is allowed. */
+void letters_done(struct letters *, struct note *);
+
+/* An event is dead: keep a copy of its program, and in the journal in place of its note (or NULL).
+ * Both texts stay the caller's and outlive the queue. Where there is no room, the oldest that is
+ * not pinned goes, and where none is, the new one. */
+void letters_add(struct letters *, struct note *, const char *function, const struct program *,
+                 const char *reason, int attempts);
+
+/* What a record of the journal tells. The reason points into it. */
+struct recovered {
+    struct program program;
+    int attempts;
+    struct span reason; /* empty: the event was under way */
+};
+
+/* False: it is no record of a queue like this. */
+bool letters_read(const struct journal_record *, struct recovered *);
+/* Keep what was found, under its id. */
+void letters_recover(struct letters *, uint64_t id, const char *function, const struct recovered *,
+                     const char *reason);
 
 /* Take it out and free it. */
 void letters_remove(struct letters *, struct letter *);
+/* Its reason or the number of its attempts has changed. */
+void letters_update(struct letters *, struct letter *);
 
 /* All of them as a JSON array, the oldest first. */
 void letters_print(const struct letters *, FILE *);

@@ -25,6 +25,7 @@
 #include "common/letters.h"
 #include "common/loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ struct event {
     const struct program *program; /* the client's or the letter's */
     struct client *client;         /* embeds the event; NULL: */
     struct letter *letter;         /* pinned meanwhile, and the event is freed in the end */
+    struct note *note;             /* of a client's event in the journal; owned */
     int attempts;
     struct performer_report report; /* of the last attempt that was reported */
     int64_t since_ns;               /* it began to wait for an instance */
@@ -63,11 +65,13 @@ struct platform {
     struct instances instances; /* ... and reports here */
     struct timers pauses;       /* of events between two attempts */
     struct letters letters;
+    struct journal journal;    /* of events under way and of letters */
     struct function *function; /* [FUNCTIONS_MAX]; there are `functions` of them so far */
     int functions, waiting, clients;
     int max_waiting, max_clients, max_retries;
     int64_t cold_start_ns, keep_alive_ns, time_limit_ns, retry_base_ns;
-    const char *crash; /* --crash: CLASS:PERCENT, or NULL */
+    const char *crash;        /* --crash: CLASS:PERCENT, or NULL */
+    const char *journal_path; /* --journal, or NULL */
     struct own_counter own[OWN_COUNTERS + 1];
 };
 
@@ -257,12 +261,12 @@ static void replay(struct platform *platform, FILE *out)
     struct letter *letter;
     int count = 0;
     TAILQ_FOREACH (letter, &platform->letters.list, link) {
-        if (letter->pinned)
+        struct function *function = function_of(platform, &letter->program);
+        if (letter->pinned || !function)
             continue;
         struct event *event = must_calloc(1, sizeof *event);
-        *event = (struct event){.function = function_of(platform, &letter->program),
-                                .program = &letter->program,
-                                .letter = letter};
+        *event =
+            (struct event){.function = function, .program = &letter->program, .letter = letter};
         letter->pinned = true;
         submit(platform, event);
         count++;
@@ -292,7 +296,8 @@ static void answer_page(struct platform *platform, struct client *client)
     conn_answer(&client->peer.conn, 200, type, (struct span){client->page, len});
 }
 
-/* False: its reply can go out at once. It was a page, or too many events wait already. */
+/* False: its reply can go out at once. It was a page, or too many events wait already, or the
+ * journal cannot take one more. */
 static bool route(struct platform *platform, struct client *client)
 {
     struct job *job = &client->peer.conn.job;
@@ -302,13 +307,15 @@ static bool route(struct platform *platform, struct client *client)
     }
     struct function *function = function_of(platform, &job->program);
     bool full = platform->waiting >= platform->max_waiting;
-    if (!function || (full && LIST_EMPTY(&function->pool.idle))) {
+    struct note *note = NULL;
+    if (!function || (full && LIST_EMPTY(&function->pool.idle)) ||
+        letters_note(&platform->letters, &job->program, &note)) {
         job_shed(job);
         return false;
     }
     loop_watch(&client->peer, 0);
-    client->event =
-        (struct event){.function = function, .program = &job->program, .client = client};
+    client->event = (struct event){
+        .function = function, .program = &job->program, .client = client, .note = note};
     submit(platform, &client->event);
     return true;
 }
@@ -360,19 +367,24 @@ static void expire(struct platform *platform, struct peer *peer)
 
 /* --- what becomes of an event ----------------------------------------------------------------- */
 
-enum failure { CRASHED, TIMED_OUT, STEP_FAILED };
+enum failure { CRASHED, TIMED_OUT, STEP_FAILED, ROUTER_ENDED, FAILURES };
 static const struct {
     const char *name, *text;
     int status;
 } failures[] = {[CRASHED] = {"crashed", "the function crashed\n", 502},
                 [TIMED_OUT] = {"timed out", "the function took too long\n", 504},
-                [STEP_FAILED] = {"failed", NULL, 0}}; /* the job's error says more */
+                [STEP_FAILED] = {"failed", NULL, 0}, /* the job's error says more */
+                [ROUTER_ENDED] = {"router ended", NULL, 0}};
 
+/* The note goes when the reply has gone: what a client was not told is in the journal, though what
+ * it was told in the very last moment may be too. */
 static void succeed(struct platform *platform, struct event *event)
 {
     if (event->client) {
+        struct note *note = event->note;
         job_deliver(&event->client->peer.conn.job, event->report.digest, 0, 0);
-        drive(platform, &event->client->peer);
+        drive(platform, &event->client->peer); /* the next event may be there, or no client */
+        letters_done(&platform->letters, note);
         return;
     }
     event->function->pool.account[ACCOUNT_replayed]++;
@@ -381,11 +393,12 @@ static void succeed(struct platform *platform, struct event *event)
 }
 
 /* A replay is one attempt, and then the letter stays. */
-static void return_letter(struct event *event, enum failure failure)
+static void return_letter(struct platform *platform, struct event *event, enum failure failure)
 {
     event->letter->pinned = false;
     event->letter->attempts++;
     event->letter->reason = failures[failure].name;
+    letters_update(&platform->letters, event->letter);
     free(event);
 }
 
@@ -394,8 +407,8 @@ static void give_up(struct platform *platform, struct event *event, enum failure
     struct conn *conn = &event->client->peer.conn;
     const char *text = failures[failure].text;
     event->function->pool.account[ACCOUNT_given_up]++;
-    letters_add(&platform->letters, event->function->name, event->program, failures[failure].name,
-                event->attempts);
+    letters_add(&platform->letters, event->note, event->function->name, event->program,
+                failures[failure].name, event->attempts);
     if (text)
         conn_answer(conn, failures[failure].status, "text/plain",
                     (struct span){(char *)text, strlen(text)});
@@ -408,7 +421,7 @@ static void give_up(struct platform *platform, struct event *event, enum failure
 static void fail(struct platform *platform, struct event *event, enum failure failure)
 {
     if (event->letter) {
-        return_letter(event, failure);
+        return_letter(platform, event, failure);
     } else if (failure == TIMED_OUT || event->attempts > platform->max_retries) {
         give_up(platform, event, failure);
     } else {
@@ -493,6 +506,42 @@ static int share_descriptors(struct platform *platform, int max_instances)
     return max_instances;
 }
 
+/* --- what an earlier router left -------------------------------------------------------------- */
+
+static const char *known_reason(struct span reason)
+{
+    for (int i = 0; i < FAILURES; i++)
+        if (strlen(failures[i].name) == reason.len &&
+            memcmp(failures[i].name, reason.data, reason.len) == 0)
+            return failures[i].name;
+    return failures[ROUTER_ENDED].name;
+}
+
+/* Letters are letters again. An event that was under way is one now: whether it was done nobody
+ * knows, and its client has not been told. */
+static void recover(struct platform *platform)
+{
+    struct journal_record *records;
+    struct recovered found;
+    long count = journal_open(&platform->journal, platform->journal_path, &records);
+    if (count < 0)
+        die("--journal: '%s': %s", platform->journal_path,
+            count == -EWOULDBLOCK ? "in use"
+            : count == -EILSEQ    ? "is no journal"
+                                  : strerror((int)-count));
+    for (long i = 0; i < count; i++) {
+        if (!letters_read(&records[i], &found))
+            die("--journal: '%s': is no journal of events", platform->journal_path);
+        struct function *function = function_of(platform, &found.program);
+        letters_recover(&platform->letters, records[i].id, function ? function->name : "?", &found,
+                        known_reason(found.reason));
+    }
+    free(records);
+    long error = journal_settle(&platform->journal);
+    if (error)
+        die("--journal: '%s': %s", platform->journal_path, strerror((int)-error));
+}
+
 static void platform_init(struct platform *platform, int max_instances, int max_letters)
 {
     static const struct own_counter own[] = {
@@ -510,7 +559,8 @@ static void platform_init(struct platform *platform, int max_instances, int max_
                    share_descriptors(platform, max_instances));
     timers_init(&platform->pauses);
     instances_watch(&platform->instances, platform->pauses.fd);
-    letters_init(&platform->letters, max_letters);
+    letters_init(&platform->letters, &platform->journal, max_letters);
+    recover(platform);
     loop_init(&platform->loop, &platform->server, 0);
     loop_source(&platform->loop, platform->instances.fd);
     loop_tick(&platform->loop, TICK_SECONDS);
@@ -547,6 +597,8 @@ int main(int argc, char **argv)
         {"retry-base", 0, OPTION_DURATION, &platform.retry_base_ns, "TIME",
          "bound of the first random pause; it doubles with each", 0, 0},
         {"dead-letters", 0, OPTION_INT, &max_letters, "N", "dead letters kept, the newest", 0, 1e5},
+        {"journal", 0, OPTION_TEXT, &platform.journal_path, "FILE",
+         "events and dead letters survive the router in it", 0, 0},
         {"crash", 0, OPTION_TEXT, &platform.crash, "CLASS:PERCENT",
          "fault injection: so many invocations of that function abort", 0, 0},
         {0},

@@ -160,8 +160,8 @@ class Commands(ServerCase):
 
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
-                       "calibration", "stats-file", "backend", "backend-pool", "backend-timeout",
-                       "help", "about"):
+                       "calibration", "stats-file", "backend-address", "backend-pool",
+                       "backend-timeout", "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 

@@ -72,6 +72,24 @@ Test(journal, keeps_what_was_put_and_not_removed)
     unlink(path);
 }
 
+Test(journal, one_takes_the_place_of_another)
+{
+    const char *path = temporary_path();
+    struct journal journal;
+    struct journal_entry a = {0}, b = {0}, instead = {.text = "letter", .len = 6};
+
+    open_empty(&journal, path);
+    put(&journal, &a, "event");
+    put(&journal, &b, "other");
+    cr_assert_eq(journal_replace(&journal, &a, &instead), 0);
+    cr_assert_eq(instead.id, 1);
+    cr_assert_eq(TAILQ_FIRST(&journal.live), &instead);
+    cr_assert_eq(journal_remove(&journal, &b), 0);
+    journal_close(&journal);
+    cr_assert_str_eq(content(path), "1:letter ");
+    unlink(path);
+}
+
 Test(journal, goes_on_with_the_ids_of_before)
 {
     const char *path = temporary_path();

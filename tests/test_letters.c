@@ -3,8 +3,10 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct program program_of(const char *target)
 {
@@ -14,14 +16,25 @@ static struct program program_of(const char *target)
     return program;
 }
 
+static struct journal journal; /* of each test, which is a process: in memory, or a file */
+
+static long open_journal(const char *path, struct journal_record **records)
+{
+    long count = journal_open(&journal, path, records);
+    cr_assert_geq(count, 0);
+    return count;
+}
+
 /* `count` letters whose bodies are 1, 2, ... bytes. */
 static void fill(struct letters *letters, int limit, int count)
 {
     struct program program = program_of("/work?body=0&class=f");
-    letters_init(letters, limit);
+    struct journal_record *records;
+    open_journal(NULL, &records);
+    letters_init(letters, &journal, limit);
     while (count-- > 0) {
         program.body_bytes++;
-        letters_add(letters, "f", &program, "crashed", 4);
+        letters_add(letters, NULL, "f", &program, "crashed", 4);
     }
 }
 
@@ -30,7 +43,7 @@ static void assert_ids(const struct letters *letters, const unsigned *ids)
     const struct letter *letter;
     int n = 0;
     TAILQ_FOREACH (letter, &letters->list, link) {
-        cr_assert_eq(letter->id, ids[n]);
+        cr_assert_eq(letter->entry.id, ids[n]);
         cr_assert_eq(letter->program.body_bytes, ids[n++]);
     }
     cr_assert_eq(letters->count, n);
@@ -53,7 +66,7 @@ Test(letters, a_pinned_one_stays)
     struct program program = program_of("/work?body=4");
     fill(&letters, 3, 3);
     TAILQ_FIRST(&letters.list)->pinned = true;
-    letters_add(&letters, "f", &program, "crashed", 1);
+    letters_add(&letters, NULL, "f", &program, "crashed", 1);
     assert_ids(&letters, (unsigned[]){1, 3, 4, 0});
     letters_free(&letters);
 }
@@ -66,7 +79,7 @@ Test(letters, the_new_one_goes_where_all_are_pinned)
     fill(&letters, 2, 2);
     TAILQ_FOREACH (letter, &letters.list, link)
         letter->pinned = true;
-    letters_add(&letters, "f", &program, "crashed", 1);
+    letters_add(&letters, NULL, "f", &program, "crashed", 1);
     assert_ids(&letters, (unsigned[]){1, 2, 0});
     cr_assert_eq(letters.lost, 1);
     letters_free(&letters);
@@ -122,4 +135,105 @@ Test(letters, print_as_json)
         json_decref(json);
         letters_free(&letters);
     }
+}
+
+/* --- what another process finds --------------------------------------------------------------- */
+
+static char *temporary_path(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/archbench-letters-%d", getpid());
+    unlink(path);
+    return path;
+}
+
+/* The queue as the next process makes it from the file. */
+static void reopen(struct letters *letters, const char *path, int limit)
+{
+    struct journal_record *records;
+    struct recovered found;
+    long count = open_journal(path, &records);
+    letters_init(letters, &journal, limit);
+    for (long i = 0; i < count; i++) {
+        cr_assert(letters_read(&records[i], &found));
+        letters_recover(letters, records[i].id, "f", &found, found.reason.len ? "kept" : "new");
+    }
+    free(records);
+    cr_assert_eq(journal_settle(&journal), 0);
+}
+
+Test(letters, survive_with_what_was_under_way)
+{
+    const char *path = temporary_path();
+    struct program program = program_of("/work?cpu=hash:5ms&body=7&class=f");
+    struct letters letters;
+    struct note *done, *dead, *under_way;
+
+    for (int round = 0; round < 2; round++) { /* recovered twice, it is the same */
+        reopen(&letters, path, 10);
+        if (round == 0) {
+            cr_assert_eq(letters_note(&letters, &program, &done), 0);
+            cr_assert_eq(letters_note(&letters, &program, &dead), 0);
+            cr_assert_eq(letters_note(&letters, &program, &under_way), 0);
+            letters_add(&letters, dead, "f", &program, "timed out", 4);
+            letters_done(&letters, done);
+        }
+        journal_close(&journal);
+        letters_free(&letters);
+    }
+    reopen(&letters, path, 10);
+    struct letter *first = TAILQ_FIRST(&letters.list), *second = TAILQ_NEXT(first, link);
+    cr_assert_eq(letters.count, 2);
+    cr_assert(first->entry.id == 2 && first->attempts == 4);
+    cr_assert_str_eq(first->reason, "kept");
+    cr_assert(second->entry.id == 3 && second->attempts == 0);
+    cr_assert_eq(second->program.steps, 1);
+    cr_assert_eq(second->program.body_bytes, 7);
+
+    first->attempts = 9;
+    letters_update(&letters, first);
+    letters_remove(&letters, second);
+    journal_close(&journal);
+    letters_free(&letters);
+    reopen(&letters, path, 10);
+    cr_assert_eq(letters.count, 1);
+    cr_assert_eq(TAILQ_FIRST(&letters.list)->attempts, 9);
+    unlink(path);
+}
+
+Test(letters, a_smaller_queue_finds_the_newest)
+{
+    const char *path = temporary_path();
+    struct program program = program_of("/work");
+    struct letters letters;
+    struct note *note;
+
+    reopen(&letters, path, 10);
+    for (int i = 0; i < 5; i++) {
+        letters_note(&letters, &program, &note);
+        letters_add(&letters, note, "f", &program, "crashed", 1);
+    }
+    journal_close(&journal);
+    reopen(&letters, path, 2);
+    cr_assert_eq(TAILQ_FIRST(&letters.list)->entry.id, 4);
+    cr_assert(letters.count == 2 && letters.lost == 3);
+    unlink(path);
+}
+
+Test(letters, read_only_what_is_theirs)
+{
+    static const char *const bad[] = {"",
+                                      "event",
+                                      "event /other",
+                                      "dead",
+                                      "dead 4",
+                                      "dead 4 /work?x=y crashed",
+                                      "dear 4 /work crashed"};
+    struct recovered found;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(letters_read(&(struct journal_record){1, bad[i], strlen(bad[i])}, &found),
+                      "%s", bad[i]);
+    cr_assert(letters_read(&(struct journal_record){1, "dead 3 /work timed out", 22}, &found));
+    cr_assert_eq(found.attempts, 3);
+    cr_assert(found.reason.len == 9 && memcmp(found.reason.data, "timed out", 9) == 0);
 }

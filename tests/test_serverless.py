@@ -4,6 +4,7 @@ function's failures that are nobody else's."""
 
 import json
 import os
+import random
 import re
 import signal
 import threading
@@ -429,6 +430,162 @@ class DeadLetters(Case):
             peer.get("/work?class=a")
             peer.get("/")
         self.assertEqual(self.function(server, "default")["invocations"], 1)
+
+
+class Survival(Case):
+    """With a journal nothing that was accepted is lost, whoever is killed at whatever moment."""
+
+    KILLS = 100  # of instances, and as many of the router
+    CLIENTS = 4
+
+    def setUp(self):
+        self.folder = harness.tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.journal = os.path.join(self.folder.name, "journal")
+        self.lock = threading.Lock()
+        self.number, self.outcome = 0, {}  # of events: a status, or None for no answer
+        self.accepted = set()  # whatever has stood in the journal
+
+    def begin(self, *options):
+        server = harness.Server(self.target, "--journal", self.journal, "--dead-letters", "100000",
+                                "--cold-start", "0", "--retries", "1", "--retry-base", "1ms",
+                                *options)
+        self.addCleanup(server.errors.close)
+        return server
+
+    def kill(self, server):
+        """SIGKILL to the router; then what it had accepted is known."""
+        server.process.kill()
+        server.process.wait()
+        server.process.stdout.close()
+        harness.Server.running.discard(server.process)
+        with open(self.journal, encoding="ascii") as file:
+            self.accepted |= set(map(int, re.findall(r"[?&]count=(\d+)", file.read())))
+
+    def next_number(self):
+        with self.lock:
+            self.number += 1
+            return self.number
+
+    def client(self, going_on):
+        """One event after the other, each with a number of its own."""
+        peer = None
+        while going_on():
+            number = self.next_number()
+            try:
+                peer = peer or self.router.peer()
+                status = peer.get(f"/work?io=timer:1ms&count={number}&class=f{number % 3}").status
+            except (OSError, AssertionError):  # the router has gone
+                if peer:
+                    peer.close()
+                status, peer = None, None
+            self.outcome[number] = status
+            if status is None:
+                time.sleep(0.002)
+
+    def letters(self, server):
+        found = self.page(server, "/dead-letters")
+        numbers = [int(re.search(r"count=(\d+)", each["target"])[1]) for each in found]
+        self.assertEqual(len(set(numbers)), len(numbers), "an event lies there twice")
+        return dict(zip(numbers, (each["reason"] for each in found)))
+
+    def under_load(self, disturb):
+        self.router = self.begin()
+        stop = threading.Event()
+        clients = [threading.Thread(target=self.client, args=(lambda: not stop.is_set(),))
+                   for _ in range(self.CLIENTS)]
+        for thread in clients:
+            thread.start()
+        try:
+            disturb()
+        finally:
+            stop.set()
+            for thread in clients:
+                thread.join()
+
+    def account(self):
+        """Every event that a client sent, in one way or the other."""
+        letters = self.letters(self.router)
+        self.kill(self.router)
+        statuses = {status: {n for n, each in self.outcome.items() if each == status}
+                    for status in set(self.outcome.values())}
+        self.assertLessEqual(set(statuses), {200, 502, None})
+        failed, silent = (statuses.get(status, set()) for status in (502, None))
+        self.assertEqual(failed - set(letters), set(), "was told to have failed, and is lost")
+        self.assertEqual(silent & self.accepted - set(letters), set(), "accepted, and lost")
+        self.assertLessEqual(set(letters), self.accepted)
+        return statuses, letters
+
+    def test_routers_are_killed(self):
+        def disturb():
+            for _ in range(self.KILLS):
+                time.sleep(random.uniform(0, 0.03))
+                self.kill(self.router)
+                self.router = self.begin()
+        self.under_load(disturb)
+        statuses, letters = self.account()
+        self.assertGreater(len(statuses[200]), self.KILLS)
+        self.assertGreater(len(letters), 20)
+        self.assertEqual(set(letters.values()), {"router ended"})
+        # Told at the last moment, and dead before the note of it had gone: at least once.
+        self.assertLess(len(statuses[200] & set(letters)), self.KILLS)
+        self.assertTrue(wait_until(lambda: not self.orphans(), 2))
+
+    def orphans(self):
+        """Instances of ours whose router has gone: they have its command line."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    found += [pid] * (self.journal.encode() in file.read())
+            except OSError:
+                pass
+        return found
+
+    def test_instances_are_killed(self):
+        killed = set()
+
+        def disturb():
+            while len(killed) < self.KILLS:
+                instances = set(harness.children(self.router.pid)) - killed
+                if instances:
+                    victim = random.choice(sorted(instances))
+                    os.kill(victim, signal.SIGKILL)
+                    killed.add(victim)
+                time.sleep(0.005)
+        self.under_load(disturb)
+        self.assertTrue(wait_until(lambda: self.router.metrics()["crashed"] == self.KILLS, 5))
+        statuses, letters = self.account()
+        self.assertEqual(set(letters), statuses.get(502, set()))
+        self.assertNotIn(None, statuses)
+        self.assertGreater(len(statuses[200]), self.KILLS)
+
+    def test_what_was_left_can_be_replayed(self):
+        server = self.begin("--crash", "bad:100")
+        self.assertEqual(server.get("/work?count=1&class=bad").status, 502)
+        peer = server.peer()
+        peer.send(request("/work?io=timer:50s&count=2&class=slow"))
+        self.assertTrue(wait_until(lambda: self.function(server, "slow"), 5))
+        self.kill(server)
+        server = self.begin()
+        self.assertEqual(self.letters(server), {1: "crashed", 2: "router ended"})
+        self.assertEqual([each["id"] for each in self.page(server, "/dead-letters")], [1, 2])
+        self.page(server, "/dead-letters/replay", "POST")
+        self.assertTrue(wait_until(lambda: list(self.letters(server)) == [2], 5))
+        self.kill(server)
+        server = self.begin()
+        self.assertEqual(self.letters(server), {2: "router ended"}, "1 was done, 2 was not")
+        self.kill(server)
+
+    def test_one_router_a_journal(self):
+        server = self.start("--journal", self.journal)
+        with self.assertRaisesRegex(AssertionError, "in use"):
+            harness.Server(self.target, "--journal", self.journal)
+        self.assertEqual(server.get().status, 200)
+        with open(self.journal + ".x", "w", encoding="ascii") as file:
+            file.write("something else\n")
+        with self.assertRaisesRegex(AssertionError, "is no journal"):
+            harness.Server(self.target, "--journal", self.journal + ".x")
 
 
 class Names(Case):
