@@ -87,10 +87,11 @@ void counters_retire_thread(struct counter_slot *slot)
 /* The length that it has, or would have: as snprintf. */
 static size_t describe(const struct description *d, int64_t value, char *text, size_t size)
 {
-    return (size_t)snprintf(
-        text, size, "# HELP archbench_%s%s %s\n# TYPE archbench_%s%s %s\narchbench_%s%s %lld\n",
-        d->name, d->suffix, d->help, d->name, d->suffix, d->type, d->name, d->suffix,
-        (long long)value);
+    static const char format[] = "# HELP archbench_%s%s %s\n"
+                                 "# TYPE archbench_%s%s %s\n"
+                                 "archbench_%s%s %lld\n";
+    return (size_t)snprintf(text, size, format, d->name, d->suffix, d->help, d->name, d->suffix,
+                            d->type, d->name, d->suffix, (long long)value);
 }
 
 size_t counters_report_begin(struct counters_report *report, const struct counters_file *file)

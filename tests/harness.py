@@ -485,10 +485,10 @@ class Sentinel:
 
     def __init__(self):
         self.shared = mmap.mmap(-1, 8)
-        parent = os.getpid()
+        parent, begin = os.getpid(), time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            self.watch(parent)
+            self.watch(parent, begin)
             os._exit(0)
         atexit.register(self.stop)
 
@@ -496,12 +496,12 @@ class Sentinel:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
-    def watch(self, parent):
+    def watch(self, parent, woken):
         late_s = 0.0
         while os.getppid() == parent:
-            before = time.monotonic()
             time.sleep(self.NAP_S)
-            delay_s = time.monotonic() - before - self.NAP_S
+            before, woken = woken, time.monotonic()
+            delay_s = woken - before - self.NAP_S
             if delay_s > self.PATIENCE_S:
                 late_s += delay_s
                 struct.pack_into("d", self.shared, 0, late_s)
