@@ -96,11 +96,12 @@ static size_t describe(const struct description *d, int64_t value, char *text, s
 
 size_t counters_report_begin(struct counters_report *report, const struct counters_file *file)
 {
+    char text[COUNTERS_PIECE_MIN];
     size_t len = 0;
     report->next = 0;
     for (int i = 0; i < COUNTERS; i++) {
         report->value[i] = counters_sum(file, (enum counter)i);
-        len += describe(&descriptions[i], report->value[i], NULL, 0);
+        len += describe(&descriptions[i], report->value[i], text, sizeof text);
     }
     return len;
 }
