@@ -24,6 +24,11 @@ def read(path):
         return file.read()
 
 
+def stolen_s():
+    """What the hypervisor gave to others while a core of ours wanted to run, over all cores."""
+    return int(read("/proc/stat").split()[8]) / CLOCK_TICKS
+
+
 def stat_fields(pid):
     return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
