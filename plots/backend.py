@@ -109,8 +109,9 @@ def draw(run):
     def limits(ax, family):
         for arch in family or archs:
             if ceilings[arch]:
+                # The bar is all there is to see where one point alone is at the ceiling.
                 ax.plot(*zip(*ceilings[arch]), color=style.look(arch)[0], linestyle="--",
-                        linewidth=2.5, zorder=1)
+                        linewidth=2.5, marker="_", markersize=44, markeredgewidth=2.5, zorder=1)
 
     unit = "connections" if is_closed(run) else "offered load (requests/s)"
     c = sweep.draw(run, archs, [
