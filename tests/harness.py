@@ -520,16 +520,18 @@ class Tally(unittest.TestResult):
     """Counts what passed and prints each failure when it happens.
 
     Many tests measure time, which they cannot while the machine is somebody else's. A failure is
-    final if nothing disturbed the test; else the test is in `disturbed`, to be run again."""
+    final if nothing disturbed the test; else the test is in `disturbed`, to be run again. One that
+    is disturbed in its last attempt too, and badly, is `undecided`: neither passed nor failed."""
 
     TOLERATED_S = 0.02
+    BADLY = 0.1  # of the test's duration
     output = threading.Lock()
     sentinel = None
 
     def __init__(self, label, verbose, final=True):
         super().__init__()
         self.label, self.verbose, self.final = label, verbose, final
-        self.passed, self.disturbed = 0, []
+        self.passed, self.disturbed, self.undecided = 0, [], []
 
     def startTest(self, test):
         super().startTest(test)
@@ -538,14 +540,17 @@ class Tally(unittest.TestResult):
 
     def is_disturbed(self, test):
         """Note it then, and say so."""
-        if self.final or not isinstance(test, unittest.TestCase):  # a class that cannot be set up
+        if not isinstance(test, unittest.TestCase):  # a class that cannot be set up
             return False
+        lasted_s = time.monotonic() - self.begin
         lost_s = Tally.sentinel.lost_s() - self.lost_s
-        if lost_s <= self.TOLERATED_S:
+        if lost_s <= max(self.TOLERATED_S, self.BADLY * lasted_s * self.final):
             return False
-        if test not in self.disturbed:
-            self.disturbed.append(test)
-            self.say(f"again {self.name(test)}: the machine lost {lost_s:.2f} s meanwhile")
+        noted, word = (self.undecided, "undecided") if self.final else (self.disturbed, "again")
+        if test not in noted:
+            noted.append(test)
+            self.say(f"{word} {self.name(test)}: the machine lost {lost_s:.2f} s of "
+                     f"{lasted_s:.2f} s")
         return True
 
     def name(self, test):
@@ -588,6 +593,7 @@ class Tally(unittest.TestResult):
 
     def add(self, other):
         self.passed += other.passed
+        self.undecided += other.undecided
         self.failures += other.failures
         self.errors += other.errors
         self.unexpectedSuccesses += other.unexpectedSuccesses
@@ -596,18 +602,30 @@ class Tally(unittest.TestResult):
         return len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses)
 
 
+UNDECIDED_MAX = 5  # of a whole suite; with more it says too little
+
+
+def count_failed(tallies):
+    """What failed; and where too much is undecided, that too."""
+    undecided = sum(len(tally.undecided) for tally in tallies)
+    return sum(tally.failed() for tally in tallies) + undecided * (undecided > UNDECIDED_MAX)
+
+
 def watch_machine():
     """Before the first run_suite, while this process has one thread."""
     Tally.sentinel = Tally.sentinel or Sentinel()
 
 
 ATTEMPTS = 3  # of a test that fails on a disturbed machine
+REST_S = 1.0  # before another one: who is over a quota has to wait until it is filled again
 
 
 def run_suite(label, suite, verbose=False):
     """Run it, and again what failed while the machine was disturbed."""
     total = Tally(label, verbose)
     for attempt in range(1, ATTEMPTS + 1):
+        if attempt > 1:
+            time.sleep(REST_S)
         tally = Tally(label, verbose, final=attempt == ATTEMPTS)
         suite.run(tally)
         total.add(tally)
@@ -663,6 +681,6 @@ def main(module, variants=lambda target: [target], jobs=8):
     tallies += [run_suite(label, suite, arguments.verbose)
                 for alone, label, suite in work if alone]
     passed = sum(tally.passed for tally in tallies)
-    failed = sum(tally.failed() for tally in tallies)
+    failed = count_failed(tallies)
     print(f"{passed} passed, {failed} failed", flush=True)
     sys.exit(1 if failed or not passed else 0)

@@ -21,10 +21,12 @@ class Machine:
 class Runner(unittest.TestCase):
     def setUp(self):
         self.machine, self.runs, self.said = Machine(), 0, []
-        for name, value in (("sentinel", self.machine),
-                            ("say", lambda _, *lines: self.said.extend(lines))):
-            self.addCleanup(setattr, harness.Tally, name, getattr(harness.Tally, name))
-            setattr(harness.Tally, name, value)
+        for owner, name, value in ((harness.Tally, "sentinel", self.machine),
+                                   (harness.Tally, "say",
+                                    lambda _, *lines: self.said.extend(lines)),
+                                   (harness, "REST_S", 0)):
+            self.addCleanup(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
 
     def outcome(self, body):
         """(passed, failed, runs) of one test; `body` gets its test case and which run it is."""
@@ -32,8 +34,8 @@ class Runner(unittest.TestCase):
             self.runs += 1
             body(case, self.runs)
         case = type("Case", (unittest.TestCase,), {"test_it": test_it})
-        tally = harness.run_suite("x", unittest.TestSuite([case("test_it")]))
-        return tally.passed, tally.failed(), self.runs
+        self.tally = harness.run_suite("x", unittest.TestSuite([case("test_it")]))
+        return self.tally.passed, self.tally.failed(), self.runs
 
     def test_a_failure_is_final_when_nothing_disturbed_it(self):
         self.assertEqual(self.outcome(lambda case, run: case.assertEqual(run, 2)), (0, 1, 1))
@@ -44,7 +46,8 @@ class Runner(unittest.TestCase):
             self.machine.lost += 0.1
             case.assertEqual(run, 2)
         self.assertEqual(self.outcome(body), (1, 0, 2))
-        self.assertEqual(self.said, ["again x: Case.test_it: the machine lost 0.10 s meanwhile"])
+        self.assertEqual(len(self.said), 1)
+        self.assertRegex(self.said[0], r"^again x: Case.test_it: the machine lost 0.10 s of 0\.")
 
     def test_errors_and_subtests_as_well(self):
         def body(case, run):
@@ -56,11 +59,24 @@ class Runner(unittest.TestCase):
                 raise KeyError
         self.assertEqual(self.outcome(body), (1, 0, 3))
 
-    def test_not_for_ever(self):
+    def always_failing(self, lost_s):
         def body(case, _run):
-            self.machine.lost += 0.1
+            time.sleep(0.3)
+            self.machine.lost += lost_s
             case.fail()
-        self.assertEqual(self.outcome(body), (0, 1, harness.ATTEMPTS))
+        return self.outcome(body)
+
+    def test_not_for_ever(self):
+        """A little disturbed to the end: then it is believed."""
+        self.assertEqual(self.always_failing(0.025), (0, 1, harness.ATTEMPTS))
+
+    def test_badly_disturbed_to_the_end(self):
+        """Nobody can say, and it is said; but not of many tests."""
+        self.assertEqual(self.always_failing(0.1), (0, 0, harness.ATTEMPTS))
+        self.assertRegex(self.said[-1], "^undecided x: Case.test_it: ")
+        self.assertEqual(harness.count_failed([self.tally] * harness.UNDECIDED_MAX), 0)
+        self.assertEqual(harness.count_failed([self.tally] * (harness.UNDECIDED_MAX + 1)),
+                         harness.UNDECIDED_MAX + 1)
 
     def test_a_success_is_one_at_once(self):
         def body(_case, _run):
