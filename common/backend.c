@@ -218,7 +218,7 @@ static void set_command(struct backend_connection *connection, int64_t duration_
     connection->sent = 0;
 }
 
-/* --- a call, step by step: each returns 0 to go on, -EAGAIN to wait, or the failure ------------- */
+/* --- a call, step by step: each returns 0 to go on, -EAGAIN to wait, or the failure ----------- */
 
 static void go_over(struct backend_call *call, int result)
 {
@@ -231,9 +231,8 @@ static void let_go(struct backend_call *call, bool sound)
 {
     struct backend_pool *pool = call->pool;
     struct backend_connection *connection = call->connection;
-    if (connection &&
-        !sound) { /* before another one may be made: the limit is the backend's, too */
-        discard(pool, connection);
+    if (connection && !sound) {
+        discard(pool, connection); /* before another one may be made: the backend counts too */
         connection = NULL;
     }
     pthread_mutex_lock(&pool->lock);

@@ -101,9 +101,10 @@ bool backend_watch_turn(struct backend_call *);
 /* The loop no longer waits for it, as the deadline has passed: nothing will be told. Needed before
  * another thread may go on with the call. */
 void backend_unwatch_turn(struct backend_call *);
-/* Readable when there are grants to be told, or connections to close; made at first use, so call it in the process that will
- * read it. One loop per process reads it empty and then takes the calls, until NULL. From here on
- * no other thread closes a connection: the loop may still have it in its multiplexer. */
+/* Readable when there are grants to be told, or connections to close; made at first use, so call it
+ * in the process that will read it. One loop per process reads it empty and then takes the calls,
+ * until NULL. From here on no other thread closes a connection: the loop may still have it in its
+ * multiplexer. */
 int backend_grants_fd(struct backend_pool *);
 struct backend_call *backend_next_granted(struct backend_pool *);
 

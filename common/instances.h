@@ -1,6 +1,6 @@
 /* instances: the processes of functions, in a bounded number of places behind one descriptor, and
- * what each function costs. When one is started, given something or ended is the caller's to decide;
- * here is how, and what it cost. */
+ * what each function costs. When one is started, given something or ended is the caller's to
+ * decide; here is how, and what it cost. */
 #ifndef ARCHBENCH_INSTANCES_H
 #define ARCHBENCH_INSTANCES_H
 
@@ -37,8 +37,8 @@ struct pool {
     struct performer_manner manner;
     int starting; /* not ready yet */
     int alive;    /* in all, until they are buried */
-    LIST_HEAD(idle_instances, instance)
-    idle; /* the one used last comes first, so that others age */
+    /* The one used last comes first, so that others age. */
+    LIST_HEAD(idle_instances, instance) idle;
     double account[ACCOUNTS];
 };
 
@@ -87,7 +87,8 @@ bool instances_start(struct instances *, struct pool *);
 /* Hand a program, and whatever `task` is, to an idle one of this pool: it is BUSY until its report.
  * False when that one has just died, which will be told of without a task. */
 bool instances_give(struct pool *, const struct program *, void *task);
-/* Kill it, which will be told of: nothing is lost with one that idles, and one that takes too long would not listen. */
+/* Kill it, which will be told of: nothing is lost with one that idles, and one that takes too long
+ * would not listen. */
 void instances_end(struct instances *, struct instance *);
 /* End them all and wait for it. */
 void instances_end_all(struct instances *);

@@ -253,12 +253,7 @@ void loop_await(struct peer *peer)
     if (peer->conn.job.pending == WAIT_FD)
         await_call(peer);
     else
-        loop_delay(peer, job_delay_ns(&peer->conn.job));
-}
-
-void loop_delay(struct peer *peer, int64_t delay_ns)
-{
-    timers_add(&peer->loop->timers, &peer->timer, now_ns() + delay_ns);
+        timers_add(&peer->loop->timers, &peer->timer, now_ns() + job_delay_ns(&peer->conn.job));
 }
 
 void loop_tick(struct loop *loop, double seconds)

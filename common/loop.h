@@ -49,9 +49,9 @@ struct loop {
     LIST_HEAD(all_peers, peer) all;
 };
 
-/* Watch the server's listener, its signals, the turns of its calls to the backend and the time. `backend`: EVBACKEND_SELECT, _POLL or
- * _EPOLL; 0 lets libev choose. Dies when it cannot. One loop per thread; all calls but
- * loop_wake() from that thread. */
+/* Watch the server's listener, its signals, the turns of its calls to the backend and the time.
+ * `backend`: EVBACKEND_SELECT, _POLL or _EPOLL; 0 lets libev choose. Dies when it cannot. One loop
+ * per thread; all calls but loop_wake() from that thread. */
 void loop_init(struct loop *, struct server *, unsigned backend);
 void loop_free(struct loop *);
 
@@ -69,8 +69,6 @@ void loop_watch(struct peer *, int events);
 /* Report DUE when what the peer's job waits for has come true, a timer or a descriptor (WAIT_TIMER,
  * WAIT_FD), or its deadline. Until then the peer itself is not watched. */
 void loop_await(struct peer *);
-/* Report DUE after delay_ns. */
-void loop_delay(struct peer *, int64_t delay_ns);
 
 /* Have LOOP_TICK reported every so many seconds. */
 void loop_tick(struct loop *, double seconds);

@@ -21,11 +21,10 @@ struct performer {
 /* What the child says: first when it is ready, then after each program. */
 struct performer_report {
     uint64_t digest;
-    int error;      /* -errno of the step that failed, or 0 */
-    int step;       /* that one */
-    int64_t cpu_us; /* CPU time of the process so far */
-    double
-        resident_mib; /* its resident set now, pages shared with the parent included; 0: unknown */
+    int error;           /* -errno of the step that failed, or 0 */
+    int step;            /* that one */
+    int64_t cpu_us;      /* CPU time of the process so far */
+    double resident_mib; /* now, pages shared with the parent included; 0: unknown */
 };
 
 struct performer_manner {
