@@ -43,9 +43,6 @@ class FindRate(Case):
         with Server(Limited(400)) as server:
             result = self.find(server, "--find-rate", "p90<150ms,errors<5%", "-r", 100, "-d", "500ms")
         search = result["search"]
-        self.assertLess(search["low"], 520)
-        if any(step["outcome"] == "unknown" for step in search["steps"]):
-            self.skipTest(f"the generator had no time to vouch for a step: {search['stopped']}")
         self.assertGreater(search["low"], 300)
         self.assertLess(search["high"], 520)
         self.assertLessEqual(search["high"] / search["low"], 1.051)
