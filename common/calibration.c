@@ -1,6 +1,7 @@
 #include "common/calibration.h"
 #include "common/net.h"
 #include "common/serve.h"
+#include "common/task_cost.h"
 #include "common/util.h"
 #include "common/work.h"
 
@@ -203,6 +204,11 @@ static bool read_file(const char *path, struct calibration *calibration)
     return good;
 }
 
+static json_t *of_task(const struct task_cost *cost)
+{
+    return json_pack("{s:f, s:f}", "wait_us", cost->wait_us, "memory_kib", cost->memory_kib);
+}
+
 /* Appears under its name only when whole. */
 static void write_file(const char *path, const struct calibration *calibration)
 {
@@ -212,9 +218,11 @@ static void write_file(const char *path, const struct calibration *calibration)
     snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
     for (int kind = 0; kind < WORK_KINDS; kind++)
         json_object_set_new(units, work_name(kind), json_real(calibration->units_per_ms[kind]));
-    json_t *json =
-        json_pack("{s:s, s:s, s:o, s:f, s:f}", "schema", SCHEMA, "cpu_model", model, "units_per_ms",
-                  units, "request_us", calibration->request_us, "parallel", calibration->parallel);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:o, s:f, s:f, s:f, s:o, s:o}", "schema", SCHEMA, "cpu_model", model,
+        "units_per_ms", units, "request_us", calibration->request_us, "parallel",
+        calibration->parallel, "connection_kib", (double)sizeof(struct conn) / 1024, "thread",
+        of_task(&calibration->thread), "process", of_task(&calibration->process));
     if (!json || json_dump_file(json, temporary, JSON_INDENT(2)) || rename(temporary, path))
         die_errno("cannot write the calibration '%s'", path);
     json_decref(json);
@@ -229,6 +237,8 @@ static struct calibration measure(void)
     if (result.parallel > 1)
         result.parallel = 1;
     result.request_us = request_cost_us();
+    result.thread = task_cost(false);
+    result.process = task_cost(true);
     return result;
 }
 
@@ -244,7 +254,7 @@ struct calibration calibration_renew(const char *path)
 struct calibration calibration_load(const char *path)
 {
     char fallback[4096];
-    struct calibration result;
+    struct calibration result = {0};
     build_file("calibration.json", "ARCHBENCH_CALIBRATION", fallback, sizeof fallback);
     if (path && access(path, R_OK))
         die_errno("cannot read the calibration '%s'", path);

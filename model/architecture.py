@@ -8,6 +8,9 @@ import math
 
 import queueing
 
+# Of a connection between two programs of one host, both ends: socket, inode, dentry, file, without
+# data under way. A constant of Linux, of which the runner counts what is not reclaimable.
+SOCKETS_KIB = 5.5
 LOOPS = ("event-driven", "completion-driven", "async")  # families whose workers share no queue
 
 
@@ -18,17 +21,35 @@ class Demand:
     rate: float
     cpu_s: float = 0.0
     wait_s: float = 0.0  # timers and calls
+    waits: int = 0  # how many of them
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the calibration found, of one request and of one task among hundreds. 0: unknown."""
+    request_s: float  # CPU time of a trivial request
+    thread_wait_s: float = 0.0  # CPU time of a wait
+    process_wait_s: float = 0.0
+    thread_kib: float = 0.0
+    process_kib: float = 0.0
+    connection_kib: float = 0.0  # its state in the program
 
 
 @dataclass(frozen=True)
 class Server:
-    """An architecture on a machine. `overhead_s`: CPU time of a request beside its work."""
+    """An architecture on a machine."""
     family: str
     lanes: float  # requests that compute at a time; math.inf: as many as there are
     blocks: frozenset  # of "compute", "timer", "fd", "disk"
     cores: int
-    overhead_s: float
+    overhead_s: float  # CPU time of a request beside its work and its waits
     peers: float = math.inf  # connections served at a time
+    wait_cost_s: float = 0.0  # CPU time of a wait, where a task sleeps and is woken
+    connection_kib: float = 0.0  # memory of a connection, the kernel's part included
+
+    def cpu_s(self, demand):
+        """CPU time of a request, all in all."""
+        return demand.cpu_s + self.overhead_s + demand.waits * self.wait_cost_s
 
     @property
     def computing(self):
@@ -62,11 +83,16 @@ def number(value, options, default):
     return int(given[-1]) if given else default
 
 
-def server_of(about, options, cores, overhead_s):
-    """Options that say how many default to the number of cores."""
-    return Server(about["family"], number(about["computes"], options, cores),
-                  frozenset(about["blocks"]), cores, overhead_s,
-                  number(about.get("peers"), options, cores))
+def server_of(about, options, cores, costs):
+    """Options that say how many default to the number of cores. Where a wait blocks, a task waits; a
+    loop's waits are entries in a heap, and cost next to nothing."""
+    blocks = frozenset(about["blocks"])
+    wait_s = costs.process_wait_s if about["family"] == "multi-process" else costs.thread_wait_s
+    task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}
+    return Server(about["family"], number(about["computes"], options, cores), blocks, cores,
+                  costs.request_s, number(about.get("peers"), options, cores),
+                  wait_s if "timer" in blocks else 0.0,
+                  costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]])
 
 
 def mean(demands, value):
@@ -79,7 +105,7 @@ def limits(server, demands):
     """{what: requests/s}: each resource, were it the only one. The least is the capacity."""
     work_s = mean(demands, lambda d: d.cpu_s)
     wait_s = mean(demands, lambda d: d.wait_s)
-    each_s = work_s + server.overhead_s
+    each_s = mean(demands, server.cpu_s)
     found = {"cores": server.cores / each_s}
     if server.has_loop_for_all:
         found["loop"] = 1 / server.overhead_s
@@ -105,7 +131,7 @@ def bottleneck(server, demands):
 def closed(server, demands, connections, think_s=0.0):
     """(throughput, mean response) of a closed loop: what the capacity and the number of connections
     allow at most."""
-    demand_s = mean(demands, lambda d: d.cpu_s + d.wait_s) + server.overhead_s
+    demand_s = mean(demands, lambda d: server.cpu_s(d) + d.wait_s)
     users = min(connections, server.peers)
     return queueing.closed_bounds(users, demand_s, 1 / capacity(server, demands), think_s)
 
@@ -125,7 +151,7 @@ def mixture(demands, own_s):
 def split_queues(server, demands):
     """Each worker takes requests in the order in which they came to it."""
     total = sum(d.rate for d in demands) / server.queues
-    own = {d.name: d.cpu_s + server.overhead_s + d.wait_s * server.waits_hold for d in demands}
+    own = {d.name: server.cpu_s(d) + d.wait_s * server.waits_hold for d in demands}
     services = mixture(demands, lambda d: own[d.name])
     wait_s = queueing.mg1_wait_s(total, services.mean_s, services.scv)
     p99_s = queueing.mg1_wait_quantile_s(total, services, 0.99)
@@ -156,23 +182,21 @@ def loop_and_workers(server, demands):
 def shared_queue(server, demands):
     """As many at a time as there are lanes, the others behind them in one queue."""
     total, lanes = sum(d.rate for d in demands), int(server.lanes)
-    services = mixture(demands,
-                       lambda d: d.cpu_s + server.overhead_s + d.wait_s * server.waits_hold)
+    services = mixture(demands, lambda d: server.cpu_s(d) + d.wait_s * server.waits_hold)
     queue_s = queueing.mgc_wait_s(total, services.mean_s, services.scv, lanes)
     if total >= capacity(server, demands):
         queue_s = math.inf
     for d in demands:
-        yield d.name, Response(queue_s + d.cpu_s + server.overhead_s + d.wait_s, None,
+        yield d.name, Response(queue_s + server.cpu_s(d) + d.wait_s, None,
                                f"M/G/{lanes} FCFS")
 
 
 def shared_cores(server, demands):
     """Everybody runs, and the scheduler gives each its share of the cores."""
     total = sum(d.rate for d in demands)
-    busy_s = mean(demands, lambda d: d.cpu_s) + server.overhead_s
+    busy_s = mean(demands, server.cpu_s)
     for d in demands:
-        own_s = d.cpu_s + server.overhead_s
-        shared_s = queueing.mgc_ps_response_s(total, busy_s, own_s, server.cores)
+        shared_s = queueing.mgc_ps_response_s(total, busy_s, server.cpu_s(d), server.cores)
         yield d.name, Response(shared_s + d.wait_s, None, f"M/G/{server.cores} PS")
 
 

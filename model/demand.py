@@ -26,10 +26,11 @@ def seconds(text):
 
 
 def steps(request):
-    """(CPU seconds, seconds of timers and calls) of '/work?io=timer:10ms&cpu=hash:5ms'."""
+    """(CPU seconds, seconds of timers and calls, how many of these) of
+    '/work?io=timer:10ms&cpu=hash:5ms'."""
     cpu_s = sum(map(seconds, re.findall(r"[?&]cpu=\w+:([\d.]+\w+)", request)))
-    wait_s = sum(map(seconds, re.findall(r"[?&]io=(?:timer|backend):([\d.]+\w+)", request)))
-    return cpu_s, wait_s
+    waits_s = list(map(seconds, re.findall(r"[?&]io=(?:timer|backend):([\d.]+\w+)", request)))
+    return cpu_s, sum(waits_s), len(waits_s)
 
 
 def requests_per_s(text, cores, cpu_s):

@@ -238,8 +238,9 @@ class Architectures(unittest.TestCase):
     MIX = [Demand("io", 700, wait_s=0.010), Demand("cpu", 300, cpu_s=0.005)]
 
     def server(self, family, computes, blocks, *options, **more):
-        about = dict(family=family, computes=computes, blocks=blocks, **more)
-        return architecture.server_of(about, options, 2, 20e-6)
+        costs = more.pop("costs", architecture.Costs(20e-6))
+        about = dict(family=family, computes=computes, blocks=blocks, tasks="0") | more
+        return architecture.server_of(about, options, 2, costs)
 
     def setUp(self):
         self.event = self.server("event-driven", 1, ["compute", "disk"])
@@ -278,6 +279,25 @@ class Architectures(unittest.TestCase):
                          architecture.capacity(self.pool, waits))
         self.assertAlmostEqual(architecture.closed(self.prefork, waits, 1000)[0], 32 / 0.02002)
         self.assertAlmostEqual(architecture.closed(self.event, waits, 500)[0], 500 / 0.02002)
+
+    def test_whoever_sleeps_pays_for_each_wait(self):
+        """Two waits of 5 us a thread, 9 a process, beside 20 us of request; nothing in a loop."""
+        costs = architecture.Costs(20e-6, thread_wait_s=5e-6, process_wait_s=9e-6)
+        waits = [Demand("io", 1, wait_s=0.020, waits=2)]
+        for family, blocks, each_s in (("multi-threaded", self.ALL, 30e-6),
+                                       ("multi-process", self.ALL, 38e-6),
+                                       ("event-driven", ["compute", "disk"], 20e-6)):
+            server = self.server(family, "any", blocks, costs=costs)
+            self.assertAlmostEqual(architecture.capacity(server, waits), 2 / each_s, places=3)
+            self.assertAlmostEqual(architecture.open_loop(server, waits)["io"].mean_s,
+                                   0.020 + each_s, delta=1e-7)
+            self.assertAlmostEqual(architecture.closed(server, waits, 1)[0], 1 / (0.020 + each_s))
+
+    def test_memory_of_a_connection(self):
+        costs = architecture.Costs(20e-6, thread_kib=28, process_kib=120, connection_kib=7)
+        for tasks, kib in ("0", 0), ("1 thread", 28), ("1 process", 120):
+            server = self.server("any", "any", [], costs=costs, tasks=tasks)
+            self.assertAlmostEqual(server.connection_kib, 7 + architecture.SOCKETS_KIB + kib)
 
     def test_a_loop_makes_short_ones_wait_for_long_ones(self):
         demands = [Demand("short", 450), Demand("slow", 50, cpu_s=0.010)]
@@ -361,8 +381,8 @@ arrivals = bursts
         load = self.load("base")
         total = 0.7 * 2 / (0.3 * 0.005 + 20e-6)
         io, cpu = load.demands
-        self.assertEqual((io.name, io.cpu_s, io.wait_s), ("io", 0, 0.01))
-        self.assertEqual((cpu.name, cpu.cpu_s, cpu.wait_s), ("cpu", 0.005, 1.5))
+        self.assertEqual((io.name, io.cpu_s, io.wait_s, io.waits), ("io", 0, 0.01, 1))
+        self.assertEqual((cpu.name, cpu.cpu_s, cpu.wait_s, cpu.waits), ("cpu", 0.005, 1.5, 1))
         self.assertAlmostEqual(io.rate, 0.7 * total)
         self.assertAlmostEqual(cpu.rate, 0.3 * total)
         self.assertEqual((load.arrivals, load.connections, load.phased), ("poisson", 70, False))
@@ -389,8 +409,9 @@ arrivals = bursts
         cells = [dict(workload="some", point=point, arch="event-x", program="event", connections=0,
                       options=[], file="workloads/some.ini", trial=trial)
                  for point in points for trial in (1, 2)]
-        about = dict(family="event-driven", computes=1, blocks=["compute", "disk"])
-        manifest = dict(cells=cells, servers={"event": about}, calibration={"request_us": 20.0},
+        about = dict(family="event-driven", computes=1, blocks=["compute", "disk"], tasks="0")
+        manifest = dict(cells=cells, servers={"event": about},
+                        calibration={"request_us": 20.0, "connection_kib": 7.0},
                         environment={"cores": {"usable": [0, 1]}})
         (self.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return subprocess.run([os.path.join(ROOT, "model", "predict"), self.folder],
@@ -406,6 +427,10 @@ arrivals = bursts
         self.assertEqual(base["bottleneck"], "threads that compute")
         self.assertAlmostEqual(base["utilisation"], 1.4)
         self.assertIsNone(base["classes"]["io"]["mean_us"], "overload: no steady state")
+        self.assertIsNone(base["in_flight"])
+        self.assertAlmostEqual(half["in_flight"], 1e-6 * half["offered_rate"]
+                               * half["classes"]["io"]["mean_us"], msg="Little's law")
+        self.assertAlmostEqual(base["memory_kib_per_connection"], 7 + architecture.SOCKETS_KIB)
         self.assertAlmostEqual(closed["achieved_rate"], 70 / (0.1 + 0.3 * 1.505 + 0.007 + 20e-6))
         self.assertAlmostEqual(half["utilisation"], 0.7)
         self.assertEqual(list(half["classes"]), ["io"])
