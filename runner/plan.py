@@ -17,7 +17,7 @@ import zlib
 PROFILES = {  # what a workload does not say itself
     "smoke": {"trials": 1, "warmup": "100ms", "duration": "400ms"},
     "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
-    "full": {"trials": 5, "warmup": "1s", "duration": "5s"},
+    "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms"},
 }
 EVERY_SERVER = "all"  # the word for them in `servers`
 DEFAULT_CONNECTIONS = 10  # as workload_defaults() in loadgen/workload.c
