@@ -79,8 +79,8 @@ build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
 
-.PHONY: all test unit blackbox fuzz bench soak lessons lint format deps architectures calibrate \
-        install clean-data clean help
+.PHONY: all test unit blackbox fuzz bench soak lessons labs lint format deps architectures \
+        calibrate install clean-data clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(TESTS)
@@ -110,6 +110,11 @@ lessons: ## measure docs/reading-order.md anew
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS)
 	$(Q)bench/lessons --build $(B) --write
+
+labs: ## do the labs of docs/labs/, and fill in their answer keys
+	$(Q)./deps.sh test
+	$(Q)$(MAKE) --no-print-directory $(PROGRAMS)
+	$(Q)bench/labs --build $(B) --write
 
 lint: ## formatting, static analysis, scripts
 	$(Q)./deps.sh lint
