@@ -4,7 +4,6 @@
 Good replies per second and response times (p99 full, p50 dashed) of the short requests alone,
 quarter by quarter of a second; the surge of computing ones is grey. Look at how high a line climbs
 in the grey, and how long after it the line takes to come down."""
-import json
 import math
 
 from lib import chart, style, sweep
@@ -15,13 +14,10 @@ WORKLOAD = "surge"
 SURGE_LOAD = 1  # a phase with a larger load of any class is the surge
 
 
-def rows_of(cell_folder, cls):
+def rows_of(run, cell, cls):
     """[(end of the interval in s, what the generator wrote of class `cls`)]; [] without a file."""
-    path = cell_folder / "timeseries.jsonl"
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    return [(row["time_s"], row["classes"][cls]) for row in rows if cls in row.get("classes", {})]
+    return [(row["time_s"], row["classes"][cls]) for row in run.timeseries(cell)
+            if cls in row.get("classes", {})]
 
 
 def over_time(run, arch, cls, key):
@@ -32,7 +28,7 @@ def over_time(run, arch, cls, key):
     for cell in run.cells_at(WORKLOAD, point, arch):
         kept = 0 if cell["validity"]["verdict"] == "VALID" else 1
         begin_s = 0.0
-        for end_s, row in rows_of(run.folder_of(cell), cls):
+        for end_s, row in rows_of(run, cell, cls):
             value = number(row, key)
             if value is not None:
                 middle_s = round((begin_s + end_s) / 2, 3)

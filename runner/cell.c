@@ -27,7 +27,8 @@ enum { PATH_SIZE = 4096 };
 struct cell {
     const char *server, *workload, *point, *out, *build;
     const char *arch; /* what results call the server, here with options of its own */
-    int trial, attempts, connections, seed;
+    int trial, connections, seed;
+    bool again; /* after an invalid attempt, whose folder is replaced */
     int64_t warmup_ns, duration_ns;
     char name[128]; /* of the workload: its file without folder and ending */
     char folder[PATH_SIZE], temporary[PATH_SIZE];
@@ -55,8 +56,8 @@ static void parse(struct cell *cell, int argc, char **argv, int *first_extra)
         {"connections", 'c', OPTION_INT, &cell->connections, "N",
          "instead of the workload's (0: as it says)", 0, 0},
         {"seed", 0, OPTION_INT, &cell->seed, "N", "of the arrivals (0: the generator's)", 0, 0},
-        {"attempts", 0, OPTION_INT, &cell->attempts, "N", "repeat an invalid cell up to this", 1,
-         9},
+        {"again", 0, OPTION_FLAG, &cell->again, NULL,
+         "one more attempt: keep the reasons and logs of the invalid one in its place", 0, 0},
         {"build", 0, OPTION_TEXT, &cell->build, "FOLDER", "where the programs are", 0, 0},
         {0},
     };
@@ -144,14 +145,8 @@ static void name_folders(struct cell *cell)
              cell->trial, getpid());
 }
 
-static bool is_log(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && strcmp(dot, ".log") == 0;
-}
-
-/* Remove the plain files of a folder, if it is there; not the logs when these are to be kept. */
-static void empty_folder(const char *path, bool keep_logs)
+/* Remove a folder and the plain files in it, if it is there. */
+static void remove_folder(const char *path)
 {
     char file[PATH_SIZE + 256];
     DIR *dir = opendir(path);
@@ -159,16 +154,48 @@ static void empty_folder(const char *path, bool keep_logs)
         return;
     for (struct dirent *entry; (entry = readdir(dir));) {
         snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        if (!keep_logs || !is_log(entry->d_name))
-            unlink(file);
+        unlink(file);
     }
     closedir(dir);
+    rmdir(path);
 }
 
-static void remove_folder(const char *path)
+static bool is_log(const char *name)
 {
-    empty_folder(path, false);
-    rmdir(path);
+    const char *dot = strrchr(name, '.');
+    return dot && strcmp(dot, ".log") == 0;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    char part[PATH_SIZE];
+    ssize_t n = 0;
+    if (in < 0 || out < 0)
+        die_errno("cannot copy %s", from);
+    while ((n = read(in, part, sizeof part)) > 0)
+        if (write(out, part, (size_t)n) != n)
+            die_errno("cannot write %s", to);
+    close(in);
+    close(out);
+}
+
+/* Programs append to logs, so those of this attempt will follow these. */
+static void copy_logs(const char *from, const char *to)
+{
+    char source[PATH_SIZE + 256], target[PATH_SIZE + 256];
+    DIR *dir = opendir(from);
+    if (!dir)
+        return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (!is_log(entry->d_name))
+            continue;
+        snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
+        snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        copy_file(source, target);
+    }
+    closedir(dir);
 }
 
 /* The generator names histograms PREFIX.CLASS.hgrm; in the folder of a cell they are CLASS.hgrm. */
@@ -251,12 +278,39 @@ static void write_json(const struct cell *cell, const json_t *json)
         die("cannot write %s", path);
 }
 
-/* Keep what was wrong with an attempt that will be repeated. */
-static void remember(json_t *earlier, int attempt, const json_t *reasons)
+/* The invalid attempts before this one: how many, and what was wrong with each. */
+struct past {
+    int attempts;
+    json_t *reasons; /* owned by whoever reads the past */
+};
+
+/* Add the reasons of an attempt, each with its number. */
+static void remember(struct past *past, int attempt, const json_t *reasons)
 {
     for (size_t i = 0; i < json_array_size(reasons); i++)
-        json_array_append_new(earlier, json_sprintf("attempt %d: %s", attempt,
-                                                    json_string_value(json_array_get(reasons, i))));
+        json_array_append_new(
+            past->reasons,
+            json_sprintf("attempt %d: %s", attempt, json_string_value(json_array_get(reasons, i))));
+}
+
+/* The past of a cell, from the folder that this attempt is going to replace. There is none when no
+ * invalid cell stands there. */
+static struct past read_past(const struct cell *cell)
+{
+    struct past past = {0, json_array()};
+    char path[PATH_SIZE + 16];
+    snprintf(path, sizeof path, "%s/cell.json", cell->folder);
+    json_t *json = cell->again ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *validity = json_object_get(json, "validity");
+    const char *verdict = json_string_value(json_object_get(validity, "verdict"));
+    if (verdict && strcmp(verdict, "INVALID") == 0) {
+        past.attempts = (int)json_integer_value(json_object_get(json, "attempt"));
+        json_array_extend(past.reasons, json_object_get(json, "earlier_reasons"));
+        remember(&past, past.attempts, json_object_get(validity, "reasons"));
+        copy_logs(cell->folder, cell->temporary);
+    }
+    json_decref(json);
+    return past;
 }
 
 /* One line for whoever runs us. */
@@ -272,12 +326,12 @@ static void announce(const struct cell *cell, const json_t *reasons)
 
 /* Describe the trial and put it in its place. */
 static void keep(const struct cell *cell, const struct trial_setup *setup,
-                 const struct trial *trial, int attempt, json_t *earlier)
+                 const struct trial *trial, const struct past *past)
 {
-    json_t *json =
-        json_pack("{ss ss ss ss si so si sO}", "schema", "archbench-cell/1", "server", cell->arch,
-                  "workload", cell->name, "point", cell->point, "trial", cell->trial, "started",
-                  iso_time(trial->started), "attempt", attempt, "earlier_reasons", earlier);
+    json_t *json = json_pack("{ss ss ss ss si so si sO}", "schema", "archbench-cell/1", "server",
+                             cell->arch, "workload", cell->name, "point", cell->point, "trial",
+                             cell->trial, "started", iso_time(trial->started), "attempt",
+                             past->attempts + 1, "earlier_reasons", past->reasons);
     json_t *told = report_trial(setup, trial);
     json_object_update(json, told);
     json_decref(told);
@@ -288,29 +342,22 @@ static void keep(const struct cell *cell, const struct trial_setup *setup,
     announce(cell, trial->reasons);
 }
 
-/* Repeat until an attempt is valid or they are used up. The last one is kept, with the logs of all,
- * unless a signal ended it. Returns the exit status. */
+/* One attempt. It is kept, valid or not, unless a signal ended it: then what was there before
+ * stays. Returns the exit status. */
 static int run_cell(const struct cell *cell, const struct trial_setup *setup)
 {
-    json_t *earlier = json_array();
-    int attempt = 1;
     make_folders(cell->temporary);
+    struct past past = read_past(cell);
     struct trial trial = trial_run(setup);
-    while (!trial.interrupted && json_array_size(trial.reasons) && attempt < cell->attempts) {
-        remember(earlier, attempt++, trial.reasons);
-        trial_free(&trial);
-        empty_folder(cell->temporary, true);
-        trial = trial_run(setup);
-    }
     int status = json_array_size(trial.reasons) ? EXIT_INVALID : EXIT_VALID;
     if (trial.interrupted) {
         remove_folder(cell->temporary);
         status = EXIT_SIGNAL + trial.interrupted;
     } else {
-        keep(cell, setup, &trial, attempt, earlier);
+        keep(cell, setup, &trial, &past);
     }
     trial_free(&trial);
-    json_decref(earlier);
+    json_decref(past.reasons);
     return status;
 }
 
@@ -323,7 +370,6 @@ int main(int argc, char **argv)
     struct cell cell = {.point = "base",
                         .build = build,
                         .trial = 1,
-                        .attempts = 1,
                         .warmup_ns = NSEC_PER_SEC,
                         .duration_ns = 3 * NSEC_PER_SEC};
     executable_folder(build, sizeof build);

@@ -15,14 +15,14 @@ import subprocess
 import zlib
 
 PROFILES = {  # what a workload does not say itself
-    "smoke": {"trials": 1, "warmup": "100ms", "duration": "400ms"},
+    "smoke": {"trials": 1, "warmup": "100ms", "duration": "350ms"},
     "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
     "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms"},
 }
 EVERY_SERVER = "all"  # the word for them in `servers`
 DEFAULT_CONNECTIONS = 10  # as workload_defaults() in loadgen/workload.c
 MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
-OVERHEAD_S = 0.3  # of a cell beside warm-up and window: start, connect, collect, stop
+OVERHEAD_S = 0.15  # of a cell beside warm-up and window: start, connect, collect, stop
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -176,6 +176,15 @@ def architectures(build, wanted=()):
     return {name: about for name, about in found.items() if everything or name in programs}
 
 
+def planned_cell(entry):
+    """The Cell that an entry of manifest.json describes."""
+    try:
+        return Cell(**entry)
+    except TypeError as error:
+        raise PlanError("the plan of this run was made by another archbench, and cannot be gone "
+                        f"on with: {error}") from error
+
+
 def arrival_seed(seed, workload, point, trial):
     return zlib.crc32(f"{seed}/{workload}/{point}/{trial}".encode()) % (2**31 - 1) + 1
 
@@ -240,6 +249,9 @@ def share_of(file, servers, only, profile, trials, left_out):
     parser, absent = read_workload(file), []
     try:
         chosen = settings(parser, profile)
+        if not chosen["points"]:
+            left_out.append(f"workload {file} takes no part in profile {profile}")
+            return Share(file, 0, chosen, [])
         entrants = line_up(only or chosen["servers"], servers, absent)
         paired = pair(parser, chosen, entrants, servers, absent)
         share = Share(file, trials or whole(chosen["trials"]), chosen, paired)

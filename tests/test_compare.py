@@ -123,6 +123,24 @@ class Compare(unittest.TestCase):
         unfinished.mkdir()
         self.assertIn("not a finished run", self.compare(a, [unfinished], status=3))
 
+    def test_a_run_of_another_version_is_refused(self):
+        other = self.run_of("other", 2, schema="archbench-run/2")
+        text = self.compare(self.run_of("a", 1), other, status=3)
+        self.assertRegex(text, r"^compare: \S+other/manifest.json is archbench-run/2, and what is "
+                               "read here is archbench-run/1")
+
+    def test_a_packed_run(self):
+        """Says the same as the run itself, and is asked the same."""
+        a, b = self.run_of("a", 1).write(), self.run_of("b", 2, {"event": 1.2}).write()
+        subprocess.run([test_plots.REPOSITORY / "runner" / "pack", a, self.folder / "kept" / "a"],
+                       capture_output=True, check=True)
+        packed = self.folder / "kept" / "a"
+        text = self.compare([packed], [b])
+        self.assertIn("3 of 81 rows differ significantly", text)
+        self.assertEqual(text, self.compare([a], [b]))
+        (b / "workloads" / "io.ini").write_text("[class x]\nrequest = /\n")
+        self.assertIn("workload io is not the same", self.compare([packed], [b], status=3))
+
     def test_invalid_and_infinite_values_are_no_evidence(self):
         a, b = self.run_of("a", 1), self.run_of("b", 2)
         for run in a, b:

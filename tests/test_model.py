@@ -410,7 +410,7 @@ arrivals = bursts
                       options=[], file="workloads/some.ini", trial=trial)
                  for point in points for trial in (1, 2)]
         about = dict(family="event-driven", computes=1, blocks=["compute", "disk"], tasks="0")
-        manifest = dict(cells=cells, servers={"event": about},
+        manifest = dict(schema="archbench-run/1", cells=cells, servers={"event": about},
                         calibration={"request_us": 20.0, "connection_kib": 7.0},
                         environment={"cores": {"usable": [0, 1]}})
         (self.folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -5,6 +5,8 @@ BUILD names the folder with the programs (default: build). Every process that a 
 a mark in its environment, by which those left behind are found.
 """
 import csv
+import datetime
+import importlib.machinery
 import itertools
 import json
 import os
@@ -13,10 +15,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import textwrap
 import time
 import unittest
+import unittest.mock
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -24,6 +28,8 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 RUN = ROOT / "runner" / "run"
 MARK = "ARCHBENCH_TEST_MARK"
 SLOW = float(os.environ.get("SLOW", "1"))
+sys.path.insert(0, str(RUN.parent))
+runner = importlib.machinery.SourceFileLoader("runner_run", str(RUN)).load_module()
 
 TINY = """
     [workload]
@@ -83,6 +89,36 @@ ASKS_BACKEND = """
     arguments = [word for word in sys.argv[1:] if word not in ("--backend-address", address)]
     os.execv("SERVER", ["threads", *arguments])
 """
+# Stands for build/cell: measures nothing, ends as verdicts.json says, and notes the order.
+FAKE_CELL = """
+    import argparse, json, pathlib, sys
+    parser = argparse.ArgumentParser()
+    for name in "workload point name trial out".split():
+        parser.add_argument("--" + name)
+    parser.add_argument("--again", action="store_true")
+    given = parser.parse_known_args()[0]
+    here = pathlib.Path(__file__).parent
+    name = f"{pathlib.Path(given.workload).stem}/{given.point} {given.name}.{given.trial}"
+    with open(here / "order", "a") as file:
+        print(name, file=file)
+    place = pathlib.Path(given.out, name.replace(" ", "/"))
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "cell.json"
+    attempt = 1
+    if given.again and path.exists():
+        attempt = json.loads(path.read_text())["attempt"] + 1
+    verdicts = json.loads((here / "verdicts.json").read_text()).get(name, [])
+    invalid = attempt <= len(verdicts) and not verdicts[attempt - 1]
+    reasons = [f"disturbed {attempt}"] if invalid else []
+    verdict = "INVALID" if invalid else "VALID"
+    path.write_text(json.dumps({
+        "schema": "archbench-cell/1", "server": given.name, "workload": "tiny",
+        "point": given.point, "trial": int(given.trial), "attempt": attempt, "load": None,
+        "cost": None, "memory": None, "validity": {"verdict": verdict, "reasons": reasons}}))
+    print(": ".join([f"{verdict} {name}", *reasons]))
+    sys.exit(invalid)
+"""
+CALIBRATION = {"request_us": 20.0, "parallel": 1.0, "units_per_ms": {"hash": 1000}}
 
 
 def alive(mark):
@@ -183,6 +219,39 @@ class PlanTest(RunnerTest):
 
     def test_a_profile_chooses_points_and_trials(self):
         self.assertEqual(sorted(self.plan("--full")), self.expected("a", 2))
+
+    def test_a_workload_may_take_no_part_in_a_profile(self):
+        absent = self.workload("absent", TINY + "    [quick]\n    points =\n")
+        status, out, err = self.do(*self.runner("--dry-run", "--workloads",
+                                                f"{self.tiny},{absent}", "--only", "threads"))
+        self.assertEqual(status, 0, err)
+        self.assertEqual({line.partition("/")[0] for line in out.splitlines()}, {"tiny"})
+        self.assertRegex(err, r"workload \S+absent\.ini takes no part in profile quick\n")
+        status, _, err = self.do(*self.runner("--dry-run", "--workloads", absent))
+        self.assertEqual(status, 2)
+        self.assertIn("nothing is left to run: ", err)
+        self.assertIn("takes no part in profile quick", err.splitlines()[-1])
+        self.assertIn("VALID absent/a", self.do(*self.cell("threads", absent, "--point", "a",
+                                                           "--duration", "100ms"))[1])
+
+    def planned_s(self, *options):
+        """The expected duration that the plan of the matrix says."""
+        minutes, seconds = re.search(r"cells, about (\d+):(\d+), until",
+                                     self.do(*self.runner("--dry-run", *options))[2]).groups()
+        return 60 * int(minutes) + int(seconds)
+
+    def test_the_matrix_keeps_to_its_time(self):
+        """Without what is built and drawn around it, and without repetitions."""
+        self.assertLessEqual(self.planned_s("--smoke"), 36)
+        self.assertLessEqual(self.planned_s("--quick"), 250)
+
+    def test_the_full_matrix_has_five_trials_of_everything(self):
+        out = self.do(*self.runner("--dry-run", "--full"))[1]
+        trials = {}
+        for line in out.splitlines():
+            name, _, trial = " ".join(line.split()[:2]).rpartition(".")
+            trials.setdefault(name, []).append(int(trial))
+        self.assertEqual([n for n, seen in trials.items() if seen != [1, 2, 3, 4, 5]], [])
 
     def test_only_these_servers(self):
         self.assertEqual(sorted(self.plan("--smoke", "--only", "threads")),
@@ -442,9 +511,14 @@ class RunTest(RunnerTest):
         runner.kill()
         runner.communicate()
         self.assert_nothing_left()
-        finished = {path: path.stat().st_ino for path in self.cells()}
+        finished = {path: path.stat().st_ino for path in self.cells() if self.is_settled(path)}
         self.assertLess(len(finished), 8)
         self.resume_and_check(finished, 8)
+
+    @staticmethod
+    def is_settled(path):
+        """Not a disturbed one, which is going to be repeated."""
+        return runner.attempts_left(runner.load_cell(path.parent)) == 0
 
     def resume_and_check(self, finished, total):
         """Resuming measures what is missing, and only that."""
@@ -506,6 +580,173 @@ class RunTest(RunnerTest):
         status, _, err = self.do(*self.runner("--resume", self.folder))
         self.assertEqual(status, 2)
         self.assertIn("is no run", err)
+
+
+class RepeatTest(RunnerTest):
+    """Invalid cells are run again, but later."""
+
+    def setUp(self):
+        super().setUp()
+        self.build = self.fake_servers(event={}, threads={})
+        script(self.build / "cell", FAKE_CELL)
+        (self.build / "calibration.json").write_text(json.dumps(CALIBRATION))
+        self.will_be()
+
+    def will_be(self, **verdicts):
+        """How attempts end: a letter and a trial, as in `a1`, stand for a point of `threads`; all
+        else is valid. 'no yes' is invalid at first and valid then."""
+        told = {f"tiny/{key[0]} threads.{key[1:]}": [word == "yes" for word in text.split()]
+                for key, text in verdicts.items()}
+        (self.build / "verdicts.json").write_text(json.dumps(told))
+
+    def measure(self, *options):
+        """(stdout, names of the cells in the order in which they were run)"""
+        (self.build / "order").write_text("")
+        status, out, err = self.do(RUN, "--build", self.build, "--results", self.results, *options)
+        self.assertEqual(status, 0, err)
+        return out, (self.build / "order").read_text().split("\n")[:-1]
+
+    def run_all(self, *options):
+        return self.measure("--smoke", "--workloads", self.tiny, "--trials", "2", *options)
+
+    def test_a_calm_run_repeats_nothing(self):
+        out, order = self.run_all()
+        self.assertEqual((len(order), len(set(order))), (8, 8))
+        self.assertIn("; repeated: 0; still invalid: 0\n", out)
+
+    def test_they_wait_for_the_end_of_their_block_and_then_of_the_run(self):
+        self.will_be(a1="no yes", b1="no no yes", a2="no no no")
+        out, order = self.run_all()
+        first, second = order[:4], order[6:10]
+        for trial, block in enumerate((first, second), 1):
+            self.assertEqual(sorted(block), [f"tiny/{point} {server}.{trial}" for point in "ab"
+                                             for server in ("event", "threads")])
+        self.assertEqual(set(order[4:6]), {"tiny/a threads.1", "tiny/b threads.1"})
+        self.assertEqual(order[10], "tiny/a threads.2")
+        self.assertEqual(set(order[11:]), {"tiny/b threads.1", "tiny/a threads.2"})
+        self.assertEqual(len(order), 13)
+        self.assertEqual(out.splitlines()[-2].partition("; ")[2],
+                         "repeated: 3; still invalid: 1")
+        self.assertEqual(out.splitlines()[-1], "  tiny/a threads.2: disturbed 3")
+        self.assertIn("tiny,a,threads,2,INVALID,,attempt,3\n",
+                      (self.run_folder() / "summary.csv").read_text())
+
+    def test_progress_counts_cells_and_says_which_attempt(self):
+        self.will_be(a1="no yes")
+        lines = self.run_all("--trials", "1")[0].splitlines()
+        self.assertEqual([re.match(r"\[.*?\]", line)[0] for line in lines[1:-1]],
+                         ["[1/4]", "[2/4]", "[3/4]", "[4/4]", "[4/4, attempt 2]"])
+        self.assertRegex(lines[-2], r"^\[4/4, attempt 2\] VALID tiny/a threads.1 \(0:00 left\)$")
+
+    def test_the_begin_says_how_much_and_until_when(self):
+        out = self.run_all()[0]
+        self.assertRegex(out, r"\A8 cells to run, about 0:0\d, until [\d: -]*\d\d:\d\d; "
+                              r"results in \S+smoke\n")
+
+    def test_resumed_where_attempts_are_left(self):
+        self.will_be(a1="no no no", b1="no no no")
+        self.run_all()
+        path = self.run_folder() / "cells/tiny/a/threads.1/cell.json"
+        path.write_text(path.read_text().replace('"attempt": 3', '"attempt": 1'))
+        out, order = self.measure("--resume", self.run_folder())
+        self.assertEqual(order, 2 * ["tiny/a threads.1"])  # not b, which has had its three
+        self.assertIn("1 cells to run, ", out)
+        self.assertIn("; repeated: 2; still invalid: 2\n", out)
+        self.assertEqual(self.measure("--resume", self.run_folder())[1], [])
+
+    def test_killed_before_the_repetitions(self):
+        self.will_be(a1="no yes")
+        self.run_all("--trials", "1")
+        for server, point in ("threads", "a"), ("event", "b"):
+            path = self.run_folder() / f"cells/tiny/{point}/{server}.1/cell.json"
+            if server == "threads":  # as it was after the first attempt
+                cell = json.loads(path.read_text())
+                cell.update(attempt=1, validity={"verdict": "INVALID", "reasons": ["disturbed"]})
+                path.write_text(json.dumps(cell))
+            else:
+                path.unlink()
+        order = self.measure("--resume", self.run_folder())[1]
+        self.assertEqual(order, ["tiny/b event.1", "tiny/a threads.1"])
+
+    def refused(self, *words):
+        status, out, err = self.do(RUN, "--build", self.build, "--resume", self.run_folder())
+        self.assertEqual((status, out), (2, ""))
+        self.assertEqual(len(err.splitlines()), 1)
+        for word in words:
+            self.assertIn(word, err)
+
+    def change(self, path, **keys):
+        data = json.loads(path.read_text()) | keys
+        path.write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
+
+    def test_a_run_of_another_version_is_not_gone_on_with(self):
+        self.run_all()
+        path = self.run_folder() / "manifest.json"
+        self.change(path, schema="archbench-run/2")
+        self.refused("manifest.json is archbench-run/2", "archbench-run/1", "measure anew")
+        self.change(path, schema=None)
+        self.refused("manifest.json is of no stated version", "archbench-run/1")
+
+    def test_a_cell_of_another_version_is_not_replaced(self):
+        self.run_all()
+        path = self.run_folder() / "cells/tiny/a/threads.1/cell.json"
+        self.change(path, schema="archbench-cell/2")
+        self.refused("threads.1/cell.json is archbench-cell/2", "archbench-cell/1")
+        self.assertEqual(json.loads(path.read_text())["schema"], "archbench-cell/2")
+
+    def test_a_plan_of_another_kind_is_said(self):
+        self.run_all()
+        path = self.run_folder() / "manifest.json"
+        cells = json.loads(path.read_text())["cells"]
+        del cells[0]["program"]
+        self.change(path, cells=cells)
+        self.refused("cannot be gone on with", "program")
+
+    def test_a_packed_run_is_not_gone_on_with(self):
+        self.run_all()
+        (self.run_folder() / "cells.jsonl.xz").touch()
+        self.refused("is packed")
+
+
+class ProgressTest(unittest.TestCase):
+    """What is expected of the time that is left."""
+
+    def progress(self, cells):
+        """So many cells of a second each, none of them run yet."""
+        planned = [runner.plan.Cell("event", "w", "w.ini", "p", trial, "0ms", "850ms", 0, 1,
+                                    "event", ()) for trial in range(cells)]
+        self.assertAlmostEqual(planned[0].expected_s, 1.0)
+        return runner.Progress(planned, {cell.name: 3 for cell in planned})
+
+    def end(self, progress, number, left, spent_s):
+        with unittest.mock.patch("builtins.print"):
+            progress.end(progress.planned[number], left, "INVALID" if left else "VALID", spent_s)
+
+    def test_as_planned(self):
+        progress = self.progress(10)
+        self.assertAlmostEqual(progress.left_s(), 10)
+        self.end(progress, 0, 0, 1.0)
+        self.assertAlmostEqual(progress.left_s(), 9)
+
+    def test_at_the_pace_of_those_before(self):
+        progress = self.progress(10)
+        self.end(progress, 0, 0, 1.0)
+        self.end(progress, 1, 0, 2.0)
+        self.assertAlmostEqual(progress.left_s(), 1.5 * 8)
+
+    def test_with_repetitions_by_the_share_of_those_before(self):
+        progress = self.progress(10)
+        self.end(progress, 0, 2, 1.0)
+        self.end(progress, 1, 0, 1.0)  # half of them invalid: 1 + 1/2 + 1/4 attempts of eight
+        self.assertAlmostEqual(progress.left_s(), 8 * 1.75 + 1.5)  # and 1 + 1/2 of the first
+
+    def test_durations_and_times(self):
+        for duration_s, text in ((0, "0:00"), (59.6, "1:00"), (250, "4:10"), (12300, "3:25:00")):
+            self.assertEqual(runner.as_clock(duration_s), text)
+        self.assertRegex(runner.time_of_day(86400), r"^\d{4}-\d\d-\d\d \d\d:\d\d$")
+        before = datetime.datetime.now().strftime("%H:%M")
+        said = runner.time_of_day(0)
+        self.assertIn(said, (before, datetime.datetime.now().strftime("%H:%M")))
 
 
 class CellCase(RunnerTest):
@@ -607,17 +848,50 @@ class CellTest(CellCase):
             listener.accept()
             os.kill(os.getpid(), 11)
         """)
-        status, out, _ = self.do(*self.cell("fake", self.tiny, "--point", "a", "--attempts", "2",
-                                            build=build))
+        status, out, _ = self.do(*self.cell("fake", self.tiny, "--point", "a", build=build))
         self.assertEqual(status, 1)
         self.assertRegex(out, "^INVALID tiny/a fake.1: .*died of signal 11")
         cell = self.read("tiny/a/fake.1")
         self.assertEqual(cell["validity"]["verdict"], "INVALID")
-        self.assertEqual(cell["attempt"], 2)
-        self.assertRegex(cell["earlier_reasons"][0], "^attempt 1: the server ended too early")
+        self.assertEqual((cell["attempt"], cell["earlier_reasons"]), (1, []))
         self.assertEqual(cell["exit"]["status"], -11)
         self.assertIsNone(cell["cost"])
         self.assert_nothing_left()
+
+    def test_one_more_attempt_remembers_the_invalid_one(self):
+        build = self.fake_server(f"""
+            import os, pathlib, sys
+            mark = pathlib.Path("{self.folder}/healthy")
+            if not mark.exists():
+                sys.exit("not yet")
+            os.execv("{BUILD}/servers/threads", ["threads", *sys.argv[1:]])
+        """)
+        attempt = self.cell("fake", self.tiny, "--point", "a", "--duration", "100ms", "--again",
+                            build=build)
+        for again, number in (True, 1), (True, 2), (False, 1), (True, 2):
+            self.do(*[word for word in attempt if again or word != "--again"])
+            self.assertEqual(self.read("tiny/a/fake.1")["attempt"], number)
+        (self.folder / "healthy").touch()
+        self.do(*attempt)
+        cell = self.read("tiny/a/fake.1")
+        self.assertEqual(cell["attempt"], 3)
+        self.assertEqual([reason[:10] for reason in cell["earlier_reasons"]],
+                         ["attempt 1:", "attempt 1:", "attempt 2:", "attempt 2:"])
+        self.assertRegex(cell["earlier_reasons"][0], "^attempt 1: the server ended too early")
+        log = (self.folder / "cells/tiny/a/fake.1/server.log").read_text()
+        self.assertRegex(log, r"^not yet\nnot yet\nready threads ")
+
+    def test_a_valid_or_torn_cell_is_no_past(self):
+        attempt = self.cell("threads", self.tiny, "--point", "a", "--duration", "100ms", "--again")
+        path = self.folder / "cells/tiny/a/threads.1/cell.json"
+        path.parent.mkdir(parents=True)
+        valid = {"attempt": 1, "earlier_reasons": [], "validity": {"verdict": "VALID",
+                                                                   "reasons": []}}
+        for text in "{", "[]", json.dumps(valid):
+            path.write_text(text)
+            self.do(*attempt)
+            cell = self.read("tiny/a/threads.1")
+            self.assertEqual((cell["attempt"], cell["earlier_reasons"]), (1, []))
 
     def test_an_invalid_set_up_is_one_line(self):
         for options, word in ((["--server", "nobody"], "nobody"), (["--point", "z"], "z"),

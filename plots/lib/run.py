@@ -1,16 +1,23 @@
-"""A run on disk: results/RUN with manifest.json, summary.csv and cells/. See docs/formats.md."""
+"""A run on disk: results/RUN with manifest.json, summary.csv and cells/, or the same packed. See
+docs/formats.md."""
 from collections import defaultdict
 import csv
 from dataclasses import dataclass, field
 import json
+import math
 from pathlib import Path
 import re
+import sys
 
 from .stats import estimate
 from .style import server_of
 from .workload import Workload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "runner"))  # which writes what is read here
+import schema  # noqa: E402  (after the path is set)
+import stored  # noqa: E402
+
 CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
 READING_ORDER = ("trivial", "io", "cpu", "mix")
 # Their rate is given and light: throughput answers no question. They have figures of their own.
@@ -42,24 +49,38 @@ class Run:
     """All cells of a run. Cells are addressed by workload, point, architecture and trial."""
 
     def __init__(self, folder):
+        """Raises NoData when the folder holds no finished run, or one of another version."""
         self.folder = Path(folder)
-        if not (self.folder / "summary.csv").is_file():
-            raise NoData(f"{self.folder} is not a finished run: it has no summary.csv")
-        self.manifest = self._json(self.folder / "manifest.json")
         self._cells = defaultdict(dict)  # (workload, point, arch) -> {trial number: Trial}
-        self._read_summary()
-        self.cells = sorted(self._read_cells(), key=lambda c: c["where"])
         self._workloads = {}
-
-    @staticmethod
-    def _json(path):
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            self.manifest = self._checked("manifest.json", schema.RUN)
+            self._predictions = self._read_predictions()
+            self._read_summary()
+            self._stored = stored.open_cells(self.folder)
+            self.cells = sorted(self._read_cells(), key=lambda c: c["where"])
+        except FileNotFoundError as error:
+            raise NoData(f"{self.folder} is not a finished run: it has no "
+                         f"{Path(error.filename).name}") from error
+        except schema.Refused as refusal:
+            raise NoData(str(refusal)) from refusal
+
+    def _checked(self, name, understood):
+        """A JSON file of the run, of the version `understood`."""
+        path = self.folder / name
+        return schema.check(path, json.loads(path.read_text(encoding="utf-8")), understood)
+
+    def _read_predictions(self):
+        """{(workload, point, arch): what model/predict said before the first cell}. Runs of old
+        have none."""
+        try:
+            cells = self._checked("predictions.json", schema.PREDICTIONS)["cells"]
         except FileNotFoundError:
             return {}
+        return {(said["workload"], said["point"], said["arch"]): said for said in cells}
 
     def _read_summary(self):
-        with open(self.folder / "summary.csv", newline="", encoding="utf-8") as file:
+        with stored.open_summary(self.folder) as file:
             for row in csv.DictReader(file):
                 trials = self._cells[row["workload"], row["point"], row["arch"]]
                 trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
@@ -68,13 +89,10 @@ class Run:
     def _read_cells(self):
         """Every cell.json, with `where` added. A cell that failed before it measured anything has
         no row in summary.csv: it is known only from here, and must not vanish."""
-        for path in self.folder.glob("cells/*/*/*/cell.json"):
-            workload, point, name = path.parts[-4:-1]
-            arch, number = name.rsplit(".", 1)
-            cell = self._json(path)
-            cell["where"] = (workload, point, arch, number)
+        for where, cell in self._stored:
+            cell["where"] = where
             verdict = cell.get("validity", {}).get("verdict", "INVALID")
-            self._cells[workload, point, arch].setdefault(number, Trial(number, verdict))
+            self._cells[where[:3]].setdefault(where[3], Trial(where[3], verdict))
             yield cell
 
     def workload(self, name):
@@ -142,10 +160,32 @@ class Run:
         """The cell.json of every trial that left one, `where` added."""
         return [c for c in self.cells if c["where"][:3] == (workload, point, arch)]
 
-    def folder_of(self, cell):
-        """Where a cell of cells_at() keeps its files."""
-        workload, point, arch, number = cell["where"]
-        return self.folder / "cells" / workload / point / f"{arch}.{number}"
+    def text_of(self, cell, file):
+        """What a cell of cells_at() left in a file of its folder, such as `short.hgrm`; None when
+        it left none."""
+        return self._stored.text(cell["where"], file)
+
+    def timeseries(self, cell):
+        """[line of timeseries.jsonl] of a cell of cells_at(): docs/loadgen-json.md."""
+        return [json.loads(line)
+                for line in (self.text_of(cell, "timeseries.jsonl") or "").splitlines()]
+
+    def histogram(self, cell, cls):
+        """[(response time in us, how many took up to that, and longer than the one before)] of a
+        class of a cell of cells_at(), infinite ones last; [] where nothing was kept."""
+        text = self.text_of(cell, f"{cls}.hgrm") or ""
+        found, before = [], 0
+        for value_ms, _, total, *_ in (line.split() for line in text.splitlines()
+                                       if re.match(r" *\d", line)):
+            if int(total) > before:
+                found.append((float(value_ms) * 1e3, int(total) - before))
+            before = int(total)
+        lost = re.search(r"#\[Infinite = (\d+)\]", text)
+        return found + ([(math.inf, int(lost[1]))] if lost else [])
+
+    def prediction(self, workload, point, arch):
+        """What the model said of it before the first cell; {} where it said nothing."""
+        return self._predictions.get((workload, point, arch), {})
 
     def estimate_of(self, workload, point, arch, number):
         """As estimate(), of what summary.csv does not have: number(cell) is a number or None."""
