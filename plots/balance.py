@@ -3,8 +3,9 @@
 
 Each mark is a worker: its share of the connections that are open (left) and of the requests that
 were answered (right). All trials are shown. Look at how far the marks of a row lie from the dashed
-line, where each would have the same."""
-from lib import chart, style
+line, where each would have the same. Rows that share a letter do not differ by more than chance in
+what their busiest worker has."""
+from lib import chart, groups, style
 from lib.run import NoData
 from lib.stats import estimate
 
@@ -33,10 +34,27 @@ def rows_of(run):
             if any(shares(c.get("slots"), "requests") for c in run.cells_at(WORKLOAD, p, a))]
 
 
+def row_name(row):
+    arch, point = row
+    return f"{arch}\n{point} connections"
+
+
 def busiest(run, row, kind):
     """Estimate of excess() over the trials of a row."""
     arch, point = row
     return run.estimate_of(WORKLOAD, point, arch, lambda c: excess(c.get("slots"), kind))
+
+
+def ranking(run, rows, kind):
+    """The Ranking of the rows by their busiest worker, the most even first."""
+    return groups.compare({row_name(row): valid_excesses(run, row, kind) for row in rows})
+
+
+def valid_excesses(run, row, kind):
+    """excess() of each valid trial of a row."""
+    found = [excess(cell.get("slots"), kind) for cell in run.cells_at(WORKLOAD, row[1], row[0])
+             if cell["validity"]["verdict"] == "VALID"]
+    return [x for x in found if x is not None]
 
 
 def finding(run, rows):
@@ -51,9 +69,10 @@ def finding(run, rows):
             f"{style.times(found[worst].value)} its fair share")
 
 
-def panel(c, ax, run, rows, kind, label):
+def panel(c, ax, run, rows, kind, label, ranked):
     workers = set()
-    for y, (arch, point) in enumerate(rows):
+    for y, row in enumerate(rows):
+        arch, point = row
         colour, marker = style.look(arch)
         for cell in run.cells_at(WORKLOAD, point, arch):
             found = shares(cell.get("slots"), kind) or []
@@ -62,16 +81,16 @@ def panel(c, ax, run, rows, kind, label):
                 valid = cell["validity"]["verdict"] == "VALID"
                 one = estimate(*([share], []) if valid else ([], [share]))
                 c.point(ax, share, y, one, colour, marker, size=11, vertical=False)
-        e = busiest(run, (arch, point), kind)
+        e = busiest(run, row, kind)
         if e:
             c.saw(e)
-            c.words(ax, 100, y, f"{style.human(e.value)} ×")
+            c.words(ax, 100, y, ranked.label(row_name(row), f"{style.human(e.value)} ×"))
     for n in workers - {0}:
         ax.axvline(100 / n, color=style.INK, linestyle="--", linewidth=2, zorder=0)
-    ax.set_xlim(-2, 122)
+    ax.set_xlim(-2, 138)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.set_xlabel(label)
-    c.name_rows(ax, [f"{arch}\n{point} connections" for arch, point in rows])
+    c.name_rows(ax, [row_name(row) for row in rows])
 
 
 def draw(run):
@@ -80,10 +99,12 @@ def draw(run):
     if not rows:
         raise NoData(f"no cell of workload {WORKLOAD} tells what each worker did")
     c = chart.rows_chart(run, rows, 0.8, cols=2)
+    rankings = {kind: ranking(run, rows, kind) for kind, _ in KINDS}
     for ax, (kind, label) in zip(c.axes, KINDS):
-        panel(c, ax, run, rows, kind, label)
+        panel(c, ax, run, rows, kind, label, rankings[kind])
     c.key("fair share", color=style.INK, linestyle="--", linewidth=2)
     c.key("N ×: the busiest worker's share over the fair one", linestyle="")
+    groups.explain(c, rankings)
     return c.finish(finding(run, rows))
 
 

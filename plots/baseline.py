@@ -3,18 +3,20 @@
 
 Left: CPU time of a trivial request over one connection, as a multiple of that of iterative, which
 serves one connection at a time, and in µs. Right: memory per connection, where a thousand are
-open. Look at who stands near 1 on the left and pays on the right, and the reverse."""
-from lib import chart, style
+open. Look at who stands near 1 on the left and pays on the right, and the reverse. Architectures
+that share a letter do not differ by more than chance."""
+from lib import chart, groups, style
 from lib.run import NoData
-from lib.stats import extremes, ranked, ratio_of_medians
+from lib.stats import ranked, ratio_of_medians
 
 WORKLOAD = "baseline"
+CPU = "cpu_us_per_request"
 BASE = "iterative"
 MEMORY_WORKLOAD = "connections"
 MEMORY = "memory_total_kb_per_connection"
 
 
-def ratios(run, metric="cpu_us_per_request"):
+def ratios(run, metric=CPU):
     """{arch: Estimate of the multiple of BASE}; None for who has no valid trial, all when BASE has
     none."""
     (point, *_) = run.points(WORKLOAD)
@@ -42,16 +44,17 @@ def memory(run, archs):
                                  for p in reversed(points)) if e), None) for a in archs}
 
 
-def finding(multiples):
-    others = {a: e for a, e in multiples.items() if a != BASE}
-    ends = extremes(others)
+def finding(ranking, multiples):
+    """`ranking`: by CPU time."""
+    ends = ranking.ends(leaving_out=(BASE,))
     if ends is None:
         return f"CPU time of a trivial request, as a multiple of {BASE}"
-    low, high, clear = ends
-    if not clear:
+    best, worst, differ = ends
+    if not differ:
         return "No clear difference in the CPU time of a trivial request over one connection"
-    return (f"A trivial request costs {style.times(others[low].value)} the CPU time of {BASE} in "
-            f"{low}, {style.times(others[high].value)} in {high}")
+    low, high = (style.times(multiples[e.name].value) for e in (best, worst))
+    return (f"A trivial request costs {low} the CPU time of {BASE} in {best.name}, {high} in "
+            f"{worst.name}")
 
 
 def dots(c, ax, estimates, text, missing):
@@ -77,9 +80,10 @@ def draw(run):
         raise NoData(f"workload {WORKLOAD} has no valid trial of {BASE}")
     multiples = {a: multiples[a] for a in ranked(multiples)}
     (point, *_) = run.points(WORKLOAD)
+    rankings = {CPU: groups.rank(run, WORKLOAD, point, CPU)}
     def in_words(arch, e):
-        us = run.estimate(WORKLOAD, point, arch, "cpu_us_per_request")
-        return f"{style.human(e.value)} ({style.duration(us.value)})"
+        us = run.estimate(WORKLOAD, point, arch, CPU)
+        return rankings[CPU].label(arch, f"{style.human(e.value)} ({style.duration(us.value)})")
     has_memory = MEMORY_WORKLOAD in run.workloads()
     c = chart.rows_chart(run, multiples, 0.5, cols=2 if has_memory else 1)
     left = c.axes[0]
@@ -88,10 +92,13 @@ def draw(run):
     left.set_xlabel(f"CPU time per trivial request, {BASE} = 1")
     if has_memory:
         fullest = run.points(MEMORY_WORKLOAD)[-1]
-        dots(c, c.axes[1], memory(run, multiples), lambda _, e: style.human(e.value),
+        rankings[MEMORY] = groups.rank(run, MEMORY_WORKLOAD, fullest, MEMORY)
+        dots(c, c.axes[1], memory(run, multiples),
+             lambda arch, e: rankings[MEMORY].label(arch, style.human(e.value)),
              lambda arch: run.why_absent(MEMORY_WORKLOAD, fullest, arch) or "not measured")
         c.axes[1].set_xlabel("memory per connection (KiB)")
-    return c.finish(finding(multiples))
+    groups.explain(c, {"CPU time" if what == CPU else "memory": r for what, r in rankings.items()})
+    return c.finish(finding(rankings[CPU], multiples))
 
 
 if __name__ == "__main__":

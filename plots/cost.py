@@ -3,36 +3,43 @@
 
 CPU time of the whole server (user and system, all its threads and processes) and context switches,
 each divided by the requests of the same window. Both axes are logarithmic: a step to the right
-is a factor."""
-from lib import chart, style
+is a factor. Architectures that share a letter in one workload do not differ there by more than
+chance."""
+from lib import chart, groups, style
 from lib.run import NoData
-from lib.stats import extremes
 
 PANELS = (("cpu_us_per_request", "CPU time per request (µs)"),
           ("switches_per_request", "context switches per request"))
 LEAST_SWITCHES = 1e-3  # drawn at this value when there were fewer
+ROOM_FOR_LETTERS = 0.06  # of the axis, behind the last mark
 SPREAD = 0.76  # of the distance between two workloads, shared by the architectures
 
 
-def estimates(run, workloads, metric):
+def rankings(run, workloads, metric):
+    """{workload: Ranking} of those where it was measured."""
     table = {}
     for workload in workloads:
         (point,) = run.points(workload)
-        of = {a: run.estimate(workload, point, a, metric) for a in run.archs(workload)}
-        if any(of.values()):
-            table[workload] = {a: e for a, e in of.items() if e}
+        ranking = groups.rank(run, workload, point, metric)
+        if ranking.entries:
+            table[workload] = ranking
     return table
+
+
+def estimates(table, workload):
+    """{architecture: Estimate} in a table of rankings()."""
+    return {e.name: e.estimate for e in table[workload].entries} if workload in table else {}
 
 
 def widest(table):
     """(ratio, workload, cheapest, dearest) with the largest clear factor, or None."""
     gaps = []
-    for workload, of in table.items():
-        ends = extremes(of)
+    for workload, ranking in table.items():
+        ends = ranking.ends()
         if ends and ends[2]:
-            low, high = ends[:2]
-            ratio = of[high].value / max(of[low].value, LEAST_SWITCHES)
-            gaps.append((ratio, workload, low, high))
+            low, high, _ = ends
+            ratio = high.estimate.value / max(low.estimate.value, LEAST_SWITCHES)
+            gaps.append((ratio, workload, low.name, high.name))
     return max(gaps, default=None)
 
 
@@ -52,18 +59,21 @@ def finding(cpu, switches):
 def panel(c, ax, table, workloads, archs, label):
     for row, workload in enumerate(workloads):
         for place, arch in enumerate(archs):
-            e = table.get(workload, {}).get(arch)
+            e = estimates(table, workload).get(arch)
             if e is None:
                 continue
             colour, marker = style.look(arch)
             y = row + SPREAD * ((place + 0.5) / len(archs) - 0.5)
             c.point(ax, max(c.saw(e).value, LEAST_SWITCHES), y, e, colour, marker, size=10,
                     vertical=False)
+            c.words(ax, max(e.value, e.high or 0, LEAST_SWITCHES), y,
+                    table[workload].letters()[arch], pale=True)
         if row:
             ax.axhline(row - 0.5, color=style.FAINT, linewidth=1)
-    ax.set_xscale("log")
+    ax.set_xscale("log")  # as far as the marks reach
     low, high = ax.get_xlim()
-    chart.plain_log_axis(ax.xaxis, low, high)
+    high *= (high / low) ** ROOM_FOR_LETTERS
+    chart.log_x(ax, low, high)
     c.name_rows(ax, workloads)
     ax.set_xlabel(label)
 
@@ -83,7 +93,7 @@ def draw_crowd(run, archs, workloads, tables):
                     height_in=2.9 + 2 * 0.29 * len(archs))
     places = [(table, label, w) for table, (_, label) in zip(tables, PANELS) for w in workloads]
     for k, (ax, (table, label, workload)) in enumerate(zip(c.axes, places)):
-        of = table.get(workload, {})
+        of = estimates(table, workload)
         known = {a: of[a].at_least(LEAST_SWITCHES) for a in archs if a in of}
         values = [e.value for e in known.values()]
         if values:
@@ -95,7 +105,7 @@ def draw_crowd(run, archs, workloads, tables):
                 c.point(ax, known[arch].value, row, c.saw(known[arch]), colour, marker, size=9,
                         vertical=False)
                 c.words(ax, max(known[arch].value, known[arch].high or 0), row,
-                        style.human(of[arch].value), pale=True)
+                        table[workload].label(arch, style.human(of[arch].value)), pale=True)
         c.name_rows(ax, archs)
         ax.tick_params(axis="y", labelsize=12)
         ax.tick_params(axis="x", which="both", labelbottom=False)  # each mark has its number
@@ -106,13 +116,15 @@ def draw_crowd(run, archs, workloads, tables):
 
 def draw(run):
     candidates = run.single_point_workloads()
-    tables = [estimates(run, candidates, metric) for metric, _ in PANELS]
+    tables = [rankings(run, candidates, metric) for metric, _ in PANELS]
     workloads = [w for w in candidates if any(w in t for t in tables)]
     if not workloads:
         raise NoData("this run measured no cost per request")
-    archs = style.in_order({a for t in tables for of in t.values() for a in of})
+    archs = style.in_order({a for t in tables for w in t for a in estimates(t, w)})
     layout = draw_crowd if len(archs) > chart.FEW else draw_few
-    return layout(run, archs, workloads, tables).finish(finding(*tables))
+    c = layout(run, archs, workloads, tables)
+    groups.explain(c, {f"{w} ({label})": t[w] for t, (_, label) in zip(tables, PANELS) for w in t})
+    return c.finish(finding(*tables))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 Requests per second, each of which counts many times, against the number of connections. A panel is
 a server, a line a way of counting: in a slot for each thread (tss), in one slot by atomic addition,
 in one slot under a lock. With one connection nobody is in the way of anybody; what a line loses, or
-does not gain, from there to the right is the price of sharing."""
-from lib import chart, style
+does not gain, from there to the right is the price of sharing. At the right end, lines of a panel
+that share a letter do not differ by more than chance."""
+from lib import chart, groups, style
 from lib.run import NoData, number_in
-from lib.stats import extremes
 
 WORKLOAD = "counters"
 METRIC = "achieved_rate"
@@ -32,16 +32,27 @@ def panels(run):
     return found
 
 
-def finding(found):
-    """Where the ways differ most, if they clearly do anywhere."""
+def rankings(run):
+    """{(server, connections): Ranking of the modes, most requests first}"""
+    found = {}
+    for point in run.points(WORKLOAD):
+        of = {}
+        for arch in run.archs(WORKLOAD):
+            valid, _ = run.values(WORKLOAD, point, arch, METRIC)
+            of.setdefault(style.server_of(arch), {})[mode_of(arch)] = valid
+        found |= {(server, number_in(point)): groups.compare(samples, ascending=False)
+                  for server, samples in of.items()}
+    return found
+
+
+def finding(ranked):
+    """Of rankings(): where the ways differ most, if they do anywhere."""
     gaps = []
-    for server, lines in found.items():
-        for x in sorted({x for line in lines.values() for x, _ in line}):
-            at = {mode: dict(line).get(x) for mode, line in lines.items()}
-            ends = extremes(at)
-            if ends and ends[2]:
-                low, high, _ = ends
-                gaps.append((at[high].value / at[low].value, server, x, low, high))
+    for (server, x), ranking in ranked.items():
+        ends = ranking.ends()
+        if ends and ends[2]:
+            high, low, _ = ends
+            gaps.append((high.estimate.value / low.estimate.value, server, x, low.name, high.name))
     if not gaps:
         return "No clear difference between the ways in which threads count"
     ratio, server, x, low, high = max(gaps)
@@ -49,12 +60,15 @@ def finding(found):
     return f"With {whom}, {server} counts {style.times(ratio)} as fast by {high} as by {low}"
 
 
-def panel(c, ax, lines):
+def panel(c, ax, lines, ranked):
+    """`ranked`: {connections: Ranking} of this server."""
     for mode, line in lines.items():
         colour, marker = MODES[mode]
         ax.plot([x for x, _ in line], [e.value for _, e in line], color=colour)
         for x, e in line:
             c.point(ax, x, e.value, c.saw(e), colour, marker)
+        last, e = line[-1]
+        c.words(ax, last, e.value, ranked[last].letters().get(mode, ""), pale=True)
     ticks = sorted({x for line in lines.values() for x, _ in line})
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, [f"{x:g}" for x in ticks], minor=False)
@@ -67,9 +81,10 @@ def draw(run):
     values = [e.value for lines in found.values() for line in lines.values() for _, e in line]
     if not values or min(values) <= 0:
         raise NoData(f"no rates in workload {WORKLOAD}")
+    ranked = rankings(run)
     c = chart.Chart(run, cols=len(found), sharey=True)
     for ax, (server, lines) in zip(c.axes, found.items()):
-        panel(c, ax, lines)
+        panel(c, ax, lines, {x: r for (s, x), r in ranked.items() if s == server})
         ax.set_title(server)
     c.axes[0].set_yscale("log")
     low, high = min(values) / 1.4, max(values) * 1.4
@@ -79,7 +94,10 @@ def draw(run):
     for mode, (colour, marker) in MODES.items():
         if any(mode in lines for lines in found.values()):
             c.key(mode, color=colour, marker=marker, markersize=10)
-    return c.finish(finding(found))
+    last = {server: max(x for line in lines.values() for x, _ in line)
+            for server, lines in found.items()}
+    groups.explain(c, {server: ranked[server, x] for server, x in last.items()})
+    return c.finish(finding(ranked))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 
 Memory that the machine lost per connection, by kind: the server's own memory (shared pages counted
 once), page tables, kernel stacks, and the kernel memory of both socket ends. The dashed line is
-what the guide assumes."""
-from lib import chart, style
+what the guide assumes. Architectures that share a letter do not differ in the sum by more than
+chance."""
+from lib import chart, groups, style
 from lib.run import NoData
-from lib.stats import extremes, ranked
+from lib.stats import ranked
 
 WORKLOAD = "connections"
 GUIDE_KB = 64  # B4: a million connections in 64 GB
@@ -29,22 +30,23 @@ def fullest_point(run):
     return max(run.points(WORKLOAD), key=held), held
 
 
-def finding(totals):
-    ends = extremes(totals)
+def finding(ranking):
+    ends = ranking.ends()
     if ends is None:
         return "Memory per open connection"
-    low, high, clear = ends
-    if not clear:
-        return (f"No clear difference: an open connection costs about "
-                f"{style.human(totals[high].value)} KiB everywhere")
-    ratio = totals[high].value / totals[low].value if totals[low].value > 0 else None
-    by = f": {style.times(ratio)}" if ratio else ""
-    return (f"An open connection costs {style.human(totals[low].value)} KiB in {low}, "
-            f"{style.human(totals[high].value)} KiB in {high}{by}")
+    best, worst, differ = ends
+    low, high = best.estimate.value, worst.estimate.value
+    if not differ:
+        return (f"No clear difference: an open connection costs about {style.human(high)} KiB "
+                "everywhere")
+    by = f": {style.times(high / low)}" if low > 0 else ""
+    return (f"An open connection costs {style.human(low)} KiB in {best.name}, "
+            f"{style.human(high)} KiB in {worst.name}{by}")
 
 
-def bar(c, ax, row, parts, total):
-    """One stack. A part below zero is noise of an empty kind, and is drawn as nothing."""
+def bar(c, ax, row, parts, total, text):
+    """One stack, with `text` behind. A part below zero is noise of an empty kind, and is drawn as
+    nothing."""
     left = 0.0
     for (_, _, colour, hatch), e in zip(KINDS, parts):
         width = max(0.0, e.value) if e else 0.0
@@ -59,7 +61,7 @@ def bar(c, ax, row, parts, total):
                     solid_capstyle="butt")
     mark = "" if total.valid else "  (INVALID)"
     end = max(left, total.value, total.high or 0)
-    ax.annotate(f"{style.human(total.value)}{mark}", (end, row), xytext=(10, 0), fontsize=18,
+    ax.annotate(f"{text}{mark}", (end, row), xytext=(10, 0), fontsize=18,
                 textcoords="offset points", va="center", fontweight="bold",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 2})
     return end
@@ -71,6 +73,7 @@ def draw(run):
     archs = style.in_order(run.archs(WORKLOAD))
     totals = {a: run.estimate(WORKLOAD, point, a, metric("total")) for a in archs}
     archs = ranked(totals)
+    ranking = groups.rank(run, WORKLOAD, point, metric("total"))
     if not any(totals.values()):
         raise NoData("this run measured no memory per connection")
     c = chart.Chart(run, height_in=max(chart.HEIGHT_IN, 2.4 + 0.55 * len(archs)))
@@ -81,7 +84,8 @@ def draw(run):
             ax.text(1, row, "not measured", color=style.GREY, va="center")
             continue
         parts = [run.estimate(WORKLOAD, point, arch, metric(kind)) for kind, *_ in KINDS]
-        widest = max(widest, bar(c, ax, row, parts, totals[arch]))
+        text = ranking.label(arch, style.human(totals[arch].value))
+        widest = max(widest, bar(c, ax, row, parts, totals[arch], text))
     ax.axvline(GUIDE_KB, color=style.INK, linestyle="--", linewidth=2, zorder=0)
     ax.set_xlim(0, widest * 1.14)
     c.name_rows(ax, archs)
@@ -90,7 +94,8 @@ def draw(run):
     for _, label, colour, hatch in KINDS:
         c.key_area(label, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
     c.key(f"the guide: {GUIDE_KB} KB", color=style.INK, linestyle="--", linewidth=2)
-    return c.finish(finding(totals), f"{held(point):,.0f} connections, nearly idle")
+    groups.explain(c, {point: ranking})
+    return c.finish(finding(ranking), f"{held(point):,.0f} connections, nearly idle")
 
 
 if __name__ == "__main__":

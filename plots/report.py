@@ -1,56 +1,61 @@
 #!/usr/bin/python3
-"""RUN_DIR/report.html: one file with the figures, Table C1, the overview and the environment."""
+"""RUN_DIR/report.html: the whole run in one file that opens from disk, without a network.
+
+docs/reading-the-report.md explains it to its readers. What it says is computed in lib/headline.py
+(the answer), lib/chapters.py (each workload), lib/sources.py (the servers' code) and
+lib/percentile_lesson.py; the templates are in report/."""
 import argparse
 import ast
 import base64
-from dataclasses import dataclass
+import csv
+import html
 from pathlib import Path
 import re
 import sys
 
 import jinja2
+import markupsafe
 
-from lib import style
+from lib import chapters, headline, percentile_lesson, sources, style
+from lib.measures import RATE
 from lib.run import NoData, Run
 import table_c1
 import table_overview
 
 HERE = Path(__file__).resolve().parent
-HEADLINES = ("bimodal", "cpu_share")  # the first that exists opens the report
+TEMPLATES = HERE / "report"
+HEADLINES = ("small_multiples", "bimodal", "cpu_share")  # the first that exists opens the report
+AS_DRAWN = ("heatmap",)  # a scale from pale to dark, of which the text speaks: not to be inverted
+GUIDE_TABLES = {
+    "b": "Table B: the guide's numbers", "capacity": "Capacity: predicted and measured",
+    "c2": "Table C2: for and against processes, threads and events",
+    "c3": "Table C3: traditional against event-driven", "d": "The guide's questions",
+}
 
 
-@dataclass(frozen=True)
-class Section:
-    """A claim of the guide, and the figures that put it to the test, in reading order."""
-    name: str
-    claim: str
-    stems: tuple
+def data_uri(svg):
+    return f"data:image/svg+xml;base64,{base64.b64encode(slim(svg).encode()).decode()}"
 
 
-SECTIONS = (
-    Section("Blocking", "A blocking operation in a handler blocks the whole server; whoever puts "
-            "it elsewhere, on workers, on the kernel or on threads, does not make others wait.",
-            ("bimodal", "cpu_share", "disk", "mixed_io", "surge")),
-    Section("Waiting", "Event-driven servers hold many connections and many waits at a time; a "
-            "pool of blocking workers holds as many as it has workers.",
-            ("concurrency", "backend", "idle")),
-    Section("Capacity", "A hybrid uses every core and answers fast; a single loop computes on one "
-            "core alone.", ("load", "throughput", "balance")),
-    Section("Cost", "Processes and threads cost memory and context switches; an event loop costs "
-            "neither.", ("baseline", "cost", "memory", "churn", "counters")),
-)
-OTHERS = Section("More", "", ())  # figures that no section names
+def slim(svg):
+    """A drawing at half the size: without comments and line ends, and places to a hundredth of a
+    point. Numbers below 10 stay as they are, for they may be factors of a scale."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)
+    return re.sub(r"\s*\n\s*", " ", svg)
 
 
-def data_uri(path):
-    kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def finding(svg):
+    """The title that a figure's script gave to it; None without one."""
+    title = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
+    return title and html.unescape(title.group(1))
 
 
-def finding(path):
-    """The title that the figure's script gave to its SVG file."""
-    found = re.search(r"<dc:title>(.*?)</dc:title>", path.read_text(encoding="utf-8"), re.DOTALL)
-    return found.group(1) if found else path.stem
+def size(svg):
+    """(width, height) in points, so that a page does not move while it loads; 16:9 when it does
+    not say."""
+    box = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
+    return tuple(round(float(x)) for x in box.groups()) if box else (16, 9)
 
 
 def explained(stem):
@@ -67,19 +72,28 @@ def figures(run):
     """{stem: what plots/STEM.py left in figures/}, by name."""
     found = {}
     for path in sorted((run.folder / "figures").glob("*.svg")):
+        svg = path.read_text(encoding="utf-8")
         question, reading = explained(path.stem)
-        found[path.stem] = {
-            "stem": path.stem, "image": data_uri(path), "finding": finding(path),
-            "question": run.workload(path.stem).question or question, "reading": reading}
+        width, height = size(svg)
+        found[path.stem] = {"stem": path.stem, "image": data_uri(svg),
+                            "finding": finding(svg) or path.stem, "width": width,
+                            "height": height, "question": question, "reading": reading,
+                            "as_drawn": path.stem in AS_DRAWN}
     return found
 
 
-def sections(drawn):
-    """[(section, its figures)] of those that have any; figures that no section names come last."""
-    named = {stem for section in SECTIONS for stem in section.stems}
-    rest = [stem for stem in drawn if stem not in named]
-    found = [(section, [drawn[s] for s in section.stems if s in drawn]) for section in SECTIONS]
-    return [(section, of) for section, of in (*found, (OTHERS, [drawn[s] for s in rest])) if of]
+def shared_out(run, drawn):
+    """({workload: its figures}, [figures about no single workload of this run])."""
+    of, rest = {}, []
+    for stem, figure in drawn.items():
+        workload = chapters.workload_of(stem)
+        if workload in run.workloads():
+            # The figure that bears the workload's name comes first.
+            of.setdefault(workload, []).insert(0 if stem == workload else len(of.get(workload, ())),
+                                               figure)
+        else:
+            rest.append(figure)
+    return of, rest
 
 
 def table_c1_rows(run):
@@ -90,14 +104,59 @@ def table_c1_rows(run):
             for k in range(0, len(rows), width)]
 
 
+def guide_tables(run):
+    """[(name, title, rows)] of those tables of the guide that were written; a row is a dict."""
+    found = []
+    for name, title in GUIDE_TABLES.items():
+        path = run.folder / "tables" / f"{name}.csv"
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                found.append((name, title, list(csv.DictReader(file))))
+    return found
+
+
 def overview(run):
-    """{workload: (question, rows)}; numbers as text with their intervals."""
+    """{workload: rows}; numbers as text with their intervals."""
     found = {}
     for workload, point, arch, of, valid, invalid in table_overview.lines(run):
-        _, rows = found.setdefault(workload, (run.workload(workload).question or "", []))
-        rows.append({"point": point, "arch": arch, "valid": valid, "invalid": invalid,
-                     "numbers": [table_overview.with_interval(e) for e in of]})
+        found.setdefault(workload, []).append(
+            {"point": point, "arch": arch, "valid": valid, "invalid": invalid,
+             "numbers": [table_overview.with_interval(e) for e in of]})
     return found
+
+
+def prediction_rows(run):
+    """{workload: [(point, arch, capacity, what sets it, predicted rate, measured)]}; workloads of
+    which nothing was predicted are missing."""
+    found = {}
+    for workload, point, arch in places(run):
+        said = run.prediction(workload, point, arch)
+        if said:
+            rate = said.get("achieved_rate")
+            measured = run.estimate(workload, point, arch, RATE.metric)
+            found.setdefault(workload, []).append((
+                point, arch, style.human(said["capacity"]), said["bottleneck"],
+                "" if rate is None else RATE.text(rate),
+                RATE.with_interval(measured) if measured and measured.valid else "not measured"))
+    return found
+
+
+def places(run):
+    """Every (workload, point, architecture) of a run, in reading order."""
+    for workload in run.workloads():
+        for point in run.points(workload):
+            for arch in style.in_order(run.archs(workload)):
+                yield workload, point, arch
+
+
+def count_valid(run):
+    """How many cells of the run are valid."""
+    return sum(t.valid for place in places(run) for t in run.trials(*place))
+
+
+def first_cell_started(run):
+    """When the first of the cells began, as ISO time; None when no cell says."""
+    return min((c["started"] for c in run.cells if c.get("started")), default=None)
 
 
 def flat(value, name=""):
@@ -122,31 +181,48 @@ def environment(run):
     yield "Everything recorded", list(flat(run.manifest.get("environment", {})))
 
 
+def inline(text):
+    """Plain text as HTML, with what stands between backquotes as code."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
+
+
 def context(run):
     drawn = figures(run)
     first = next((drawn.pop(stem) for stem in HEADLINES if stem in drawn), None)
+    of_workload, across = shared_out(run, drawn)
+    columns = headline.columns(run)
     return {
         "run_id": run.manifest.get("run_id", run.folder.name),
         "profile": run.manifest.get("profile"),
         "started": run.manifest.get("started"),
-        "headline": first,
-        "sections": sections(drawn),
+        "machine": run.machine(),
+        "answer": headline.answer(columns), "widest": headline.widest(columns),
+        "headline": first, "columns": columns, "rows": headline.rows(columns),
+        "parts": [(part, [chapters.chapter(run, w) for w in workloads])
+                  for part, workloads in chapters.parts(run)],
+        "figures": of_workload, "across": across,
         "c1": table_c1_rows(run),
         "c1_columns": list(table_c1.COLUMNS.values()),
         "c1_thresholds": [(table_c1.COLUMNS[c], t) for c, t in table_c1.THRESHOLDS.items()],
+        "guide_tables": guide_tables(run),
         "overview": overview(run),
         "overview_columns": [c[0] for c in table_overview.COLUMNS],
-        "invalid": list(run.invalid_cells()),
-        "cells": len(run.cells),
+        "lesson": percentile_lesson.lesson(run),
+        "invalid": list(run.invalid_cells()), "valid": count_valid(run),
+        "predictions": prediction_rows(run), "first_cell": first_cell_started(run),
         "environment": list(environment(run)),
-        "colour": lambda arch: style.look(arch)[0],
+        "sources": sources.of_run(run), "source_note": sources.differences(run),
+        "abouts": run.manifest.get("servers", {}),
     }
 
 
 def render(run):
-    loader = jinja2.FileSystemLoader(HERE)
-    jinja = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True,
-                               lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    jinja = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
+                               trim_blocks=True, lstrip_blocks=True,
+                               undefined=jinja2.StrictUndefined)
+    jinja.filters["inline"] = inline
+    jinja.filters["colour"] = lambda arch: style.look(arch)[0]
     return jinja.get_template("report.html.j2").render(context(run))
 
 

@@ -2,7 +2,7 @@
 """Every workload, point and architecture in one row: medians over the valid trials."""
 import math
 
-from lib import style, table
+from lib import groups, style, table
 
 # heading, metric, class, factor
 COLUMNS = (
@@ -13,8 +13,15 @@ COLUMNS = (
     ("switches/request", "switches_per_request", "", 1),
     ("cores used", "cores_used", "", 1),
 )
+MORE_IS_BETTER = ("achieved_rate",)
+EXPLANATION = (
+    "Median over the valid trials [bootstrap 95 % interval, with fewer than 6 trials their range]; "
+    "in brackets: no valid trial. Latencies are response times of all requests. Letters behind a "
+    "value: who shares one within one workload, point and column differs by no more than chance; "
+    "none: too few trials to say.")
 HEADER = ["workload", "point", "architecture",
-          *(f"{name}{end}" for name, *_ in COLUMNS for end in ("", " low", " high")),
+          *(f"{name}{end}" for name, *_ in COLUMNS for end in (
+              "", " low", " high", " group", " to best", " to best low", " to best high")),
           "valid", "invalid"]
 
 
@@ -24,15 +31,22 @@ def number(value):
     return "inf" if math.isinf(value) else f"{value:.6g}"
 
 
-def with_interval(e):
-    """'371 [365, 378]'; without an interval the number alone; in brackets when not valid."""
+def with_interval(e, letters=""):
+    """'371 [365, 378] ab'; without an interval the number alone; in brackets when not valid."""
     if e is None:
         return ""
     if not e.valid:
         return f"({style.human(e.value)})"
-    if e.low is None:
-        return style.human(e.value)
-    return f"{style.human(e.value)} [{style.human(e.low)}, {style.human(e.high)}]"
+    interval = "" if e.low is None else f" [{style.human(e.low)}, {style.human(e.high)}]"
+    return f"{style.human(e.value)}{interval} {letters}".rstrip()
+
+
+def ranked_at(run, workload, point):
+    """{architecture: its Ranked, or None, in the ranking of each column}"""
+    rankings = [groups.rank(run, workload, point, metric, cls, metric not in MORE_IS_BETTER)
+                for _, metric, cls, _ in COLUMNS]
+    found = [{entry.name: entry for entry in ranking.entries} for ranking in rankings]
+    return {arch: [of.get(arch) for of in found] for arch in run.archs(workload)}
 
 
 def lines(run):
@@ -49,18 +63,31 @@ def lines(run):
                     yield workload, point, arch, of, valid, len(trials) - valid
 
 
+def numbers(of, ranked):
+    """The cells of one row of the CSV: value, interval, letters and ratio to the best of each
+    estimate."""
+    for e, entry in zip(of, ranked):
+        yield from triple(e)
+        yield entry.letters if entry else ""
+        yield from triple(entry.ratio if entry and entry.ratio.valid else None)
+
+
+def triple(e):
+    """Value and interval of an Estimate; empty when it is None."""
+    return map(number, (e.value, e.low, e.high) if e else (None, None, None))
+
+
 def make(run):
     rows, readable = [], []
-    for *where, of, valid, invalid in lines(run):
-        cells = [number(v) for e in of for v in ((e.value, e.low, e.high) if e else [None] * 3)]
-        rows.append([*where, *cells, valid, invalid])
+    rankings = {(w, p): ranked_at(run, w, p) for w in run.workloads() for p in run.points(w)}
+    for workload, point, arch, of, valid, invalid in lines(run):
+        own = rankings[workload, point][arch]
+        letters = [entry.letters if entry else "" for entry in own]
+        rows.append([workload, point, arch, *numbers(of, own), valid, invalid])
         verdict = f"{valid} valid" + (f", {invalid} INVALID" if invalid else "")
-        readable.append([*where, *map(with_interval, of), verdict])
+        readable.append([workload, point, arch, *map(with_interval, of, letters), verdict])
     heading = ["workload", "point", "architecture", *(c[0] for c in COLUMNS), "cells"]
-    text = ("# Overview\n\nMedian over the valid trials [bootstrap 95 % interval]; in brackets: no "
-            "valid trial. Latencies are response times of all requests.\n\n"
-            + table.markdown(heading, readable))
-    return HEADER, rows, text
+    return HEADER, rows, f"# Overview\n\n{EXPLANATION}\n\n{table.markdown(heading, readable)}"
 
 
 if __name__ == "__main__":

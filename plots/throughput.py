@@ -2,10 +2,10 @@
 """Which architecture gets most done, in which kind of work?
 
 Good replies per second. Every panel is one workload with its own scale: compare inside a panel. A
-dashed line is the rate that was asked for (open loop): nobody can be faster than that."""
-from lib import chart, style
+dashed line is the rate that was asked for (open loop): nobody can be faster than that. Those of one
+panel that share a letter do not differ by more than chance."""
+from lib import chart, groups, style
 from lib.run import NoData
-from lib.stats import extremes
 
 METRIC = "achieved_rate"
 COLUMNS = 3
@@ -17,22 +17,28 @@ def estimates(run, workload):
     return {a: run.estimate(workload, point, a, METRIC) for a in run.archs()}
 
 
-def finding(results):
-    widest = None
-    for workload, of in results.items():
-        ends = extremes(of)
-        if ends and ends[2] and of[ends[0]].value > 0:
-            ratio = of[ends[1]].value / of[ends[0]].value
-            if widest is None or ratio > widest[0]:
-                widest = (ratio, workload, *ends[:2])
-    if widest is None:
+def ranking(run, workload):
+    (point,) = run.points(workload)
+    return groups.rank(run, workload, point, METRIC, ascending=False)
+
+
+def finding(rankings):
+    """Of {workload: Ranking}: where best and worst are furthest apart."""
+    gaps = []
+    for workload, ranked in rankings.items():
+        ends = ranked.ends()
+        if ends and ends[2] and ends[1].estimate.value > 0:
+            best, worst, _ = ends
+            ratio = best.estimate.value / worst.estimate.value
+            gaps.append((ratio, workload, worst.name, best.name))
+    if not gaps:
         return "No workload separates the architectures clearly"
-    ratio, workload, low, high = widest
+    ratio, workload, low, high = max(gaps)
     return (f"The gap is widest in {workload}: {high} serves {style.times(ratio)} "
             f"the requests of {low}")
 
 
-def panel(c, ax, workload, archs, of):
+def panel(c, ax, workload, archs, of, ranked):
     tops = [v for e in of.values() if e for v in (e.value, e.high) if v]
     top = max(tops, default=1)
     for row, arch in enumerate(archs):
@@ -47,10 +53,11 @@ def panel(c, ax, workload, archs, of):
         if e.low is not None:
             ax.plot([e.low, e.high], [row, row], color=style.INK, linewidth=2,
                     solid_capstyle="butt")
-        ax.text(max(e.value, e.high or 0) + 0.03 * top, row, style.human(e.value), va="center",
-                fontsize=15, color=style.INK if e.valid else style.GREY,
+        ax.text(max(e.value, e.high or 0) + 0.03 * top, row,
+                ranked.label(arch, style.human(e.value)), va="center", fontsize=15,
+                color=style.INK if e.valid else style.GREY,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
-    ax.set_xlim(0, top * 1.34)
+    ax.set_xlim(0, top * 1.45)
     ax.set_title(workload)
     ax.locator_params(axis="x", nbins=3)
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
@@ -74,8 +81,9 @@ def draw(run):
     rows = -(-len(results) // columns)
     c = chart.Chart(run, rows, columns, sharey=True,
                     height_in=max(chart.HEIGHT_IN, rows * (1.2 + 0.42 * len(archs)) + 1.9))
+    rankings = {w: ranking(run, w) for w in results}
     for ax, (workload, of) in zip(c.axes, results.items()):
-        panel(c, ax, workload, archs, of)
+        panel(c, ax, workload, archs, of, rankings[workload])
         rate = target(run, workload)
         if rate:
             ax.axvline(rate, color=style.GREY, linestyle="--", linewidth=2, zorder=0)
@@ -84,7 +92,8 @@ def draw(run):
     c.key_area("good replies per second", color=style.GREY)
     if any(target(run, w) for w in results):
         c.key("rate asked for", color=style.GREY, linestyle="--", linewidth=2)
-    return c.finish(finding(results), "each panel has its own scale")
+    groups.explain(c, rankings)
+    return c.finish(finding(rankings), "each panel has its own scale")
 
 
 if __name__ == "__main__":

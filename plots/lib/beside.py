@@ -1,8 +1,8 @@
 """Latency of the requests of one class beside those of a slow one: p50 and p99 per architecture,
 and, pale above them, the same where the slow ones are left away."""
-from . import chart, style
+from . import chart, groups, style
 from .run import CPU_CLASSES, NoData
-from .stats import extremes, ranked
+from .stats import ranked
 
 
 def slow_share(run, workload, point):
@@ -39,16 +39,22 @@ def percentiles(run, workload, point, arch):
     return [e.scaled(1e-3) if e else None for e in found]
 
 
-def finding(p99, cls, others):
-    ends = extremes(p99)
+def finding(ranking, cls, others):
+    ends = ranking.ends()
     if ends is None:
         return f"Response time of {cls} requests beside {others}"
-    low, high, clear = ends
-    if not clear:
+    best, worst, differ = ends
+    if not differ:
         return f"No clear difference: beside {others}, {cls} requests fare alike everywhere"
     return (f"Beside {others}, the p99 of {cls} ones is "
-            f"{style.duration(1e3 * p99[low].value)} in {low}, "
-            f"{style.duration(1e3 * p99[high].value)} in {high}")
+            f"{style.duration(best.estimate.value)} in {best.name}, "
+            f"{style.duration(worst.estimate.value)} in {worst.name}")
+
+
+def p99_ranking(run, workload):
+    """The Ranking by the p99 of the short class, in microseconds, where slow ones are most."""
+    mixed, _ = split_points(run, workload)
+    return groups.rank(run, workload, mixed, "response_p99_us", run.short_class(workload))
 
 
 def rows_of(run, workload):
@@ -61,12 +67,13 @@ def rows_of(run, workload):
     return rows, calm
 
 
-def _fill(c, ax, rows, calm, low, right):
+def _fill(c, ax, rows, calm, low, right, ranking):
     for row, arch in enumerate(rows):
         if None in rows[arch]:
             ax.text(low, row, "not measured", color=style.GREY, va="center")
             continue
-        c.span(ax, row, arch, rows[arch], right, style.duration(1e3 * rows[arch][1].value))
+        c.span(ax, row, arch, rows[arch], right,
+               ranking.label(arch, style.duration(1e3 * rows[arch][1].value)))
         if None not in calm[arch]:
             c.span(ax, row - 0.33, arch, calm[arch], right,
                    style.duration(1e3 * calm[arch][1].value) + " alone", pale=True)
@@ -89,7 +96,8 @@ def draw(run, workload, others="slow requests"):
     right = high * (high / low) ** 0.08  # where the infinite ones stand
     limits = (low / 1.4, right * (right / low) ** 0.17)
     chart.log_x(ax, *limits)
-    _fill(c, ax, rows, calm, low, right)
+    ranking = p99_ranking(run, workload)
+    _fill(c, ax, rows, calm, low, right, ranking)
     if slow_us:
         ax.axvline(slow_us / 1e3, color=style.INK, linestyle="--", linewidth=2, zorder=0)
         c.key(f"CPU time of one slow request: {style.duration(slow_us)}", color=style.INK,
@@ -97,5 +105,6 @@ def draw(run, workload, others="slow requests"):
     c.name_rows(ax, list(rows))
     ax.set_xlabel(f"response time of {cls} requests (ms): p50 small, p99 large")
     share = 100 * slow_share(run, workload, split_points(run, workload)[0])
-    return c.finish(finding({a: p[1] for a, p in rows.items()}, cls, others),
+    groups.explain(c, {workload: ranking})
+    return c.finish(finding(ranking, cls, others),
                     f"{share:.0f} % are {others}; shown are the others")

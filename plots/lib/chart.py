@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from .run import NoData, Run
-from .stats import FACTOR_WITHOUT_INTERVALS
+from .stats import FACTOR_WITHOUT_INTERVALS, coverage
 
 WIDTH_IN = 12.8  # 16:9 at 1920x1080
 HEIGHT_IN = 7.2
@@ -50,13 +50,18 @@ def log_x(ax, low, high):
     plain_log_axis(ax.xaxis, low, high)
 
 
+def _span(counts):
+    """'3', or '2–5' of unequal ones."""
+    return "–".join(str(n) for n in sorted({min(counts), max(counts)}))
+
+
 def balanced(text, characters):
     """Wrap; two lines of like length rather than a full one and an orphan. A number keeps its
     unit beside it."""
     text = re.sub(r"(\d) (times|s|ms|µs|KiB|%)", "\\1\u00a0\\2", text)
     lines = textwrap.wrap(text, characters)
     if len(lines) == 2:
-        shorter = textwrap.wrap(text, len(text) // 2 + 5)
+        shorter = textwrap.wrap(text, min(characters, len(text) // 2 + 5))
         return shorter if len(shorter) == 2 else lines
     return lines
 
@@ -73,6 +78,7 @@ class Chart:
         self.axes = list(axes.flat)
         self.title = ""
         self.foot = ""  # below all panels, when they share the x axis
+        self.merged = False  # what is drawn comes from the sum of the trials' histograms
         self._heads_in = 0.0  # room for the heads of columns
         self.fineness = math.sqrt(min(1, FEW / max(1, crowd)))  # of lines and marks
         self._legend = []
@@ -255,6 +261,15 @@ class Chart:
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
 
+    def trim_grid(self, used, label):
+        """Of a grid of panels that share their axes: hide those behind the first `used`, name the y
+        axis at the left edge, and number the x axis below each column's last panel."""
+        for k, ax in enumerate(self.axes):
+            place = ax.get_subplotspec()
+            ax.set_visible(k < used)
+            ax.tick_params(labelbottom=k + place.get_gridspec().ncols >= used)
+            ax.set_ylabel(label if place.is_first_col() else "", fontsize=14)
+
     # The frame
 
     def note(self):
@@ -268,12 +283,16 @@ class Chart:
     def _trials_note(self):
         counts = self._trials - {0}
         text = "no valid trial"
-        if counts == {1}:
+        if counts and self.merged:
+            text = ("one valid trial" if counts == {1} else
+                    f"the histograms of {_span(counts)} valid trials, added")
+        elif counts == {1}:
             text = ("one trial per point: no interval can be drawn, and only a factor of "
                     f"{FACTOR_WITHOUT_INTERVALS:g} counts as a difference")
         elif counts:
-            span = "–".join(str(n) for n in sorted({min(counts), max(counts)}))
-            text = f"median of {span} trials, bars: bootstrap 95 % interval of the median"
+            share = f"{100 * coverage(min(counts - {1})):.0f} %"  # a single one has no interval
+            text = (f"median of {_span(counts)} trials, bars: an interval that holds the true "
+                    f"median in {share} of cases")
         return text
 
     def _state_keys(self):

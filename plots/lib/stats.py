@@ -6,6 +6,7 @@ import numpy as np
 
 RESAMPLES = 2000
 SEED = 1
+LEVEL = 0.95  # that intervals are meant to have
 # Without intervals (one trial), only a factor this large is called a difference.
 FACTOR_WITHOUT_INTERVALS = 1.5
 # Below this, intervals that do not touch still mean nothing to a user.
@@ -21,17 +22,44 @@ def median(values):
     return (ordered[middle - 1] + ordered[middle]) / 2
 
 
+def outer_rank(trials):
+    """The largest r such that the r-th smallest and the r-th largest of so many trials enclose the
+    true median in at least LEVEL of all cases; 1 when no r does."""
+    return max([1] + [r for r in range(1, trials // 2 + 1) if enclosing(r, trials) >= LEVEL])
+
+
+def enclosing(rank, trials):
+    """How often the order statistics `rank` from below and from above enclose the true median: each
+    trial falls on either side of it like a coin."""
+    outside = sum(math.comb(trials, k) for k in range(rank)) / 2 ** trials
+    return 1 - 2 * outside
+
+
+def coverage(trials):
+    """How often the interval of bootstrap_median() holds the true median, at the least; 0 for one
+    trial, that has none. 0.75 with 3 trials, 0.94 with 5, LEVEL or more from 6 on."""
+    return enclosing(outer_rank(trials), trials) if trials > 1 else 0.0
+
+
 def bootstrap_median(values):
-    """(low, high): 95 % percentile bootstrap interval of the median, or None for one value.
+    """(low, high): percentile bootstrap interval of the median, or None for one value.
+
+    It is meant to hold the true median in 95 % of all cases. Up to 5 trials it is their range, and
+    holds it less often: see coverage(). No interval without an assumption about the scatter could
+    do better, for none can reach beyond the trials. From 6 on the bootstrap alone would hold it in
+    88 % (7 trials) to 95 %; where it is too narrow it is widened to the order statistics that do
+    hold it.
 
     Resamples are drawn with a fixed seed, so that a figure drawn twice is the same figure.
     Order statistics are picked, never interpolated: an infinite trial must stay infinite."""
     if len(values) < 2:
         return None
-    data = np.asarray(values, dtype=float)
+    data = np.sort(np.asarray(values, dtype=float))
     picks = np.random.default_rng(SEED).integers(0, len(data), (RESAMPLES, len(data)))
     medians = np.sort(np.median(data[picks], axis=1)).tolist()
-    return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
+    low, high = medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
+    outer = outer_rank(len(data))
+    return min(low, float(data[outer - 1])), max(high, float(data[-outer]))
 
 
 @dataclass
@@ -80,7 +108,9 @@ def estimate(valid, invalid=()):
 def ratio_of_medians(values, base):
     """How many times the median of `base` the median of `values` is; both are lists of valid
     trials. The interval comes from resampling both, for both scatter; there is none with fewer
-    than two trials of either. None when a list is empty or the base's median is not above zero."""
+    than two trials of either. It is meant to hold the true ratio in 95 % of all cases; of samples
+    that scatter alike it does so in 90 % with 3 trials of each, in 97 % with 5 (simulated). None
+    when a list is empty or the base's median is not above zero."""
     if not values or not base or median(base) <= 0:
         return None
     found = Estimate(median(values) / median(base), trials=min(len(values), len(base)))
