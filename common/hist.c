@@ -33,6 +33,20 @@ void hist_merge(struct hist *into, const struct hist *from)
         into->slot[i] += from->slot[i];
 }
 
+uint64_t hist_bin_count(const struct hist *hist, unsigned bin)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = bin * HIST_BIN_SLOTS; i < (bin + 1) * HIST_BIN_SLOTS; i++)
+        count += hist->slot[i];
+    return count;
+}
+
+int64_t hist_bin_end(unsigned bin)
+{
+    return hist_slot_top((bin + 1) * HIST_BIN_SLOTS - 1) + 1;
+}
+
 void hist_since(struct hist *since, const struct hist *now, const struct hist *before)
 {
     *since =

@@ -18,6 +18,9 @@ enum {
     HIST_HALF_BITS = 10, /* 1024 slots for each doubling */
     HIST_TOP_BITS = 37,  /* 2^37 ns = 137 s */
     HIST_SLOTS = (HIST_TOP_BITS - HIST_HALF_BITS + 1) << HIST_HALF_BITS,
+    HIST_BIN_BITS = 3, /* 8 bins for each doubling */
+    HIST_BIN_SLOTS = 1 << (HIST_HALF_BITS - HIST_BIN_BITS),
+    HIST_BINS = HIST_SLOTS / HIST_BIN_SLOTS,
 };
 
 #define HIST_MAX ((INT64_C(1) << HIST_TOP_BITS) - 1)
@@ -68,6 +71,15 @@ static inline void hist_add_infinite(struct hist *hist)
 uint64_t hist_total(const struct hist *);
 
 void hist_merge(struct hist *into, const struct hist *from);
+
+/* Bins are what a picture needs: 128 slots each, so that a doubling has 8, all equally wide (an
+ * eighth of its lower end), and those below 1024 ns are 128 ns wide. The edges are those of slots:
+ * counts are exact, and bins of several histograms may be added. */
+
+/* How many finite values lie in a bin, 0 to HIST_BINS - 1. */
+uint64_t hist_bin_count(const struct hist *, unsigned bin);
+/* Where it ends and the next begins, nanoseconds: all its values are below. */
+int64_t hist_bin_end(unsigned bin);
 
 /* What `now` counted since it looked like `before`, into `*since`. The min and max of the result
  * are as exact as a slot. */

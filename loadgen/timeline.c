@@ -9,6 +9,9 @@
 
 #include "common/util.h"
 
+/* More than a line with every class and every bin of its histogram takes. */
+enum { LINE_BYTES = 128 * 1024 };
+
 static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), n = strlen(end);
@@ -21,7 +24,8 @@ static void open_file(struct timeline *t, const char *path)
     t->file = fopen(path, "we");
     if (!t->file)
         die_errno("cannot write '%s'", path);
-    setlinebuf(t->file); /* so that a reader can follow */
+    t->buffer = must_calloc(1, LINE_BYTES);
+    setvbuf(t->file, t->buffer, _IOLBF, LINE_BYTES); /* a reader can follow, in whole lines */
     t->json = ends_with(path, ".jsonl");
     if (!t->json)
         fprintf(t->file, "time_s,offered,achieved,errors,p50_us,p99_us,retries,missed,p99_known\n");
@@ -81,28 +85,52 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *period_json(const struct period *p)
+static json_t *bin_json(json_t *upper_us, uint64_t count)
 {
-    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:I, s:b}", "offered", number(p->offered),
+    return json_pack("[o, I]", upper_us, (json_int_t)count);
+}
+
+/* Most bins are empty, and are left out. */
+static json_t *histogram_json(const struct hist *hist)
+{
+    json_t *list = json_array();
+
+    for (unsigned bin = 0; bin < HIST_BINS; bin++) {
+        uint64_t count = hist_bin_count(hist, bin);
+
+        if (count > 0)
+            json_array_append_new(list,
+                                  bin_json(json_real((double)hist_bin_end(bin) / 1e3), count));
+    }
+    if (hist->infinite > 0)
+        json_array_append_new(list, bin_json(json_null(), hist->infinite));
+    return list;
+}
+
+/* `responses`: what ended in the period. */
+static json_t *period_json(const struct period *p, const struct hist *responses)
+{
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:I, s:b, s:o}", "offered", number(p->offered),
                      "achieved", number(p->achieved), "errors", (json_int_t)p->errors, "p50_us",
                      number(p->p50_ns / 1e3), "p99_us", number(p->p99_ns / 1e3), "retries",
                      (json_int_t)p->retries, "missed", (json_int_t)p->missed, "p99_known",
-                     p->p99_known);
+                     p->p99_known, "histogram", histogram_json(responses));
 }
 
+/* `t->since` holds the responses of all classes, and is used up. */
 static void write_json(struct timeline *t, double time_s, double span_s, const struct period *all)
 {
     json_t *line = json_pack("{s:f}", "time_s", time_s), *classes = json_object();
+    json_t *total = period_json(all, &t->since);
 
     for (int i = 0; i < t->plan->class_count; i++) {
         struct period p = sample_period(&t->now[i], &t->before[i], span_s, &t->since);
 
-        json_object_set_new(classes, t->plan->class[i].name, period_json(&p));
+        json_object_set_new(classes, t->plan->class[i].name, period_json(&p, &t->since));
     }
-    if (json_object_update_new(line, period_json(all)) ||
-        json_object_set_new(line, "classes", classes))
+    if (json_object_update_new(line, total) || json_object_set_new(line, "classes", classes))
         die("out of memory");
-    json_dumpf(line, t->file, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    json_dumpf(line, t->file, JSON_COMPACT | JSON_REAL_PRECISION(12));
     fputc('\n', t->file);
     json_decref(line);
 }
@@ -155,6 +183,7 @@ void timeline_free(struct timeline *t)
 
         if (fclose(t->file) != 0 || failed)
             die_errno("cannot write the time series");
+        free(t->buffer);
     }
     free(t->now);
     free(t->before);

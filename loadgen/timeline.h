@@ -16,6 +16,7 @@ struct timeline {
     const struct plan *plan;
     const struct shared *shared;
     FILE *file;              /* owned; NULL: no file */
+    char *buffer;            /* of the file; owned with it */
     bool json;               /* it has a JSON object on each line; else it is a CSV table */
     struct display *display; /* owned; NULL: show nothing */
     int64_t begin_ns, half_ns, last_ns; /* half_ns 0: it was not reached */

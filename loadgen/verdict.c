@@ -116,12 +116,14 @@ static bool was_saturated(const struct result *r)
     return false;
 }
 
+/* When a process of the server is killed, replies that never come are the result. */
 static void judge_shortfall(struct result *r)
 {
     const struct class_stats *all = &r->totals->all;
     double missing = (double)(all->requests - all->answered) / (double)all->requests;
 
-    if (r->plan->arrivals == ARRIVALS_CLOSED || all->requests == 0 || all->good == 0)
+    if (r->plan->arrivals == ARRIVALS_CLOSED || all->requests == 0 || all->good == 0 ||
+        r->plan->workload.kill_ns > 0)
         return;
     if (missing > SHORTFALL_MAX && !was_saturated(r))
         sentences_add(

@@ -81,6 +81,8 @@ struct workload {
     int churn;                 /* requests per connection; 0: no limit */
     /* For the runner: options of every server, and of the backend if requests call it. */
     char server_options[WORKLOAD_TARGET], backend[WORKLOAD_TARGET];
+    int64_t kill_ns; /* for the runner: a process of the server is killed so long after the window's
+                        opening; 0: none */
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;

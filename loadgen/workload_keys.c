@@ -225,6 +225,7 @@ const struct key workload_keys[] = {
      "not options such as --backend-pool=500"},
     {"backend", take_options, offsetof(struct workload, backend),
      "not options such as --delay 1ms"},
+    {"kill", take_duration, offsetof(struct workload, kill_ns), NO_DURATION},
     {0},
 };
 

@@ -90,6 +90,9 @@ static void load_workload(const struct cell *cell, struct workload *workload)
     char error[512];
     if (!workload_load(workload, cell->workload, cell->point, error, sizeof error))
         die("%s", error);
+    if (workload->kill_ns >= cell->duration_ns)
+        die("%s: kill = %gs is not before the end of the window, %gs", cell->workload,
+            (double)workload->kill_ns / NSEC_PER_SEC, (double)cell->duration_ns / NSEC_PER_SEC);
 }
 
 /* The options of the backend that the workload's requests call; NULL when none does. */
@@ -390,6 +393,7 @@ int main(int argc, char **argv)
         .seed = cell.seed,
         .warmup_ns = cell.warmup_ns,
         .duration_ns = cell.duration_ns,
+        .kill_ns = workload.kill_ns,
         .cores = cores_divide(workload.placement == PLACEMENT_SHARED),
         .signals = take_signals(parent),
     };

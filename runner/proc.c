@@ -24,6 +24,8 @@ struct process {
     pid_t pid, parent;
     int64_t reaped_ticks; /* CPU time of children that ended and were waited for */
     int threads;
+    int64_t start_ticks; /* after boot */
+    bool ended;          /* and not yet waited for */
 };
 
 struct tree {
@@ -68,7 +70,8 @@ static int64_t field(const char *text, const char *key)
 static bool read_stat(pid_t pid, struct process *process)
 {
     char path[64], text[1024];
-    long long user = 0, system = 0;
+    long long user = 0, system = 0, start = 0;
+    char state = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     slurp(path, text, sizeof text);
     const char *rest = strrchr(text, ')'); /* a command name may hold blanks and parentheses */
@@ -76,10 +79,13 @@ static bool read_stat(pid_t pid, struct process *process)
         return false;
     process->pid = pid;
     int found =
-        sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld %*d %*d %d",
-               &process->parent, &user, &system, &process->threads);
+        sscanf(rest + 1,
+               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld %*d %*d %d %*d %lld",
+               &state, &process->parent, &user, &system, &process->threads, &start);
     process->reaped_ticks = user + system;
-    return found == 4;
+    process->start_ticks = start;
+    process->ended = state == 'Z' || state == 'X';
+    return found == 6;
 }
 
 static void tree_add(struct tree *tree, struct process process)
@@ -149,6 +155,25 @@ static struct tree read_tree(pid_t root)
     }
     free(all.process);
     return tree;
+}
+
+/* Of two that started within the same tick, the one with the higher number. */
+static bool is_younger(const struct process *a, const struct process *b)
+{
+    return a->start_ticks > b->start_ticks || (a->start_ticks == b->start_ticks && a->pid > b->pid);
+}
+
+pid_t proc_youngest_child(pid_t parent)
+{
+    struct tree tree = read_tree(parent);
+    struct process youngest = {0};
+    for (size_t i = 0; i < tree.count; i++) {
+        const struct process *process = &tree.process[i];
+        if (process->parent == parent && !process->ended && is_younger(process, &youngest))
+            youngest = *process;
+    }
+    free(tree.process);
+    return youngest.pid;
 }
 
 int64_t proc_cpu_ns(pid_t pid)

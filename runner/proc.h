@@ -21,6 +21,9 @@ struct proc_usage {
  * a file per thread. */
 struct proc_usage proc_usage(pid_t root);
 
+/* The child of `parent` that was started last and has not ended; 0: it has none. */
+pid_t proc_youngest_child(pid_t parent);
+
 /* CPU time of this process alone, its dead threads included, to the nanosecond; 0: there is none. */
 int64_t proc_cpu_ns(pid_t);
 

@@ -36,11 +36,12 @@ static json_t *counters(const struct trial *trial)
 }
 
 /* How the workers shared: for each slot the connections it holds at the end, and the requests it
- * answered. Null when there are too many to tell apart, as with a thread for each connection. */
+ * answered. Null when there are too many to tell apart, as with a thread for each connection, and
+ * when the slots at the end are those of another process. */
 static json_t *by_slot(const struct trial *trial)
 {
     const struct observation *a = &trial->begin, *b = &trial->end;
-    if (b->slots > SLOTS_LISTED)
+    if (b->slots > SLOTS_LISTED || trial->killing.restarted)
         return json_null();
     json_t *list = json_array();
     for (uint32_t i = 0; i < b->slots; i++) {
@@ -116,6 +117,18 @@ static json_t *host(const struct trial *trial)
                      "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops));
 }
 
+/* Null when none was killed. */
+static json_t *killing(const struct trial *trial)
+{
+    const struct killing *killing = &trial->killing;
+    if (killing->victim == VICTIM_NONE)
+        return json_null();
+    return json_pack("{sf ss sb so}", "at_s", killing->at_s, "pid_was",
+                     killing->victim == VICTIM_WORKER ? "worker" : "server", "restarted",
+                     killing->restarted, "back_s",
+                     killing->restarted ? json_real(killing->back_s) : json_null());
+}
+
 /* Null when the workload calls none. */
 static json_t *backend(const struct trial_setup *setup, const struct trial *trial)
 {
@@ -142,6 +155,7 @@ json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
     json_object_set_new(object, "cost", measured ? cost(trial) : json_null());
     json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
     json_object_set_new(object, "backend", backend(setup, trial));
+    json_object_set_new(object, "kill", killing(trial));
     json_object_set_new(object, "host", measured ? host(trial) : json_null());
     json_object_set_new(object, "exit",
                         json_pack("{si sf sO?}", "status", trial->status, "stopped_s",

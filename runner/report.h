@@ -5,8 +5,8 @@
 #include "runner/trial.h"
 
 /* The parts of cell.json that a trial tells: placement, command, load, counters, cost, memory,
- * backend, host, exit, validity. The caller owns the object; it keeps references to the trial's own JSON.
- * What was not measured is null. */
+ * backend, kill, host, exit, validity. The caller owns the object; it keeps references to the
+ * trial's own JSON. What was not measured is null. */
 json_t *report_trial(const struct trial_setup *, const struct trial *);
 
 #endif

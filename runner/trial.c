@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -48,6 +49,7 @@ struct run {
     struct child server, backend;
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
+    struct observation gone; /* counter and usage of a server that was killed; else zero */
     pid_t loadgen;
     int loadgen_end; /* pidfd */
     int control;     /* socket to the generator, -1 when closed */
@@ -194,11 +196,12 @@ static void append_words(json_t *list, const char *text)
     free(copy);
 }
 
+/* The first time on any free port, again on the same one. */
 static json_t *server_command(const struct run *run)
 {
     const struct trial_setup *setup = run->setup;
     json_t *list = json_pack("[o]", json_sprintf("%s/servers/%s", setup->build, setup->server));
-    append(list, "--port", json_string("0"));
+    append(list, "--port", json_sprintf("%d", run->server.port));
     append(list, "--stats-file", json_sprintf("/dev/fd/%d", run->stats));
     if (setup->backend)
         append(list, "--backend-address", json_sprintf("127.0.0.1:%d", run->backend.port));
@@ -342,8 +345,11 @@ static struct observation observe(const struct run *run)
 {
     struct observation seen;
     for (int i = 0; i < COUNTERS; i++)
-        seen.counter[i] = counters_sum(run->counters, (enum counter)i);
+        seen.counter[i] = run->gone.counter[i] + counters_sum(run->counters, (enum counter)i);
     seen.usage = proc_usage(run->server.pid);
+    seen.usage.cpu_ns += run->gone.usage.cpu_ns;
+    seen.usage.voluntary += run->gone.usage.voluntary;
+    seen.usage.involuntary += run->gone.usage.involuntary;
     seen.backend_cpu_ns = run->backend.pid ? proc_cpu_ns(run->backend.pid) : 0;
     seen.slots = run->counters->next_slot;
     for (int i = 0; i < SLOTS_LISTED; i++)
@@ -365,6 +371,76 @@ static bool hear_loadgen(struct run *run, const char *word, int64_t limit_ns)
     return false;
 }
 
+static int64_t time_ns(struct timeval time)
+{
+    return time.tv_sec * NSEC_PER_SEC + time.tv_usec * NSEC_PER_USEC;
+}
+
+/* Keep the accounts of a dead server: its successor begins at 0. Its connections ended with it, it
+ * has no workers and no queue. Switches of threads that ended are in its counters already. */
+static void inherit(struct run *run, const struct rusage *usage)
+{
+    int64_t *counter = run->gone.counter;
+    for (int i = 0; i < COUNTERS; i++)
+        counter[i] = counters_sum(run->counters, (enum counter)i);
+    counter[COUNTER_closed] = counter[COUNTER_connections];
+    counter[COUNTER_workers] = counter[COUNTER_queued] = 0;
+    run->gone.usage = (struct proc_usage){
+        .cpu_ns = time_ns(usage->ru_utime) + time_ns(usage->ru_stime),
+        .voluntary = usage->ru_nvcsw - counter[COUNTER_switches_voluntary],
+        .involuntary = usage->ru_nivcsw - counter[COUNTER_switches_involuntary]};
+}
+
+/* Wait for the end of a child that was killed, and be ready to start it again. */
+static void bury(struct run *run, struct child *child, struct rusage *usage)
+{
+    wait4(child->pid, NULL, 0, usage);
+    child->pid = 0;
+    if (child->out >= 0)
+        hear(run, child);
+    if (child->out >= 0)
+        close(child->out);
+    close(child->log);
+    child->out = child->log = -1;
+    forget_end(child);
+    child->said_len = 0;
+    child->said[0] = 0;
+}
+
+/* What a supervisor does: the same command once more, on the same port. It clears the counters. */
+static bool restart_server(struct run *run)
+{
+    struct rusage usage;
+    bury(run, &run->server, &usage);
+    inherit(run, &usage);
+    json_t *command = server_command(run);
+    bool ready = start_child(run, &run->server, command, run->setup->cores.server, run->stats);
+    json_decref(command);
+    return ready;
+}
+
+/* A server that works with child processes loses the youngest; one that is a single process dies,
+ * and must be back before the window closes, for that is where it is looked at again. */
+static bool kill_one(struct run *run, int64_t begin_ns)
+{
+    struct killing *killing = &run->trial->killing;
+    enum outcome outcome = await(run, -1, begin_ns + run->setup->kill_ns);
+    if (outcome != OUTCOME_LATE)
+        return went_well(run, outcome, "");
+    pid_t worker = proc_youngest_child(run->server.pid);
+    int64_t killed_ns = now_ns();
+    kill(worker ? worker : run->server.pid, SIGKILL);
+    killing->victim = worker ? VICTIM_WORKER : VICTIM_SERVER;
+    killing->at_s = (double)(killed_ns - begin_ns) / NSEC_PER_SEC;
+    if (worker)
+        return true;
+    killing->restarted = restart_server(run);
+    killing->back_s = (double)(now_ns() - killed_ns) / NSEC_PER_SEC;
+    if (killing->restarted && now_ns() > begin_ns + run->setup->duration_ns)
+        add_reason(run, "the killed server was not back before the window closed");
+    return killing->restarted;
+}
+
 /* The whole reason for this program: both ends of the window, and what the connections weigh. */
 static bool measure(struct run *run)
 {
@@ -373,7 +449,10 @@ static bool measure(struct run *run)
     start_loadgen(run);
     if (!hear_loadgen(run, "begin\n", run->setup->warmup_ns + CONNECT_LIMIT_NS))
         return false;
+    int64_t begin_ns = now_ns();
     trial->begin = observe(run);
+    if (run->setup->kill_ns > 0 && !kill_one(run, begin_ns))
+        return false;
     if (!hear_loadgen(run, "end\n", run->setup->duration_ns + WINDOW_SLACK_NS))
         return false;
     trial->end = observe(run);
@@ -518,7 +597,7 @@ struct trial trial_run(const struct trial_setup *setup)
                       .stats = memfd_create("counters", MFD_CLOEXEC),
                       .control = -1,
                       .loadgen_end = -1};
-    if (run.stats < 0)
+    if (run.stats < 0 || ftruncate(run.stats, sizeof *run.counters))
         die_errno("cannot make a memory file");
     group_open(&run.group);
     if (start_backend(&run) && start_server(&run) && measure(&run) && collect_load(&run))

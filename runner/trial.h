@@ -25,6 +25,8 @@ struct trial_setup {
     int connections;     /* 0: what the workload says */
     int seed;            /* 0: the generator's own */
     int64_t warmup_ns, duration_ns;
+    int64_t kill_ns; /* so long after the window's opening a process of the server is killed; 0:
+                        none is */
     struct cores cores;
     int signals; /* a signalfd: what comes there ends the trial */
 };
@@ -41,14 +43,29 @@ struct observation {
     struct counter_slot slot[SLOTS_LISTED]; /* the first of them; never claimed ones are zero */
 };
 
+enum victim {
+    VICTIM_NONE,
+    VICTIM_WORKER, /* the server's youngest child; to replace it is the server's affair */
+    VICTIM_SERVER, /* it had no children, and was started again at once, as by a supervisor */
+};
+
+/* The process that was killed in the window. */
+struct killing {
+    enum victim victim;
+    double at_s;    /* after the window's opening */
+    bool restarted; /* a VICTIM_SERVER is ready again */
+    double back_s;  /* from the blow until then */
+};
+
 /* What came of it. The caller owns it: trial_free. */
 struct trial {
     time_t started;
     int interrupted; /* the signal that ended it early, or 0 */
     /* Argument lists; null for what was not started. */
     json_t *server_command, *loadgen_command, *backend_command;
-    bool measured; /* begin, end, before and during are filled in */
-    struct observation begin, end;
+    bool measured;                 /* begin, end, before and during are filled in */
+    struct observation begin, end; /* of a killed server and its successor together */
+    struct killing killing;
     struct proc_memory before, during; /* without connections, and with all of them */
     json_t *load;                      /* the generator's JSON, or null */
     int status;            /* of the server: its exit status, or minus the signal it died of */

@@ -197,6 +197,38 @@ Test(hist, since_is_what_came_between)
     free(since);
 }
 
+Test(hist, a_doubling_has_eight_bins)
+{
+    cr_assert_eq(hist_bin_end(0), 128);
+    cr_assert_eq(hist_bin_end(7), 1024);
+    cr_assert_eq(hist_bin_end(8), 1024 + 128);
+    cr_assert_eq(hist_bin_end(15), 2048);
+    cr_assert_eq(hist_bin_end(16), 2048 + 256);
+    cr_assert_eq(hist_bin_end(HIST_BINS - 1), HIST_MAX + 1);
+    for (unsigned bin = 8; bin + 8 < HIST_BINS; bin++)
+        cr_assert_eq(hist_bin_end(bin + 8), 2 * hist_bin_end(bin));
+}
+
+/* On both sides of each edge. */
+Test(hist, a_value_is_in_the_bin_that_ends_behind_it)
+{
+    struct hist *hist = make();
+    uint64_t sum = 0;
+
+    for (unsigned bin = 0; bin < HIST_BINS; bin++) {
+        hist_add(hist, hist_bin_end(bin) - 1);
+        hist_add(hist, hist_bin_end(bin)); /* of the last one: as the largest there is */
+    }
+    hist_add_infinite(hist);
+    cr_assert_eq(hist_bin_count(hist, 0), 1);
+    for (unsigned bin = 1; bin < HIST_BINS - 1; bin++)
+        cr_assert_eq(hist_bin_count(hist, bin), 2);
+    for (unsigned bin = 0; bin < HIST_BINS; bin++)
+        sum += hist_bin_count(hist, bin);
+    cr_assert_eq(sum, hist->count);
+    free(hist);
+}
+
 /* The text that hist_write_hgrm makes; the caller frees it. */
 static char *hgrm_of(const struct hist *hist)
 {

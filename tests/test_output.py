@@ -283,8 +283,8 @@ class TimeSeries(Case):
         rows = [json.loads(line) for line in text.splitlines()]
         self.assertEqual([row["time_s"] for row in rows], [0.1, 0.2, 0.3, 0.4, 0.5])
         for row in rows:
-            self.assertEqual(list(row), self.COLUMNS + ["classes"])
-            self.assertEqual(list(row["classes"]["all"]), self.COLUMNS[1:])
+            self.assertEqual(list(row), self.COLUMNS + ["histogram", "classes"])
+            self.assertEqual(list(row["classes"]["all"]), self.COLUMNS[1:] + ["histogram"])
             # The worker goes on counting while its counts are read: a request or two, each 10/s.
             self.assertAlmostEqual(row["classes"]["all"]["offered"], row["offered"], delta=20)
         # Replies that come after the window are good ones of the window, but of no interval.
@@ -292,12 +292,29 @@ class TimeSeries(Case):
         self.assertLessEqual(in_window, result["good"] + 1)
         self.assertGreater(in_window, result["good"] * 0.8)
 
+    def test_histograms_hold_what_ended(self):
+        """Each reply in the interval in which it came, and each p50 in a bin that is listed."""
+        result, text = self.series("bins.jsonl", always(OK))
+        rows = [json.loads(line)["classes"]["all"] for line in text.splitlines()]
+        for row in rows:
+            edges = [upper for upper, _ in row["histogram"]]
+            self.assertEqual(edges, sorted(edges))
+            self.assertAlmostEqual(sum(count for _, count in row["histogram"]),
+                                   row["achieved"] * 0.1, delta=2)
+            self.assertTrue(any(upper * 8 / 9 <= row["p50_us"] <= upper for upper in edges), row)
+        self.assertLessEqual(sum(count for row in rows for _, count in row["histogram"]),
+                             result["good"])
+
     def test_failures(self):
         result, text = self.series("bad.jsonl", always(NO))
         rows = [json.loads(line) for line in text.splitlines()]
         self.assertAlmostEqual(sum(row["errors"] for row in rows),
                                result["errors"]["status_5xx"], delta=2)
         self.assertEqual({row["p50_us"] for row in rows}, {None})
+        for row in rows:
+            self.assertEqual([upper for upper, _ in row["histogram"]], [None])
+        self.assertAlmostEqual(sum(row["histogram"][0][1] for row in rows),
+                               sum(row["errors"] for row in rows), delta=2)
         _, text = self.series("bad.csv", always(NO))
         self.assertEqual({row["p50_us"] for row in csv.DictReader(text.splitlines())}, {"inf"})
 

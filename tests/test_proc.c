@@ -214,12 +214,42 @@ Test(proc, cpu_time_of_one_process_is_its_own)
     cr_assert_eq(proc_cpu_ns(1 << 22), 0); /* beyond every pid */
 }
 
+/* Two that live, the second with a child of its own, and one that has ended. Returns the younger of
+ * the living. */
+static int64_t have_children(void)
+{
+    pid_t child[3];
+    for (int i = 0; i < 3; i++) {
+        child[i] = fork();
+        if (child[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (i == 1 && fork() == 0) /* a grandchild does not count */
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+            pause();
+            _exit(0);
+        }
+        usleep(30000); /* more than a tick */
+    }
+    kill(child[2], SIGKILL);
+    waitid(P_PID, (id_t)child[2], &(siginfo_t){0}, WEXITED | WNOWAIT);
+    return child[1];
+}
+
+Test(proc, the_youngest_child)
+{
+    struct child child = spawn(have_children);
+    cr_assert_eq(proc_youngest_child(child.pid), child.reported);
+    finish(child);
+}
+
 Test(proc, nobody_uses_nothing)
 {
     pid_t gone = fork();
     if (gone == 0)
         _exit(0);
     waitpid(gone, NULL, 0);
+    cr_assert_eq(proc_youngest_child(gone), 0);
+    cr_assert_eq(proc_youngest_child(getpid()), 0);
     struct proc_usage usage = proc_usage(gone);
     cr_assert_eq(usage.cpu_ns, 0);
     cr_assert_eq(usage.tasks, 0);

@@ -17,7 +17,6 @@ from test_plots import HGRM, PLOTS, REPOSITORY, Folder, SyntheticRun, build_full
     run_program  # which also puts plots/ on the path
 
 from lib import chapters, headline, measures, percentile_lesson, sources, stats
-from lib.predictions import Predictions
 from lib.run import Run
 import report
 
@@ -398,7 +397,7 @@ class Chapters(Folder):
         self.synthetic.cell("load", "70", "threads", 1, {"achieved_rate": 9999}, ["steal 4 %"])
         self.synthetic.cell("load", "70", "processes", 1, {}, ["it did not start"])
         run = self.read()
-        rows, note = chapters.ranking(run, "load", "70", Predictions(run))
+        rows, note = chapters.ranking(run, "load", "70")
         self.assertEqual([(r.arch, r.value, r.trials, r.valid) for r in rows], [
             ("hybrid", "1,200/s [1,200/s, 1,200/s]", "3", True),
             ("event", "602/s [601/s, 603/s]", "3", True),
@@ -414,7 +413,7 @@ class Chapters(Folder):
         self.three_rates("10", event=100)
         self.three_rates("70", event=600)
         self.synthetic.cell("load", "130", "event", 1, {"achieved_rate": 9}, ["steal 4 %"])
-        of = chapters.chapter(self.read(), "load", Predictions(self.read()))
+        of = chapters.chapter(self.read(), "load")
         self.assertEqual([r["point"] for r in of["rankings"]], ["70", "10", "130"])
         self.assertEqual((of["valid"], of["invalid"]), (6, 1))
 

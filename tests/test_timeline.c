@@ -108,11 +108,31 @@ Test(timeline, json_lines_have_the_classes)
     count(f, 0, 0, 1, 0);
     count(f, 1, 1, 2, 1);
     timeline_row(f->timeline, BEGIN_NS + 500000000);
-    cr_assert_not_null(
-        strstr(text(f), "\"retries\":1,\"missed\":2,\"p99_known\":false,\"classes\":{\"io\":{"));
+    cr_assert_not_null(strstr(text(f),
+                              "\"retries\":1,\"missed\":2,\"p99_known\":false,\"histogram\":"
+                              "[[1048.576,1],[2097.152,1],[null,1]],\"classes\":{\"io\":{"));
     cr_assert_not_null(strstr(f->text, "\"cpu\":{\"offered\":4.0,\"achieved\":2.0,\"errors\":1,"));
-    cr_assert_not_null(
-        strstr(f->text, "\"p99_us\":null,\"retries\":1,\"missed\":2,\"p99_known\":false}}}\n"));
+    cr_assert_not_null(strstr(f->text,
+                              "\"p99_us\":null,\"retries\":1,\"missed\":2,\"p99_known\":false,"
+                              "\"histogram\":[[2097.152,1],[null,1]]}}}\n"));
+    discard(f);
+}
+
+/* The class `cpu` stands last in a line. */
+Test(timeline, a_histogram_is_of_its_interval)
+{
+    struct fixture *f = begin(".jsonl");
+
+    count(f, 0, 1, 1, 2);
+    timeline_row(f->timeline, BEGIN_NS + 250000000);
+    count(f, 0, 1, 1, 0);
+    count(f, 1, 1, 1, 0);
+    count(f, 1, 1, 100, 0);
+    timeline_row(f->timeline, BEGIN_NS + 500000000);
+    timeline_row(f->timeline, BEGIN_NS + 750000000);
+    cr_assert_not_null(strstr(text(f), "\"histogram\":[[1048.576,1],[null,2]]}}}\n"));
+    cr_assert_not_null(strstr(f->text, "\"histogram\":[[1048.576,2],[100663.296,1]]}}}\n"));
+    cr_assert_not_null(strstr(f->text, "\"histogram\":[]}}}\n"));
     discard(f);
 }
 

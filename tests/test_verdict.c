@@ -127,6 +127,21 @@ Test(verdict, missing_replies_need_the_server_to_be_saturated)
     discard(f);
 }
 
+Test(verdict, what_a_killed_server_owes_is_a_result)
+{
+    struct fixture *f = perfect(ARRIVALS_POISSON);
+
+    f->totals.all.answered = f->totals.all.good = 900;
+    f->totals.all.errors[ERROR_reset] = 100;
+    expect(f, "10.0 % of 1000 arrivals got no reply");
+    f->plan.workload.kill_ns = 1;
+    expect(f, NULL);
+    f->totals.all.answered = f->totals.all.good = 0;
+    f->totals.all.errors[ERROR_reset] = 1000;
+    expect(f, "none of 1000 requests got a good reply");
+    discard(f);
+}
+
 Test(verdict, bad_answers_are_results_and_not_faults_of_the_run)
 {
     struct fixture *f = perfect(ARRIVALS_POISSON);

@@ -123,6 +123,7 @@ static const char every_key[] = "[workload]\n"
                                 "ramp     = 2500.5\n"
                                 "idle     = 1000\n"
                                 "churn    = 3\n"
+                                "kill     = 1500ms\n"
                                 "[class fast]\n"
                                 "request     = /fast\n"
                                 "deadline    = 20ms\n"
@@ -136,6 +137,7 @@ static const char every_key[] = "[workload]\n"
                                 "ramp  = 0\n"
                                 "idle  = 0\n"
                                 "churn = 0\n"
+                                "kill  = 0\n"
                                 "slow.connections  = 0\n"
                                 "slow.send_rate    = 0\n"
                                 "slow.receive_rate = 0\n"
@@ -152,6 +154,7 @@ Test(workload, connections_and_clients_may_be_special)
     cr_assert_eq(w.ramp, 2500.5);
     cr_assert_eq(w.idle, 1000);
     cr_assert_eq(w.churn, 3);
+    cr_assert_eq(w.kill_ns, 1500000000);
     cr_assert_eq(w.class[0].deadline_ns, 20000000);
     cr_assert_eq(w.class[0].connections, 0);
     cr_assert_eq(w.class[0].send_rate, 0);
@@ -170,6 +173,7 @@ Test(workload, a_point_may_take_back_what_is_special)
     cr_assert_eq(w.ramp, 0);
     cr_assert_eq(w.idle, 0);
     cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.kill_ns, 0);
     cr_assert_eq(w.class[0].deadline_ns, 0);
     cr_assert_eq(w.class[1].connections, 0);
     cr_assert_eq(w.class[1].send_rate, 0);
@@ -187,6 +191,7 @@ Test(workload, what_is_special_is_not_by_default)
     cr_assert_eq(w.ramp, 0);
     cr_assert_eq(w.idle, 0);
     cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.kill_ns, 0);
     cr_assert_eq(w.phase_count, 0);
 }
 
@@ -437,6 +442,7 @@ static const struct mistake mistakes[] = {
     {"[workload]\nidle = -1\n" CLASS, NULL, "FILE:2: idle: '-1' is not a whole number from 0"},
     {"[workload]\nbackend = fast\n" CLASS, NULL, "FILE:2: backend: 'fast' is not options such as"},
     {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
+    {"[workload]\nkill = soon\n" CLASS, NULL, "FILE:2: kill: 'soon' is not a duration"},
     {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
     {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
     {"[workload]\narrivals = trace\n" CLASS, NULL, "FILE: trace arrivals need a trace"},
