@@ -21,6 +21,7 @@ options
   --workloads W,...            only these workloads
   --trials N                   repetitions of every cell
   --seed N                     of the order of the cells and of the arrivals
+  --patience SECONDS           wait so long in all for a machine that others leave alone
   --resume DIR                 go on with an interrupted run
   --dry-run                    print the plan of cells and stop
 END
@@ -44,7 +45,7 @@ while (($#)); do
     --dry-run) stages=(build cells) && options+=("$1") ;;
     --smoke | --quick | --full) options+=("$1") ;;
     --resume) run=${2:?--resume needs a folder} && options+=("$1" "$2") && shift ;;
-    --only | --workloads | --trials | --seed) options+=("$1" "${2:?$1 needs a value}") && shift ;;
+    --only | --workloads | --trials | --seed | --patience) options+=("$1" "${2:?$1 needs a value}") && shift ;;
     *) usage >&2 && exit 2 ;;
     esac
     shift

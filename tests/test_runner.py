@@ -29,6 +29,8 @@ RUN = ROOT / "runner" / "run"
 MARK = "ARCHBENCH_TEST_MARK"
 SLOW = float(os.environ.get("SLOW", "1"))
 sys.path.insert(0, str(RUN.parent))
+import calm  # noqa: E402  (after the path is set)
+
 runner = importlib.machinery.SourceFileLoader("runner_run", str(RUN)).load_module()
 
 TINY = """
@@ -582,6 +584,45 @@ class RunTest(RunnerTest):
         self.assertIn("is no run", err)
 
 
+class CalmTest(unittest.TestCase):
+    """Waiting for a machine that others leave alone."""
+
+    def wait(self, budget_s, *shares):
+        """(pauses, shares that were told, Patience) when the probes find these shares."""
+        pauses, told, found = [], [], iter(shares)
+        patience = calm.Patience(budget_s, lambda: next(found), pauses.append)
+        patience.wait(told.append)
+        return pauses, told, patience
+
+    def test_a_calm_machine_is_not_waited_for(self):
+        self.assertEqual(self.wait(60, 0.005)[:2], ([], []))
+
+    def test_pauses_double_until_it_is_calm(self):
+        pauses, told, patience = self.wait(600, 0.4, 0.3, 0.2, 0.001)
+        self.assertEqual((pauses, told), ([2, 4, 8], [0.4, 0.3, 0.2]))
+        self.assertEqual(patience.waited_s, 14)
+        self.assertEqual(self.wait(600, *[0.5] * 6, 0)[0], [2, 4, 8, 16, 30, 30])
+
+    def test_patience_runs_out_and_stays_so(self):
+        pauses, _, patience = self.wait(9, *[1.0] * 9)
+        self.assertEqual(pauses, [2, 4, 3])
+        patience.wait(self.fail)
+        self.assertEqual(patience.waited_s, 9)
+        self.assertEqual(self.wait(0, 1.0)[0], [])
+
+    def test_a_core_that_another_process_has_is_noticed(self):
+        core = min(os.sched_getaffinity(0))
+        hog = subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c",
+                                "while True: pass"])
+        try:
+            shares = [calm.lost_share({core}) for _ in range(3)]
+        finally:
+            hog.kill()
+            hog.wait()
+        self.assertGreater(max(shares), 0.2)
+        self.assertLessEqual(max(shares), 1)
+
+
 class RepeatTest(RunnerTest):
     """Invalid cells are run again, but later."""
 
@@ -607,7 +648,8 @@ class RepeatTest(RunnerTest):
         return out, (self.build / "order").read_text().split("\n")[:-1]
 
     def run_all(self, *options):
-        return self.measure("--smoke", "--workloads", self.tiny, "--trials", "2", *options)
+        return self.measure("--smoke", "--workloads", self.tiny, "--trials", "2",
+                            "--patience", "0", *options)
 
     def test_a_calm_run_repeats_nothing(self):
         out, order = self.run_all()
