@@ -35,6 +35,15 @@ class Costs:
     connection_kib: float = 0.0  # its state in the program
 
 
+def costs_of(calibration):
+    """Costs, from the keys of calibration.json. Older ones know nothing of tasks."""
+    thread, process = (calibration.get(kind, {}) for kind in ("thread", "process"))
+    return Costs(
+        1e-6 * calibration["request_us"], 1e-6 * thread.get("wait_us", 0.0),
+        1e-6 * process.get("wait_us", 0.0), thread.get("memory_kib", 0.0),
+        process.get("memory_kib", 0.0), calibration.get("connection_kib", 0.0))
+
+
 @dataclass(frozen=True)
 class Server:
     """An architecture on a machine."""
@@ -45,7 +54,7 @@ class Server:
     overhead_s: float  # CPU time of a request beside its work and its waits
     peers: float = math.inf  # connections served at a time
     wait_cost_s: float = 0.0  # CPU time of a wait, where a task sleeps and is woken
-    connection_kib: float = 0.0  # memory of a connection, the kernel's part included
+    connection_kib: float = 0.0  # memory of a connection, the kernel's part included; 0: unknown
 
     def cpu_s(self, demand):
         """CPU time of a request, all in all."""
@@ -89,10 +98,11 @@ def server_of(about, options, cores, costs):
     blocks = frozenset(about["blocks"])
     wait_s = costs.process_wait_s if about["family"] == "multi-process" else costs.thread_wait_s
     task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}
+    memory_kib = costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]]
     return Server(about["family"], number(about["computes"], options, cores), blocks, cores,
                   costs.request_s, number(about.get("peers"), options, cores),
                   wait_s if "timer" in blocks else 0.0,
-                  costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]])
+                  memory_kib if costs.connection_kib else 0.0)
 
 
 def mean(demands, value):

@@ -1,11 +1,15 @@
 """What a point of a workload asks for, from its file and the calibration: see docs/formats.md."""
-import configparser
 from dataclasses import dataclass
+import pathlib
 import re
+import sys
 
 from architecture import Demand
 
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "runner"))
+import workload_file  # noqa: E402  (after the path is set)
+from workload_file import seconds  # noqa: E402
+
 DEFAULT_CONNECTIONS = 10
 
 
@@ -19,18 +23,11 @@ class Load:
     phased: bool  # the load changes during the window: no steady state to predict
 
 
-def seconds(text):
-    """'10ms' as 0.01."""
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text.strip()).groups()
-    return float(number) * UNITS_S[unit]
-
-
 def steps(request):
     """(CPU seconds, seconds of timers and calls, how many of these) of
     '/work?io=timer:10ms&cpu=hash:5ms'."""
-    cpu_s = sum(map(seconds, re.findall(r"[?&]cpu=\w+:([\d.]+\w+)", request)))
-    waits_s = list(map(seconds, re.findall(r"[?&]io=(?:timer|backend):([\d.]+\w+)", request)))
-    return cpu_s, sum(waits_s), len(waits_s)
+    waits_s = workload_file.steps_s(request, "io=timer|io=backend")
+    return sum(workload_file.steps_s(request, r"cpu=\w+")), sum(waits_s), len(waits_s)
 
 
 def requests_per_s(text, cores, cpu_s):
@@ -44,16 +41,10 @@ class Workload:
     """A workload file, as configparser reads it. Its keys are checked by those who run it."""
 
     def __init__(self, path):
-        self.ini = configparser.ConfigParser(interpolation=None, delimiters=("=",),
-                                             comment_prefixes=(";",),
-                                             inline_comment_prefixes=(";",))
-        self.ini.optionxform = str
-        with open(path, encoding="utf-8") as file:
-            self.ini.read_file(file)
+        self.ini = workload_file.read(path)
 
     def sections(self, kind):
-        return [name.split(None, 1)[1] for name in self.ini.sections()
-                if name.startswith(kind + " ")]
+        return workload_file.names(self.ini, kind)
 
     def at(self, point):
         """The keys of [workload] as the point has them; those of a class as CLASS.KEY."""

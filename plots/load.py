@@ -14,6 +14,7 @@ from lib.run import NoData
 from lib.stats import extremes
 
 WORKLOAD = "load"
+SAME_LOAD = 0.9  # arrivals are random: two that were offered as much differ by less
 ALIKE = 1.01  # capacities within this factor are one line
 FULLEST = 0.98  # utilisation up to which a predicted curve is drawn
 PREDICTED = {"linestyle": (0, (4, 1.5, 1, 1.5)), "linewidth": 1.5}
@@ -82,10 +83,18 @@ def queueing_curve(means, capacity):
     return along * capacity, np.where(at <= odds[-1], np.interp(at, odds, ms), beyond)
 
 
+def peaks_of(throughput):
+    """{arch: its largest valid throughput}, of those that were offered as much as anybody: who met a
+    light load alone has not shown what it can do."""
+    most = max((x for points in throughput.values() for x, e in points if e.valid), default=0)
+    return {a: max((e for _, e in points if e.valid), key=lambda e: e.value)
+            for a, points in throughput.items()
+            if any(e.valid and x >= SAME_LOAD * most for x, e in points)}
+
+
 def finding(throughput, predicted):
     """Who serves most and least, each beside what was predicted of it."""
-    peaks = {a: max((e for _, e in points if e.valid), key=lambda e: e.value, default=None)
-             for a, points in throughput.items()}
+    peaks = peaks_of(throughput)
     ends = extremes(peaks)
     if ends is None:
         return "Throughput and latency against offered load"

@@ -39,7 +39,7 @@ class Cell:
 
     def __init__(self, facts, workload, point, arch):
         self.prediction = facts.prediction(workload, point, arch)
-        self.cost_s = facts.cost_s(workload, point)
+        self.cost_s = facts.cost_s(workload, point, arch)
         self.cores = facts.cores(workload)
         self.used, self.cost_us, self.generator, self.mean_us = (
             facts.estimate(workload, point, arch, metric, cls) for metric, cls in (

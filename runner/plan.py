@@ -14,6 +14,8 @@ import re
 import subprocess
 import zlib
 
+import workload_file
+
 PROFILES = {  # what a workload does not say itself
     "smoke": {"trials": 1, "warmup": "100ms", "duration": "350ms"},
     "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
@@ -23,7 +25,6 @@ EVERY_SERVER = "all"  # the word for them in `servers`
 DEFAULT_CONNECTIONS = 10  # as workload_defaults() in loadgen/workload.c
 MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
 OVERHEAD_S = 0.15  # of a cell beside warm-up and window: start, connect, collect, stop
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 class PlanError(Exception):
@@ -68,10 +69,10 @@ class Cell:
 
 def seconds(text):
     """'250ms' as 0.25."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s|m)", text)
-    if not match:
-        raise PlanError(f"'{text}' is not a duration such as 500ms or 2s")
-    return float(match[1]) * UNITS_S[match[2]]
+    try:
+        return workload_file.seconds(text)
+    except ValueError as error:
+        raise PlanError(str(error)) from error
 
 
 def whole(text):
@@ -94,15 +95,10 @@ def entrant(word):
 
 def read_workload(path):
     """The sections of a workload file. Its keys are checked by the programs that use them."""
-    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",),
-                                       comment_prefixes=(";",), inline_comment_prefixes=(";",))
-    parser.optionxform = str
     try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_file(file)
+        return workload_file.read(path)
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise PlanError(f"workload {path}: {error}") from error
-    return parser
 
 
 def files_of(path):
@@ -112,8 +108,7 @@ def files_of(path):
 
 
 def points_of(parser):
-    points = [name.split(None, 1)[1] for name in parser.sections() if name.startswith("point ")]
-    return points or ["base"]
+    return workload_file.names(parser, "point") or ["base"]
 
 
 def connections_at(parser, point, override):

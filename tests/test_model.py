@@ -298,6 +298,7 @@ class Architectures(unittest.TestCase):
         for tasks, kib in ("0", 0), ("1 thread", 28), ("1 process", 120):
             server = self.server("any", "any", [], costs=costs, tasks=tasks)
             self.assertAlmostEqual(server.connection_kib, 7 + architecture.SOCKETS_KIB + kib)
+        self.assertEqual(self.server("any", "any", []).connection_kib, 0, "of an old calibration")
 
     def test_a_loop_makes_short_ones_wait_for_long_ones(self):
         demands = [Demand("short", 450), Demand("slow", 50, cpu_s=0.010)]

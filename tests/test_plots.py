@@ -1005,6 +1005,16 @@ class Maps(Folder):
         self.assertEqual(found.prediction("load", "10", "event")["capacity"], 5)
         self.assertEqual(found.prediction("load", "10", "hybrid"), {})
 
+    def test_who_was_offered_less_has_no_peak(self):
+        """event met the heaviest load, hybrid nearly, threads half of it and validly no more."""
+        def at(rate, *valid):
+            return rate, stats.estimate(list(valid), () if valid else (rate,))
+        found = figure("load").peaks_of({
+            "event": [at(500, 400), at(1000, 350)], "hybrid": [at(950, 940)],
+            "threads": [at(500, 500), at(1000)]})
+        self.assertEqual({a: e.value for a, e in found.items()}, {"event": 400, "hybrid": 940})
+        self.assertEqual(figure("load").peaks_of({}), {})
+
     def test_capacities_that_agree_share_a_line(self):
         load = figure("load")
         found = load.alike({"event": 640, "hybrid": 1290, "threads": 1285, "actors": 1305})

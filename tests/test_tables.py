@@ -174,6 +174,16 @@ class Work(Tables):
         self.assertAlmostEqual(found.cost_s("cpu_time", "mix50"), 0.015020)
         self.assertAlmostEqual(found.wait_s("cpu_time", "mix50"), 0.007)
 
+    def test_a_thread_that_waits_costs_its_wait(self):
+        about = {"family": "multi-threaded", "blocks": ["timer"], "tasks": "1 thread",
+                 "computes": "any"}
+        self.synthetic.manifest["servers"] = {"threads": about, "event": about | {"blocks": []}}
+        self.synthetic.manifest["calibration"]["thread"] = {"wait_us": 10.0}
+        self.rate("cpu_time", "mix50", "event", 60)
+        found = self.facts()
+        self.assertAlmostEqual(found.cost_s("cpu_time", "mix50", "threads"), 0.015020 + 0.7 * 10e-6)
+        self.assertAlmostEqual(found.cost_s("cpu_time", "mix50", "event"), 0.015020)
+
 
 class Capacity(Tables):
     """cpu: 5 ms on 2 cores; a request of calibration costs 20 µs more."""
@@ -324,6 +334,14 @@ class HoldingRows(Tables):
                       "ends 0.800; 1,570,000 fit into this machine", row["measured"])
         self.assertIn("0.250 times the guide's 64, most of it user memory (8.00 KiB): 64 GB would "
                       "hold 4,190,000, enough", row["verdict"])
+
+    def test_memory_was_predicted(self):
+        self.memory("event", 16)
+        self.memory("threads", 40)
+        self.predict("connections", "1000", "event", memory_kib_per_connection=12.3)
+        self.predict("connections", "1000", "threads", memory_kib_per_connection=None)
+        for arch, model in ("event", "12.3 KiB"), ("threads", guide_table.NOTHING):
+            self.assertEqual(self.row("b", f"{arch}: a connection costs 64 KB")["model"], model)
 
     def test_64_kb_are_too_few(self):
         self.memory("processes", 128)

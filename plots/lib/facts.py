@@ -7,6 +7,7 @@ import sys
 from . import guide_table
 from .run import REPOSITORY, number_in
 from .stats import Estimate
+from .style import server_of
 
 sys.path.append(str(REPOSITORY / "model"))
 
@@ -109,10 +110,16 @@ class Facts:
         share = sum(d.rate for d in computing) / sum(d.rate for d in demands)
         return share, architecture.mean(computing, lambda d: d.cpu_s) if computing else 0.0
 
-    def cost_s(self, workload, point):
-        """CPU time of a request as the model counts it: its work and the calibrated overhead."""
-        return (architecture.mean(self.demands(workload, point), lambda d: d.cpu_s)
-                + self.request_s)
+    def cost_s(self, workload, point, arch=""):
+        """CPU time of a request as the model counts it: its work, the calibrated cost of a request,
+        and, of an architecture whose header says who waits, that of waiting."""
+        about = self.run.manifest.get("servers", {}).get(server_of(arch), {})
+        demands = self.demands(workload, point)
+        if "tasks" not in about:
+            return architecture.mean(demands, lambda d: d.cpu_s) + self.request_s
+        costs = architecture.costs_of(self.run.manifest["calibration"])
+        server = architecture.server_of(about, (), self.cores(workload), costs)
+        return architecture.mean(demands, server.cpu_s)
 
     def wait_s(self, workload, point):
         """The mean wait that a request asks for."""

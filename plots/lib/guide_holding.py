@@ -130,6 +130,8 @@ def b4(facts, arch):
     where = facts.memory_point(arch)
     if not where:
         return gt.unmeasured(draft, f"No valid trial tells the memory of a connection of {arch}")
+    predicted = facts.prediction(*where, arch).get("memory_kib_per_connection")
+    draft = replace(draft, model=f"{style.human(predicted)} KiB" if predicted else gt.NOTHING)
     total = facts.estimate(*where, arch, MEMORY_METRIC)
     parts = parts_kb(facts, *where, arch)
     held = open_connections(facts, *where, arch)

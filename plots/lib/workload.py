@@ -1,26 +1,20 @@
 """Read workloads/NAME.ini: the question, the points, and what one request asks for."""
-import configparser
+from pathlib import Path
 import re
+import sys
 
-UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+sys.path.append(str(Path(__file__).resolve().parents[2] / "runner"))  # which plans by these files
+import workload_file  # noqa: E402  (after the path is set)
+from workload_file import seconds  # noqa: E402
+
 UNITS_BYTES = {"": 1, "k": 2 ** 10, "m": 2 ** 20, "g": 2 ** 30}
-DURATION = r"[\d.]+(?:us|ms|s|m)?"
-
-
-def seconds(text):
-    """'10ms' -> 0.01. A bare number is in seconds."""
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)?", text.strip()).groups()
-    return float(number) * UNITS_S[unit or "s"]
 
 
 class Workload:
     """One workload file; an empty one (no path) answers every question with None."""
 
     def __init__(self, path=None):
-        self.ini = configparser.ConfigParser(
-            interpolation=None, inline_comment_prefixes=(";",), comment_prefixes=(";", "#"))
-        if path is not None:
-            self.ini.read(path, encoding="utf-8")
+        self.ini = workload_file.parser() if path is None else workload_file.read(path)
 
     def _get(self, section, key):
         return self.ini.get(section, key, fallback=None)
@@ -31,11 +25,11 @@ class Workload:
 
     @property
     def points(self):
-        return [s.split(None, 1)[1] for s in self.ini.sections() if s.startswith("point ")]
+        return workload_file.names(self.ini, "point")
 
     @property
     def classes(self):
-        return [s.split(None, 1)[1] for s in self.ini.sections() if s.startswith("class ")]
+        return workload_file.names(self.ini, "class")
 
     def setting(self, point, key, default=None):
         """A key of [workload] as this point has it, or `default`."""
@@ -66,18 +60,17 @@ class Workload:
         return sum(int(n) * UNITS_BYTES[unit]
                    for n, unit in re.findall(r"[?&]io=disk:(\d+)([kmg]?)", request))
 
-    def _steps_s(self, cls, step, kind):
+    def _steps_s(self, cls, step):
         """Seconds of all steps like `cpu=hash:5ms` in a request of class `cls`, or None."""
         request = self._get(f"class {cls}", "request")
         if request is None:
             return None
-        found = re.findall(rf"[?&]{step}={kind}:({DURATION})", request)
-        return sum(seconds(t) for t in found)
+        return sum(workload_file.steps_s(request, step))
 
     def cpu_s(self, cls):
         """CPU work that one request of this class asks for, on an idle core."""
-        return self._steps_s(cls, "cpu", r"\w+")
+        return self._steps_s(cls, r"cpu=\w+")
 
     def wait_s(self, cls):
         """Time that one request of this class spends waiting by its own wish."""
-        return self._steps_s(cls, "io", "(?:timer|backend)")
+        return self._steps_s(cls, "io=timer|io=backend")
