@@ -4,7 +4,7 @@
 Throughput of the busy connections, and CPU time per request, against the number of idle ones beside
 them. Look at whose line is not level: select and poll show the kernel every idle connection at
 every call, epoll, threads and processes do not."""
-from lib import chart, style, sweep
+from lib import chart, sweep
 from lib.run import NoData, number_in
 from lib.stats import clearly_above
 

@@ -525,6 +525,8 @@ class Tally(unittest.TestResult):
 
     TOLERATED_S = 0.02
     BADLY = 0.1  # of the test's duration
+    # No lost time makes a test fail like this.
+    MISTAKES = (AttributeError, ImportError, NameError, TypeError)
     output = threading.Lock()
     sentinel = None
 
@@ -538,9 +540,11 @@ class Tally(unittest.TestResult):
         self.begin = time.monotonic()
         self.lost_s = Tally.sentinel.lost_s()
 
-    def is_disturbed(self, test):
+    def is_disturbed(self, test, err):
         """Note it then, and say so."""
         if not isinstance(test, unittest.TestCase):  # a class that cannot be set up
+            return False
+        if issubclass(err[0], self.MISTAKES):
             return False
         lasted_s = time.monotonic() - self.begin
         lost_s = Tally.sentinel.lost_s() - self.lost_s
@@ -568,19 +572,19 @@ class Tally(unittest.TestResult):
             self.say(f"ok    {self.name(test)} ({time.monotonic() - self.begin:.2f} s)")
 
     def addFailure(self, test, err):
-        if self.is_disturbed(test):
+        if self.is_disturbed(test, err):
             return
         super().addFailure(test, err)
         self.say(f"FAIL  {self.name(test)}", self.failures[-1][1])
 
     def addError(self, test, err):
-        if self.is_disturbed(test):
+        if self.is_disturbed(test, err):
             return
         super().addError(test, err)
         self.say(f"FAIL  {self.name(test)}", self.errors[-1][1])
 
     def addSubTest(self, test, subtest, err):
-        if err is not None and self.is_disturbed(test):
+        if err is not None and self.is_disturbed(test, err):
             return
         super().addSubTest(test, subtest, err)
         if err is not None:

@@ -56,8 +56,14 @@ class Runner(unittest.TestCase):
                 with case.subTest(part):
                     case.assertEqual(run, 3)
             if run < 3:
-                raise KeyError
+                raise ConnectionResetError
         self.assertEqual(self.outcome(body), (1, 0, 3))
+
+    def test_a_mistake_in_a_test_is_no_disturbance(self):
+        def body(case, run):
+            self.machine.lost += 0.1
+            body.missing(run)
+        self.assertEqual(self.outcome(body), (0, 1, 1))
 
     def always_failing(self, lost_s):
         def body(case, _run):

@@ -79,7 +79,8 @@ def dry_run(command):
     """What the runner plans for a ./run_all.sh command, and how long that takes in seconds."""
     done = subprocess.run(["runner/run", "--build", harness.BUILD, "--dry-run", *command[2:]],
                           cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout, float(re.search(r"about (\d+) s", done.stderr)[1])
+    minutes, over_s = re.search(r"about (\d+):(\d\d),", done.stderr).groups()
+    return done.stdout, 60 * int(minutes) + int(over_s)
 
 
 def loadgen_s(words):

@@ -115,8 +115,9 @@ Test(proc, cpu_time_of_the_living_and_the_dead)
 static int64_t sleep_often(void)
 {
     struct rusage used;
+    /* Long enough: a timer that is over before its thread has gone to sleep makes no switch. */
     for (int i = 0; i < SLEEPS; i++)
-        nanosleep(&(struct timespec){0, 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 2 * NSEC_PER_MSEC}, NULL);
     getrusage(RUSAGE_SELF, &used);
     return used.ru_nvcsw;
 }

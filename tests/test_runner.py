@@ -643,13 +643,13 @@ class RepeatTest(RunnerTest):
     def measure(self, *options):
         """(stdout, names of the cells in the order in which they were run)"""
         (self.build / "order").write_text("")
-        status, out, err = self.do(RUN, "--build", self.build, "--results", self.results, *options)
+        status, out, err = self.do(RUN, "--build", self.build, "--results", self.results,
+                                   "--patience", "0", *options)
         self.assertEqual(status, 0, err)
         return out, (self.build / "order").read_text().split("\n")[:-1]
 
     def run_all(self, *options):
-        return self.measure("--smoke", "--workloads", self.tiny, "--trials", "2",
-                            "--patience", "0", *options)
+        return self.measure("--smoke", "--workloads", self.tiny, "--trials", "2", *options)
 
     def test_a_calm_run_repeats_nothing(self):
         out, order = self.run_all()

@@ -338,8 +338,8 @@ class HoldingRows(Tables):
     def test_memory_was_predicted(self):
         self.memory("event", 16)
         self.memory("threads", 40)
-        self.predict("connections", "1000", "event", memory_kib_per_connection=12.3)
-        self.predict("connections", "1000", "threads", memory_kib_per_connection=None)
+        self.predict("connections", "base", "event", memory_kib_per_connection=12.3)
+        self.predict("connections", "base", "threads", memory_kib_per_connection=None)
         for arch, model in ("event", "12.3 KiB"), ("threads", guide_table.NOTHING):
             self.assertEqual(self.row("b", f"{arch}: a connection costs 64 KB")["model"], model)
 
