@@ -18,7 +18,7 @@ import markupsafe
 
 from lib import chapters, headline, percentile_lesson, sources, style
 from lib.measures import RATE
-from lib.run import NoData, Run
+from lib.run import NoData, open_run
 import table_c1
 import table_overview
 
@@ -232,7 +232,7 @@ def main():
     parser.add_argument("-o", metavar="FILE", type=Path, help="default: RUN_DIR/report.html")
     options = parser.parse_args()
     try:
-        text = render(Run(options.run))
+        text = render(open_run(options.run))
     except NoData as reason:
         sys.exit(f"report: {reason}")
     target = options.o or options.run / "report.html"

@@ -17,7 +17,7 @@ import zlib
 import workload_file
 
 PROFILES = {  # what a workload does not say itself
-    "smoke": {"trials": 1, "warmup": "100ms", "duration": "350ms"},
+    "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms"},
     "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
     "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms"},
 }

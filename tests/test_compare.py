@@ -123,6 +123,25 @@ class Compare(unittest.TestCase):
         unfinished.mkdir()
         self.assertIn("not a finished run", self.compare(a, [unfinished], status=3))
 
+    def test_profiles_and_comments_may_differ(self):
+        a, b = self.run_of("a", 1), self.run_of("b", 2)
+        file = self.folder / "b" / "workloads" / "io.ini"
+        same = file.read_text(encoding="utf-8")
+        file.write_text("; why\n" + same.replace("How many", "Who bears how many")
+                        + "[quick]\ntrials = 2\n[full]\nservers = event\n")
+        self.assertIn("rows differ", self.compare(a, b))
+        file.write_text(same + "[point more]\nconnections = 9\n")
+        self.assertIn("workload io is not the same", self.compare(a, b, status=3))
+
+    def test_a_profile_that_changed_the_connections(self):
+        runs = [self.run_of(name, 1) for name in "ab"]
+        for run, connections in zip(runs, (0, 128)):
+            run.manifest["cells"] = [{
+                "workload": "io", "point": "base", "arch": "event", "trial": 1, "options": [],
+                "connections": connections}]
+        self.assertIn("io base event had other connections or options",
+                      self.compare(*runs, status=3))
+
     def test_a_run_of_another_version_is_refused(self):
         other = self.run_of("other", 2, schema="archbench-run/2")
         text = self.compare(self.run_of("a", 1), other, status=3)

@@ -510,6 +510,13 @@ class PercentileLesson(Folder):
         self.assertAlmostEqual(frame.x(0.99) - frame.x(0.9), frame.x(0.9) - frame.x(0))
         self.assertAlmostEqual(frame.y(1) - frame.y(10), frame.y(10) - frame.y(100))
 
+    def test_too_few_requests_for_a_tail(self):
+        """60 of them: ten lie beyond 83 %, and none of the curves shows one in ten."""
+        few = ("  Value Percentile TotalCount 1/(1-Percentile)\n\n"
+               "  1.000 0.500000000000 30 2.00\n  2.000 0.833333333333 50 6.00\n"
+               "  3.000 1.000000000000 60\n#[Max = 3.000, Total count = 60]\n")
+        self.assertIsNone(self.example(hybrid=few, event=few))
+
     def test_without_histograms(self):
         s = SyntheticRun(self.folder / "run")
         s.cell("io", "base", "event", 1, {"achieved_rate": 1, "io": latencies(1, 2)})

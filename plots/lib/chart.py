@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from .run import NoData, Run
+from .run import NoData, open_run
 from .stats import FACTOR_WITHOUT_INTERVALS, coverage
 
 WIDTH_IN = 12.8  # 16:9 at 1920x1080
@@ -379,7 +379,7 @@ def main(draw, script):
                         help=f"one file, by its ending (default: RUN_DIR/figures/{stem}.png, .svg)")
     options = parser.parse_args()
     try:
-        chart = draw(Run(options.run))
+        chart = draw(open_run(options.run))
     except NoData as reason:
         print(f"{stem}: {reason}", file=sys.stderr)
         sys.exit(NOTHING_TO_DRAW)

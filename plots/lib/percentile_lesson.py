@@ -8,6 +8,7 @@ from . import style
 WIDTH, HEIGHT = 900, 420
 LEFT, RIGHT, TOP, BOTTOM = 84, 150, 24, 62
 PERCENTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+LEAST_TAIL = 0.9  # a lesson on percentiles needs one beyond the median
 BEYOND = 10  # a curve ends where fewer requests lie beyond
 PREFERRED = (("bimodal", "short"), ("cpu_share", "short"), ("mix", "io"))
 
@@ -46,9 +47,9 @@ def _merged(run, workload, point, arch, cls):
 
 
 def _curves(run, workload, point, cls):
-    """Of all architectures that have one there."""
+    """Of all architectures whose requests there are enough to see one in ten."""
     found = [curve(arch, _merged(run, workload, point, arch, cls)) for arch in run.archs(workload)]
-    return [c for c in found if c and c.at(PERCENTILES[0])]
+    return [c for c in found if c and c.at(LEAST_TAIL)]
 
 
 def example(run):
@@ -111,7 +112,7 @@ def lesson(run):
     frame = Frame(curves)
     heights = _label_heights(frame, curves)
     worst = curves[-1]
-    share = 0.99 if worst.at(0.99) else 0.9
+    share = 0.99 if worst.at(0.99) else LEAST_TAIL
     return {
         "workload": workload, "point": point, "class": cls, "width": WIDTH, "height": HEIGHT,
         "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM,

@@ -3,6 +3,7 @@ docs/formats.md."""
 from collections import defaultdict
 import csv
 from dataclasses import dataclass, field
+from functools import lru_cache
 import json
 import math
 from pathlib import Path
@@ -253,3 +254,9 @@ class Run:
         if isinstance(cores, dict):
             cores = cores.get("online")
         return cpu, cores, kernel and kernel.split()[0]
+
+
+@lru_cache(maxsize=1)
+def open_run(folder):
+    """The Run of a path, which is read once by all who draw it in one process."""
+    return Run(folder)

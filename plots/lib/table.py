@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 import sys
 
-from .run import NoData, Run
+from .run import NoData, open_run
 
 NOTHING_TO_SHOW = 3  # exit status
 
@@ -31,7 +31,7 @@ def main(make, script):
     parser.add_argument("-o", metavar="FOLDER", type=Path, help="default: RUN_DIR/tables")
     options = parser.parse_args()
     try:
-        header, rows, text = make(Run(options.run))
+        header, rows, text = make(open_run(options.run))
     except NoData as reason:
         print(f"{stem}: {reason}", file=sys.stderr)
         sys.exit(NOTHING_TO_SHOW)
