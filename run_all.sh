@@ -16,7 +16,7 @@ stages (default: all of them, in this order)
   plots      draw tables, figures and the report of results/latest (or of --resume DIR)
 
 options
-  --smoke | --quick | --full   how long: 40 s, five minutes (default), some hours
+  --smoke | --quick | --full   how long: 40 s, five minutes (default), an hour and a half
   --only ARCH,...              only these architectures
   --workloads W,...            only these workloads
   --trials N                   repetitions of every cell
@@ -45,7 +45,9 @@ while (($#)); do
     --dry-run) stages=(build cells) && options+=("$1") ;;
     --smoke | --quick | --full) options+=("$1") ;;
     --resume) run=${2:?--resume needs a folder} && options+=("$1" "$2") && shift ;;
-    --only | --workloads | --trials | --seed | --patience) options+=("$1" "${2:?$1 needs a value}") && shift ;;
+    --only | --workloads | --trials | --seed | --patience)
+        options+=("$1" "${2:?$1 needs a value}") && shift
+        ;;
     *) usage >&2 && exit 2 ;;
     esac
     shift

@@ -30,7 +30,7 @@ def undisturbed(measure):
     attempts = []
     for attempt in range(ATTEMPTS):
         if attempt:
-            time.sleep(REST_S)  # who is over a quota has to wait until it is filled again
+            time.sleep(REST_S)  # what disturbs a machine lasts for seconds
         begin_s, stolen_s = time.monotonic(), usage.stolen_s()
         found = measure()
         share = (usage.stolen_s() - stolen_s) / (time.monotonic() - begin_s) / len(CORES)

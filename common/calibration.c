@@ -31,13 +31,6 @@ static double median(double *values, int n)
     return values[n / 2];
 }
 
-static int64_t thread_cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}
-
 /* Units per millisecond of this thread's CPU time: the median of many short rounds, so that a
  * moment's disturbance does not define the machine. CPU time, not wall time: on a busy machine
  * the core is shared, but the work it does is not changed. */
@@ -111,14 +104,10 @@ static pthread_t start_on(bool last, void *(*run)(void *), void *argument)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    cpu_set_t usable, one;
-    int core = last ? CPU_SETSIZE - 1 : 0;
+    cpu_set_t one;
 
-    sched_getaffinity(0, sizeof usable, &usable);
-    while (!CPU_ISSET(core, &usable))
-        core += last ? -1 : 1;
     CPU_ZERO(&one);
-    CPU_SET(core, &one);
+    CPU_SET(usable_core(last), &one);
     pthread_attr_init(&attributes);
     pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
     if (pthread_create(&thread, &attributes, run, argument))

@@ -44,22 +44,15 @@ static int64_t own_memory_kib(void)
            field("/proc/self/status", "VmPTE:");
 }
 
-static int64_t own_cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}
-
 static void *sleep_often(void *cpu_ns)
 {
     int64_t begin = 0;
     for (int i = 0; i < WARM_WAITS + WAITS; i++) {
         if (i == WARM_WAITS)
-            begin = own_cpu_ns();
+            begin = thread_cpu_ns();
         nanosleep(&WAIT, NULL);
     }
-    *(int64_t *)cpu_ns = own_cpu_ns() - begin;
+    *(int64_t *)cpu_ns = thread_cpu_ns() - begin;
     return NULL;
 }
 
@@ -98,12 +91,9 @@ static int run_processes(struct sleepers *sleepers)
 static cpu_set_t stay_on_one_core(void)
 {
     cpu_set_t usable, one;
-    int core = 0;
     sched_getaffinity(0, sizeof usable, &usable);
-    while (!CPU_ISSET(core, &usable))
-        core++;
     CPU_ZERO(&one);
-    CPU_SET(core, &one);
+    CPU_SET(usable_core(false), &one);
     sched_setaffinity(0, sizeof one, &one);
     return usable;
 }

@@ -4,7 +4,9 @@
 
 #include <stdbool.h>
 
-enum { KERNEL_STACK_KIB = 16 }; /* of each task: Linux on 64-bit machines */
+/* Of each task: THREAD_SIZE of x86-64 and arm64. /proc/meminfo has the sum for the host, but in
+ * batches per core, too coarse to tell a few threads. */
+enum { KERNEL_STACK_KIB = 16 };
 
 /* Of one among hundreds, all on one core, which sleep for some milliseconds again and again. All
  * zero when so many cannot be started. */

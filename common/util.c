@@ -53,6 +53,11 @@ int64_t now_coarse_ns(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+int64_t thread_cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* A decimal number with an optional fraction at the start of text; *end is what follows it.
  * strtod would also take "inf", "0x1p3" and leading blanks. */
 static bool parse_decimal(const char *text, size_t len, double *value, size_t *end)
@@ -152,6 +157,17 @@ int usable_cores(void)
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
     return CPU_COUNT(&set);
+}
+
+int usable_core(bool last)
+{
+    cpu_set_t set;
+    int core = last ? CPU_SETSIZE - 1 : 0;
+    if (sched_getaffinity(0, sizeof set, &set))
+        die_errno("cannot tell which cores are ours");
+    while (!CPU_ISSET(core, &set))
+        core += last ? -1 : 1;
+    return core;
 }
 
 void executable_folder(char *path, size_t size)

@@ -25,6 +25,8 @@ _Noreturn void die_errno(const char *format, ...) __attribute__((format(printf, 
 int64_t now_ns(void);
 /* The same clock read from the kernel's last tick: cheap, up to some milliseconds behind. */
 int64_t now_coarse_ns(void);
+/* CPU time of the calling thread, user and system, in nanoseconds. */
+int64_t thread_cpu_ns(void);
 
 /* "250us", "10ms", "1.5s", "2m" into nanoseconds. A bare number is refused except "0".
  * Returns false when the text is not a duration of 0 to 24 hours. */
@@ -40,6 +42,8 @@ char *must_strdup(const char *text);
 
 /* Cores that this process may use (its affinity mask), at least 1. */
 int usable_cores(void);
+/* The number of the first of them, or of the last. */
+int usable_core(bool last);
 
 /* Folder of the running executable without a trailing slash, into `path`. */
 void executable_folder(char *path, size_t size);

@@ -52,20 +52,12 @@ static void admit_retries(struct client *c)
     }
 }
 
-static int64_t cpu_now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* it has one thread */
-    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}
-
 /* When connections are made all the time, those of the window are the ones to tell about. */
 static void begin_window(struct client *c)
 {
     c->begun = true;
     c->begun_ns = c->now_ns;
-    c->begun_cpu_ns = cpu_now_ns();
+    c->begun_cpu_ns = thread_cpu_ns(); /* it has one thread */
     c->stats->spin_ns = 0;
     if (c->plan->workload.churn > 0)
         c->stats->connect = (struct hist){0};
@@ -78,7 +70,7 @@ static void end_window(struct client *c)
     c->ended = true;
     c->stats->backlog_end = c->backlogged;
     if (c->begun) {
-        c->stats->cpu_ns = cpu_now_ns() - c->begun_cpu_ns;
+        c->stats->cpu_ns = thread_cpu_ns() - c->begun_cpu_ns;
         c->stats->wall_ns = c->now_ns - c->begun_ns;
     }
 }
@@ -201,13 +193,13 @@ static int poll_events(struct client *c, struct epoll_event *events, int64_t res
  * CPU time that is counted apart from the work. */
 static int spin_events(struct client *c, struct epoll_event *events, int64_t until_ns)
 {
-    int64_t begin_ns = cpu_now_ns();
+    int64_t begin_ns = thread_cpu_ns();
     int n = 0;
 
     while (n == 0 && c->now_ns < until_ns)
         n = poll_events(c, events, 0);
     if (c->phase == PHASE_RUN && c->begun)
-        c->stats->spin_ns += cpu_now_ns() - begin_ns;
+        c->stats->spin_ns += thread_cpu_ns() - begin_ns;
     return n;
 }
 

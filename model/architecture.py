@@ -93,8 +93,8 @@ def number(value, options, default):
 
 
 def server_of(about, options, cores, costs):
-    """Options that say how many default to the number of cores. Where a wait blocks, a task waits; a
-    loop's waits are entries in a heap, and cost next to nothing."""
+    """Options that say how many default to the number of cores. Where a wait blocks, a task waits;
+    a loop's waits are entries in a heap, and cost next to nothing."""
     blocks = frozenset(about["blocks"])
     wait_s = costs.process_wait_s if about["family"] == "multi-process" else costs.thread_wait_s
     task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}

@@ -12,9 +12,8 @@ import re
 from matplotlib.patches import Rectangle
 
 from lib import chart, style
-from lib.groups import rank
+from lib.groups import alike, rank
 from lib.run import NoData
-from lib.stats import clearly_above
 
 WORKLOAD = "mix_map"
 NAMES_SHOWN = 3  # of those who share a field
@@ -38,15 +37,6 @@ def place(point):
     return (int(found[1]), int(found[2])) if found else None
 
 
-def shares_lead(first, other):
-    """Does `other` not differ from the first of its Ranking? By their letters, and where the trials
-    are too few for letters, by a factor that chance does not make."""
-    if first.letters and other.letters:
-        return bool(set(first.letters) & set(other.letters))
-    low, high = sorted((first.estimate, other.estimate), key=lambda e: e.value)
-    return not clearly_above(high, low)
-
-
 def field(ranking):
     """The Field of a Ranking."""
     estimates = tuple(e.estimate for e in ranking.entries)
@@ -56,7 +46,7 @@ def field(ranking):
     first, second, *_ = valid
     low, high = sorted((first.estimate.value, second.estimate.value))
     factor = high / low if 0 < low < math.inf else math.inf
-    return Field(tuple(e.name for e in valid if e is first or shares_lead(first, e)), factor,
+    return Field(tuple(e.name for e in valid if e is first or alike(first, e)), factor,
                  estimates)
 
 

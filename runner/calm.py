@@ -1,5 +1,5 @@
-"""Waiting for a calm machine. Where others share it, a neighbour or a hypervisor, they take the cores
-for seconds or minutes, and what is measured meanwhile is invalid."""
+"""Waiting for a calm machine. Where others share it, a neighbour or a hypervisor, they take the
+cores for seconds or minutes, and what is measured meanwhile is invalid."""
 import os
 import time
 
@@ -23,10 +23,13 @@ def lost_ns(until_ns):
 
 
 def probe_core(core, result):
-    """In a process of its own: never returns. `result`: the end of a pipe for the number."""
-    os.sched_setaffinity(0, {core})
-    os.write(result, str(lost_ns(time.monotonic_ns() + int(PROBE_S * 1e9))).encode())
-    os._exit(0)
+    """In a process of its own: never returns, not even by a signal's exception, for what follows is
+    the parent's to do. `result`: the end of a pipe for the number."""
+    try:
+        os.sched_setaffinity(0, {core})
+        os.write(result, str(lost_ns(time.monotonic_ns() + int(PROBE_S * 1e9))).encode())
+    finally:
+        os._exit(0)
 
 
 def lost_share(cores):

@@ -1,4 +1,5 @@
 #include "runner/proc.h"
+#include "common/task_cost.h"
 #include "common/util.h"
 
 #include <ctype.h>
@@ -9,10 +10,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* THREAD_SIZE of x86-64 and arm64. /proc/meminfo has the sum for the host, but in batches per
- * core, too coarse to tell a few threads. */
-enum { KERNEL_STACK_KB = 16 };
 
 /* Whoever samples at real-time priority keeps a core from those it measures. Every so many files it
  * leaves the core to them, so that no request waits long for a sample of thousands of processes. */
@@ -264,7 +261,7 @@ struct proc_memory proc_memory(pid_t root)
     struct tree tree = read_tree(root);
     for (size_t i = 0; i < tree.count; i++) {
         add_user_memory(tree.process[i].pid, &memory);
-        memory.kernel_stacks_kb += (int64_t)tree.process[i].threads * KERNEL_STACK_KB;
+        memory.kernel_stacks_kb += (int64_t)tree.process[i].threads * KERNEL_STACK_KIB;
     }
     free(tree.process);
     return memory;

@@ -621,7 +621,7 @@ def watch_machine():
 
 
 ATTEMPTS = 3  # of a test that fails on a disturbed machine
-REST_S = 1.0  # before another one: who is over a quota has to wait until it is filled again
+REST_S = 1.0  # before another one: what disturbs a machine lasts for a moment
 
 
 def run_suite(label, suite, verbose=False):

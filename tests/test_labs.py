@@ -4,8 +4,6 @@ less than two minutes, and its answer key is filled with what bench/labs has mea
 
 import argparse
 import contextlib
-import importlib.machinery
-import importlib.util
 import io
 import json
 import os
@@ -20,7 +18,7 @@ import unittest
 from unittest import mock
 
 import harness
-from test_reading_order import commands, help_of, knows, options_in
+from test_reading_order import commands, help_of, knows, load_bench, options_in
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "labs"
@@ -31,19 +29,7 @@ WARMUP_S = 1  # of loadgen, unless it is told otherwise
 NOT_PROGRAMS = {"for", "do", "done", "wait", "kill"}
 
 
-def load_labs():
-    """bench/labs as a module."""
-    sys.path.insert(0, str(ROOT / "bench"))
-    try:
-        loader = importlib.machinery.SourceFileLoader("labs", str(ROOT / "bench" / "labs"))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("labs", loader))
-        loader.exec_module(module)
-        return module
-    finally:
-        sys.path.pop(0)
-
-
-labs = load_labs()
+labs = load_bench("labs")
 measured = sys.modules["measured"]
 
 

@@ -66,7 +66,8 @@ INI = {
                "[point 16]\n[point 256]\n",
     "mix_map": "[workload]\nquestion = Who wins where?\narrivals = closed\n",
     "network": "[workload]\nquestion = From afar?\narrivals = closed\n"
-               "[class short]\nrequest = /\n[point 1ms]\nthink = exponential 1ms\n[point 100ms]\nthink = 100ms\n",
+               "[class short]\nrequest = /\n[point 1ms]\nthink = exponential 1ms\n"
+               "[point 100ms]\nthink = 100ms\n",
 }
 FIGURES = ("load", "cpu_share", "throughput", "cost", "memory", "bimodal", "idle", "concurrency",
            "churn", "surge", "disk", "backend", "baseline", "balance", "heatmap", "mix_map",
@@ -750,13 +751,12 @@ def drawn(stem, run_folder):
     return re.findall("<title>(.*?)</title>", text) + re.findall("<!-- (.*?) -->", text)
 
 
-class Sweeps(Folder):
-    """What the figures of the sweeps draw and say, from runs whose answers are known."""
+class OneRun(Folder):
+    """A run to be filled with cells, and then read or drawn."""
 
     def setUp(self):
         super().setUp()
-        self.run_folder = self.folder / "run"
-        self.synthetic = SyntheticRun(self.run_folder)
+        self.synthetic = SyntheticRun(self.folder / "run")
 
     def read(self):
         return Run(self.synthetic.write())
@@ -768,6 +768,10 @@ class Sweeps(Folder):
     def finds_nothing(self, stem, reason):
         with self.assertRaisesRegex(NoData, reason):
             figure(stem).draw(self.read())
+
+
+class Sweeps(OneRun):
+    """What the figures of the sweeps draw and say, from runs whose answers are known."""
 
     def test_idle_connections_stand_where_the_workload_says(self):
         for point, rate in (("10000", 50), ("0", 200), ("100", 180)):
@@ -976,24 +980,9 @@ class Sweeps(Folder):
                 self.assertEqual(words.count(name), 1, f"{stem}: {name}")
 
 
-class Maps(Folder):
+class Maps(OneRun):
     """Predictions over measurements, histograms over time, winners, tails and fits, from runs whose
     answers are known."""
-
-    def setUp(self):
-        super().setUp()
-        self.synthetic = SyntheticRun(self.folder / "run")
-
-    def read(self):
-        return Run(self.synthetic.write())
-
-    def draws(self, stem):
-        """The texts in a figure, its title first."""
-        return drawn(stem, self.synthetic.write())
-
-    def finds_nothing(self, stem, reason):
-        with self.assertRaisesRegex(NoData, reason):
-            figure(stem).draw(self.read())
 
     # load
 

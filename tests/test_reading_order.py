@@ -24,12 +24,12 @@ OPTIONAL = {"strace"}  # packages that the page says one may need
 SERVER_COMMAND = re.compile(r"build/servers/\w+")
 
 
-def load_lessons():
-    """bench/lessons as a module."""
+def load_bench(name):
+    """A program of bench/ as a module."""
     sys.path.insert(0, str(ROOT / "bench"))
     try:
-        loader = importlib.machinery.SourceFileLoader("lessons", str(ROOT / "bench" / "lessons"))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("lessons", loader))
+        loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "bench" / name))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
         loader.exec_module(module)
         return module
     finally:
@@ -265,7 +265,7 @@ class Page(unittest.TestCase):
 class Lessons(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.lessons = load_lessons()
+        cls.lessons = load_bench("lessons")
         cls.page = PAGE.read_text(encoding="utf-8")
 
     def test_page_and_script_have_the_same_ones_in_the_same_order(self):

@@ -378,6 +378,17 @@ class Chapters(Folder):
                          "./run_all.sh --workloads 'lab/my own.ini' --only threads --quick "
                          "--trials 1 --seed 7")
 
+    def test_options_that_the_plan_adds_are_not_repeated(self):
+        """With them the server would be called another one, prefork-64."""
+        def planned(connections, *options, arch="prefork"):
+            return {"workload": "load", "file": "workloads/load.ini", "point": str(connections),
+                    "arch": arch, "program": "prefork", "trial": 1,
+                    "options": [f"--workers={connections}", *options]}
+        self.synthetic.manifest.update(cells=[
+            planned(64), planned(8), planned(8, "--counters=tss", arch="prefork-tss")])
+        self.assertIn(" --only prefork,prefork:--counters=tss --",
+                      chapters.command(self.read(), "load"))
+
     def test_run_all_takes_the_command(self):
         self.synthetic.manifest.update(seed=7, cells=[
             {"workload": "bimodal", "file": "workloads/bimodal.ini", "point": "base",

@@ -610,6 +610,27 @@ class CalmTest(unittest.TestCase):
         self.assertEqual(patience.waited_s, 9)
         self.assertEqual(self.wait(0, 1.0)[0], [])
 
+    def test_a_probe_that_fails_ends_all_the_same(self):
+        """What stands behind the probe is the parent's to do, not the child's."""
+        with unittest.mock.patch.object(calm, "lost_ns", side_effect=runner.Stopped):
+            self.assertEqual(calm.lost_share(os.sched_getaffinity(0)), 0)
+
+    def test_the_manifest_says_how_long_though_the_run_was_stopped(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder, manifest = pathlib.Path(name), {"cells": []}
+            for end in (runner.Stopped, None):
+                def run_cells(planned, folder, arguments, waited):
+                    waited(3)
+                    if end:
+                        raise end
+                with (unittest.mock.patch.object(runner, "run_cells", run_cells),
+                      unittest.mock.patch.object(runner, "finish_run"),
+                      unittest.mock.patch.object(sys, "stderr")):
+                    status = runner.carry_out(folder, manifest, None)
+                self.assertEqual(status, 130 if end else 0)
+            written = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            self.assertEqual(written["waited_s"], 6)
+
     def test_a_core_that_another_process_has_is_noticed(self):
         core = min(os.sched_getaffinity(0))
         hog = subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c",

@@ -5,8 +5,9 @@ import shlex
 
 from . import measures, sources, style
 from .groups import rank
-from .run import REPOSITORY
+from .run import REPOSITORY  # which adds the runner's folder to the path
 
+import plan  # noqa: E402
 
 @dataclass(frozen=True)
 class Part:
@@ -121,7 +122,9 @@ def _times(e):
     itself is 1 and in no doubt."""
     if not e.valid:
         return ""
-    interval = "" if e.low is None or e.low == e.high else f" [{style.human(e.low)}, {style.human(e.high)}]"
+    interval = f" [{style.human(e.low)}, {style.human(e.high)}]"
+    if e.low is None or e.low == e.high:
+        interval = ""
     return f"{style.human(e.value)}{interval}"
 
 
@@ -162,12 +165,22 @@ def telling_point(rankings):
     return (telling or rankings)[-1]
 
 
+def word_of(cell):
+    """The word of --only that names the architecture of a planned cell: its server, with those of
+    its options that make it a variant. The plan puts others before them, such as as many workers as
+    there are connections, and will do so again."""
+    options = cell["options"]
+    words = (":".join([cell["program"], *options[first:]])
+             for first in range(len(options), -1, -1))
+    return next(word for word in words if plan.entrant(word).name == cell["arch"])
+
+
 def command(run, workload):
     """The command line that measures this workload anew as this run did: the same architectures,
     order and arrivals."""
     planned = [c for c in run.manifest.get("cells", [])
                if isinstance(c, dict) and c["workload"] == workload and "program" in c]
-    words = dict.fromkeys(":".join([c["program"], *c["options"]]) for c in planned)
+    words = dict.fromkeys(map(word_of, planned))
     profile, seed = run.manifest.get("profile"), run.manifest.get("seed")
     file = planned[0]["file"] if planned else f"workloads/{workload}.ini"
     parts_of_it = ["./run_all.sh", "--workloads",

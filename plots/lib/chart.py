@@ -374,7 +374,7 @@ def main(draw, script):
     finished Chart, or raises NoData."""
     stem = Path(script).stem
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("run", metavar="RUN_DIR")
+    parser.add_argument("run", metavar="RUN_DIR", type=Path)
     parser.add_argument("-o", metavar="FILE", type=Path,
                         help=f"one file, by its ending (default: RUN_DIR/figures/{stem}.png, .svg)")
     options = parser.parse_args()
@@ -383,7 +383,7 @@ def main(draw, script):
     except NoData as reason:
         print(f"{stem}: {reason}", file=sys.stderr)
         sys.exit(NOTHING_TO_DRAW)
-    default = [Path(options.run) / "figures" / f"{stem}.{kind}" for kind in ("png", "svg")]
+    default = [options.run / "figures" / f"{stem}.{kind}" for kind in ("png", "svg")]
     for path in [options.o] if options.o else default:
         chart.save(path)
         print(path)

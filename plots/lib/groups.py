@@ -48,6 +48,16 @@ class Ranked:
     ratio: stats.Estimate
 
 
+def alike(one, other):
+    """Do two Ranked with valid trials not differ beyond chance? By their letters; where trials are
+    too few for letters, by a factor that chance does not make (stats.FACTOR_WITHOUT_INTERVALS), as
+    the note below each figure says."""
+    if one.letters and other.letters:
+        return bool(set(one.letters) & set(other.letters))
+    low, high = sorted((one.estimate, other.estimate), key=lambda e: e.value)
+    return not stats.clearly_above(high, low)
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Best first; those of which no reply came behind them, those without a valid trial last.
@@ -69,16 +79,12 @@ class Ranking:
 
     def ends(self, leaving_out=()):
         """(the best entry, the worst, do they differ?) among those with a valid trial; None with
-        fewer than two. Where trials are too few for letters, only a large factor counts, as the
-        note below each figure says (stats.FACTOR_WITHOUT_INTERVALS)."""
+        fewer than two."""
         valid = [e for e in self.entries if e.estimate.valid and e.name not in leaving_out]
         if len(valid) < 2:
             return None
         best, worst = valid[0], valid[-1]
-        if best.letters and worst.letters:
-            return best, worst, not set(best.letters) & set(worst.letters)
-        low, high = sorted((best.estimate, worst.estimate), key=lambda e: e.value)
-        return best, worst, stats.clearly_above(high, low)
+        return best, worst, not alike(best, worst)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@ from dataclasses import dataclass
 import math
 
 from . import measures, style
-from .groups import rank
-from .stats import clearly_above
+from .groups import alike, rank
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,6 @@ def _share_of_cores(run, column, ranking):
     return lambda rate: f"{style.human(100 * rate * 1e-6 * min(valid_us) / cores)} %"
 
 
-def ties(entry, best, ascending):
-    """Is the best not better than this one, beyond chance? Both are of a Ranking."""
-    if entry.letters and best.letters:
-        return bool(set(entry.letters) & set(best.letters))
-    smaller, larger = (best, entry) if ascending else (entry, best)
-    return not clearly_above(larger.estimate, smaller.estimate)
-
-
 def times_worse(value, best, ascending):
     """How many times worse than the best; infinite when there is no comparison."""
     larger, smaller = (value, best) if ascending else (best, value)
@@ -93,7 +84,7 @@ def column(run, criterion):
         e = r.estimate
         cells[r.name] = Cell(
             write(e.value), "" if e.low is None else f"[{write(e.low)}, {write(e.high)}]",
-            r.letters, e.valid and ties(r, best, of.ascending), e.valid,
+            r.letters, e.valid and alike(r, best), e.valid,
             times_worse(e.value, best.estimate.value, of.ascending))
     return Column(criterion, best.name, cells, ranking.note)
 

@@ -1,9 +1,9 @@
 """The drawing with which the report explains percentile plots: two real curves of the run."""
-from collections import Counter
 from dataclasses import dataclass
 import math
 
 from . import style
+from .histogram import cells_to_merge, of_class
 
 WIDTH, HEIGHT = 900, 420
 LEFT, RIGHT, TOP, BOTTOM = 84, 150, 24, 62
@@ -38,12 +38,9 @@ def curve(arch, counts):
 
 def _merged(run, workload, point, arch, cls):
     """The histograms of all valid trials as one: {milliseconds: requests}."""
-    counts = Counter()
-    for cell in run.cells_at(workload, point, arch):
-        if cell["validity"]["verdict"] == "VALID":
-            for us, number in run.histogram(cell, cls):
-                counts[us / 1e3] += number
-    return counts
+    cells, valid = cells_to_merge(run, workload, point, arch)
+    counts = of_class(run, cells, cls) if valid else {}
+    return {us / 1e3: number for us, number in counts.items()}
 
 
 def _curves(run, workload, point, cls):
