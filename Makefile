@@ -12,7 +12,7 @@ SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno
 BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp $(CFLAGS) $(SAN) -pthread
 COMPILE   = $(CC) $(BASE) $(WARN) -MMD -MP
 SLOW      = $(if $(SANITIZE),SLOW=3)# patience of the tests
-LIBS      = -linih -ljansson -lcrypto -lhiredis -lm
+LIBS      = -linih -ljansson -lnettle -lhiredis -lm
 
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LOADGEN   = $(call objects,$(wildcard loadgen/*.c))

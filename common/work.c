@@ -2,8 +2,7 @@
 #include "common/util.h"
 
 #include <jansson.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,24 +39,16 @@ static void draw_bytes(uint64_t *state, void *bytes, size_t len)
 
 static uint64_t hash(uint64_t digest, uint64_t units)
 {
-    unsigned char block[HASH_UNIT_BYTES] = {0};
-    unsigned char out[EVP_MAX_MD_SIZE];
+    uint8_t block[HASH_UNIT_BYTES] = {0};
+    struct sha256_ctx context;
     uint64_t folded;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
 
-    if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
-        die("SHA-256 is not available");
+    sha256_init(&context);
     memcpy(block, &digest, sizeof digest);
     for (uint64_t i = 0; i < units; i++) {
-        EVP_DigestInit_ex(context, NULL, NULL);
-        EVP_DigestUpdate(context, block, sizeof block);
-        EVP_DigestFinal_ex(context, out, NULL);
-        memcpy(block, out, 32);
+        sha256_update(&context, sizeof block, block);
+        sha256_digest(&context, SHA256_DIGEST_SIZE, block); /* and begins anew */
     }
-    EVP_MD_CTX_free(context);
-    /* The library keeps state for each thread and frees it when the thread ends, which must not
-     * meet the clean-up at the end of the program: threads here may be the last to leave. */
-    OPENSSL_thread_stop();
     memcpy(&folded, block, sizeof folded);
     return folded;
 }

@@ -13,7 +13,7 @@ kernel/sched_rt_runtime_us kernel/sched_autogroup_enabled kernel/pid_max kernel/
 kernel/randomize_va_space vm/overcommit_memory vm/swappiness fs/file-max fs/nr_open""".split()
 LIMITS = {"open_files": resource.RLIMIT_NOFILE, "processes": resource.RLIMIT_NPROC,
           "realtime_priority": resource.RLIMIT_RTPRIO, "stack": resource.RLIMIT_STACK}
-PACKAGES = """libc6 libev4 libev-dev liburing2 node-llhttp libinih1 libjansson4 libssl3 gcc
+PACKAGES = """libc6 libev4 libev-dev liburing2 node-llhttp libinih1 libjansson4 libnettle8 gcc
 linux-libc-dev python3-numpy python3-scipy python3-matplotlib gnuplot-nox""".split()
 
 

@@ -6,9 +6,11 @@
 #include "common/work.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static const struct calibration calibration = {.units_per_ms = {100, 100, 100, 100}};
 
@@ -231,6 +233,38 @@ Test(work, results_are_the_same_everywhere)
         cr_assert_eq(work_perform((enum work_kind)kind, 2, 1), expected[kind].one_from_2, "%s",
                      work_name((enum work_kind)kind));
     }
+}
+
+/* In pieces so short that, were there a lock within, threads would often meet at it. */
+static void *work_in_pieces(void *waits)
+{
+    static const enum work_kind kinds[] = {WORK_HASH, WORK_INFER, WORK_IMAGE};
+    struct rusage before, after;
+    for (int i = -1; i < 1000; i++) {
+        if (i == 0) /* the stack's pages are there, which the kernel has a lock for */
+            getrusage(RUSAGE_THREAD, &before);
+        for (int k = 0; k < 3; k++)
+            work_perform(kinds[k], 0, 1);
+    }
+    getrusage(RUSAGE_THREAD, &after);
+    *(long *)waits = after.ru_nvcsw - before.ru_nvcsw;
+    return NULL;
+}
+
+/* A lock that the work brings along, of its library for example, would be part of each architecture
+ * with threads, and with hundreds of them they queue up at it. JSON's is the allocator's. */
+Test(work, threads_that_compute_never_wait_for_each_other)
+{
+    enum { THREADS = 32 };
+    pthread_t thread[THREADS];
+    long waits[THREADS], sum = 0;
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&thread[i], NULL, work_in_pieces, &waits[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+        sum += waits[i];
+    }
+    cr_assert_eq(sum, 0, "%ld waits", sum);
 }
 
 Test(program, knows_every_kind_of_work)
