@@ -17,7 +17,7 @@
 
 #define SCHEMA "archbench-calibration/1"
 
-enum { ROUNDS = 101, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
+enum { ROUNDS = 101, ROUNDS_NOW = 5, REQUESTS = 1000, REQUEST_ROUNDS = 15, CORES_MAX = 256 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -34,21 +34,21 @@ static double median(double *values, int n)
 /* Units per millisecond of this thread's CPU time: the median of many short rounds, so that a
  * moment's disturbance does not define the machine. CPU time, not wall time: on a busy machine
  * the core is shared, but the work it does is not changed. */
-static double work_rate(enum work_kind kind)
+static double work_rate(enum work_kind kind, int rounds)
 {
     static const uint64_t units[] = {2000, 1000, 100, 200}; /* one to three milliseconds */
     double rates[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         int64_t begin = thread_cpu_ns();
         work_perform(kind, (uint64_t)i, units[kind]);
         rates[i] = (double)units[kind] * 1e6 / (double)(thread_cpu_ns() - begin);
     }
-    return median(rates, ROUNDS);
+    return median(rates, rounds);
 }
 
 static void *hash_on_core(void *rate)
 {
-    *(double *)rate = work_rate(WORK_HASH);
+    *(double *)rate = work_rate(WORK_HASH, ROUNDS);
     return NULL;
 }
 
@@ -97,17 +97,14 @@ static void *serve(void *argument)
     return NULL;
 }
 
-/* Start a thread on the first or the last usable core. On one and the same core a request costs a
- * third of what it does across two, where each message wakes the other: where they run must not
- * be left to chance. */
-static pthread_t start_on(bool last, void *(*run)(void *), void *argument)
+static pthread_t start_on(int core, void *(*run)(void *), void *argument)
 {
     pthread_attr_t attributes;
     pthread_t thread;
     cpu_set_t one;
 
     CPU_ZERO(&one);
-    CPU_SET(usable_core(last), &one);
+    CPU_SET(core, &one);
     pthread_attr_init(&attributes);
     pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
     if (pthread_create(&thread, &attributes, run, argument))
@@ -131,7 +128,9 @@ static void connect_to_self(struct echo *echo)
     close(listener);
 }
 
-/* CPU microseconds that a blocking server spends on a trivial request. */
+/* CPU microseconds that a blocking server spends on a trivial request. On one and the same core it
+ * costs a third of what it does across two, where each message wakes the other: where they run must
+ * not be left to chance. */
 static double request_cost_us(void)
 {
     double cost[REQUEST_ROUNDS];
@@ -140,7 +139,8 @@ static double request_cost_us(void)
                                     .header_timeout_ns = 10 * NSEC_PER_SEC}};
     for (int i = 0; i < REQUEST_ROUNDS; i++) {
         connect_to_self(&echo);
-        pthread_t server = start_on(false, serve, &echo), asker = start_on(true, ask, &echo);
+        pthread_t server = start_on(usable_core(false), serve, &echo);
+        pthread_t asker = start_on(usable_core(true), ask, &echo);
         pthread_join(asker, NULL);
         pthread_join(server, NULL);
         cost[i] = echo.cost_us;
@@ -221,7 +221,7 @@ static struct calibration measure(void)
 {
     struct calibration result;
     for (int kind = 0; kind < WORK_KINDS; kind++)
-        result.units_per_ms[kind] = work_rate((enum work_kind)kind);
+        result.units_per_ms[kind] = work_rate((enum work_kind)kind, ROUNDS);
     result.parallel = parallel_hash_rate() / result.units_per_ms[WORK_HASH];
     if (result.parallel > 1)
         result.parallel = 1;
@@ -229,6 +229,19 @@ static struct calibration measure(void)
     result.thread = task_cost(false);
     result.process = task_cost(true);
     return result;
+}
+
+static void *hash_now(void *rate)
+{
+    *(double *)rate = work_rate(WORK_HASH, ROUNDS_NOW);
+    return NULL;
+}
+
+double calibration_hash_rate(int core)
+{
+    double rate;
+    pthread_join(start_on(core, hash_now, &rate), NULL);
+    return rate;
 }
 
 struct calibration calibration_renew(const char *path)

@@ -18,6 +18,11 @@ struct calibration {
  * and save it there for all others: one machine, one meaning of a millisecond. */
 struct calibration calibration_load(const char *path);
 
+/* Units of hash per millisecond of CPU time that this core does now, from about 10 ms of work.
+ * Against units_per_ms it says how fast the machine is at the moment: hosts change their clock, and
+ * what a neighbour computes on the other thread of a core slows this one down. */
+double calibration_hash_rate(int core);
+
 /* Measure afresh and save. */
 struct calibration calibration_renew(const char *path);
 

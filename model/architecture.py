@@ -53,6 +53,7 @@ class Server:
     cores: int
     overhead_s: float  # CPU time of a request beside its work and its waits
     peers: float = math.inf  # connections served at a time
+    holds: float = math.inf  # requests under way at a time, waits included, whoever serves them
     wait_cost_s: float = 0.0  # CPU time of a wait, where a task sleeps and is woken
     connection_kib: float = 0.0  # memory of a connection, the kernel's part included; 0: unknown
 
@@ -98,9 +99,11 @@ def server_of(about, options, cores, costs):
     blocks = frozenset(about["blocks"])
     wait_s = costs.process_wait_s if about["family"] == "multi-process" else costs.thread_wait_s
     task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}
+    holds, _, usual = about.get("holds", "").partition("=")
     memory_kib = costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]]
     return Server(about["family"], number(about["computes"], options, cores), blocks, cores,
                   costs.request_s, number(about.get("peers"), options, cores),
+                  number(holds or None, options, int(usual or 0)),
                   wait_s if "timer" in blocks else 0.0,
                   memory_kib if costs.connection_kib else 0.0)
 
@@ -123,7 +126,9 @@ def limits(server, demands):
             found["workers"] = server.computing / work_s
     else:
         found["threads that compute"] = server.computing / each_s
-    held = min(server.lanes, server.peers) if server.waits_hold else math.inf
+    held = server.holds
+    if server.waits_hold:
+        held = min(held, server.lanes, server.peers)
     if held < math.inf:
         found["workers that wait"] = held / (each_s + wait_s)
     return found

@@ -111,10 +111,13 @@ static json_t *memory(const struct trial *trial)
 static json_t *host(const struct trial *trial)
 {
     const struct proc_host *a = &trial->begin.host, *b = &trial->end.host;
-    return json_pack("{so sI sI}", "steal",
+    double hash_rate = (trial->hash_rate_before + trial->hash_rate_after) / 2;
+    return json_pack("{so sI sI so}", "steal",
                      ratio((double)(b->steal_ticks - a->steal_ticks), b->all_ticks - a->all_ticks),
                      "listen_overflows", (json_int_t)(b->listen_overflows - a->listen_overflows),
-                     "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops));
+                     "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops),
+                     "hash_units_per_ms",
+                     trial->hash_rate_after > 0 ? json_real(hash_rate) : json_null());
 }
 
 /* Null when none was killed. */

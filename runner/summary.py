@@ -43,6 +43,7 @@ def cell_metrics(cell):
     cost = cell["cost"] or {}
     for name in ("cpu_us_per_request", "cores_used", "switches_per_request", "tasks"):
         yield name, cost.get(name)
+    yield "hash_units_per_ms", (cell.get("host") or {}).get("hash_units_per_ms")
     per_connection = (cell["memory"] or {}).get("per_connection", {})
     for name in MEMORY:
         yield f"memory_{name}_per_connection", per_connection.get(name)

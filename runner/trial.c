@@ -1,4 +1,5 @@
 #include "runner/trial.h"
+#include "common/calibration.h"
 #include "common/util.h"
 #include "runner/group.h"
 
@@ -441,11 +442,21 @@ static bool kill_one(struct run *run, int64_t begin_ns)
     return killing->restarted;
 }
 
+/* How fast the server's first core is, while it has nothing to do. */
+static double hash_rate(const struct run *run)
+{
+    int core = 0;
+    while (!CPU_ISSET(core, &run->setup->cores.server))
+        core++;
+    return calibration_hash_rate(core);
+}
+
 /* The whole reason for this program: both ends of the window, and what the connections weigh. */
 static bool measure(struct run *run)
 {
     struct trial *trial = run->trial;
     trial->before = proc_memory(run->server.pid);
+    trial->hash_rate_before = hash_rate(run);
     start_loadgen(run);
     if (!hear_loadgen(run, "begin\n", run->setup->warmup_ns + CONNECT_LIMIT_NS))
         return false;
@@ -470,6 +481,7 @@ static bool collect_load(struct run *run)
     if (!went_well(run, await(run, run->loadgen_end, now_ns() + DRAIN_LIMIT_NS),
                    "the generator did not end"))
         return false;
+    run->trial->hash_rate_after = hash_rate(run);
     snprintf(path, sizeof path, "%s/load.json", run->setup->folder);
     run->trial->load = json_load_file(path, 0, NULL);
     unlink(path);

@@ -66,6 +66,7 @@ struct trial {
     bool measured;                 /* begin, end, before and during are filled in */
     struct observation begin, end; /* of a killed server and its successor together */
     struct killing killing;
+    double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
     struct proc_memory before, during; /* without connections, and with all of them */
     json_t *load;                      /* the generator's JSON, or null */
     int status;            /* of the server: its exit status, or minus the signal it died of */

@@ -9,6 +9,9 @@
 #    * Compute: --workers                 (requests at a time: a number, any, or an option)
 #    * Peers:   1                         (optional: connections at a time, as a number or as the
 #                                           option that says how many; absent: no limit)
+#    * Holds:   --slots=64                (optional: requests that it has under way at a time, with
+#                                           all their waits, where no thread or connection says it:
+#                                           an option and its default)
 #    * Link:    -lev                      (optional)
 function list(text,    n, i, words, out) {
     if (text == "nothing") return "[]"
@@ -30,7 +33,11 @@ function tasks(text) {
     if (text !~ /^(0|1 thread|1 process)$/) refuse("Tasks: must be 0, 1 thread or 1 process")
     return quote(text)
 }
-/^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+function held(text) {
+    if (text !~ /^--[a-z-]+=[1-9][0-9]*$/) refuse("Holds: must be an option and its default")
+    return quote(text)
+}
+/^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {
@@ -42,6 +49,7 @@ END {
         ",\"family\":" quote(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
         ",\"tasks\":" tasks(field["Tasks"]) ",\"computes\":" amount("Compute", field["Compute"]) \
         ("Peers" in field ? ",\"peers\":" amount("Peers", field["Peers"]) : "") \
+        ("Holds" in field ? ",\"holds\":" held(field["Holds"]) : "") \
         ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
     print "extern const char server_about[], server_name[], server_summary[];"
     print "const char server_about[] = " quote(about) ";"

@@ -18,6 +18,7 @@
  * Blocks:  nothing
  * Tasks:   0
  * Compute: --max-instances
+ * Holds:   --max-instances=64
  * Link:    -lev
  */
 #include "common/backoff.h"

@@ -69,6 +69,24 @@ class Example(unittest.TestCase):
             with self.subTest(peers=wrong):
                 self.assertNotEqual(self.about_of(f" * Peers:   {wrong}")[0], 0)
 
+    def test_holds_line(self):
+        self.assertIn('"holds":"--slots=64",', self.about_of(" * Holds:   --slots=64")[1])
+        self.assertNotIn("holds", self.about_of()[1])
+        for wrong in ("64", "--slots", "--slots=0", "--slots=many"):
+            with self.subTest(holds=wrong):
+                self.assertNotEqual(self.about_of(f" * Holds:   {wrong}")[0], 0)
+
+    def test_what_holds_requests_has_the_default_that_help_tells(self):
+        build = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+        for binary in sorted((build / "servers").glob("*")):
+            if binary.suffix or binary.is_dir():
+                continue
+            about, told = (subprocess.check_output([binary, option], text=True)
+                           for option in ("--about", "--help"))
+            option, _, usual = json.loads(about).get("holds", "").partition("=")
+            if option:
+                self.assertRegex(told, f"{option} .*\\[{usual}\\]\n")
+
     def test_tasks_and_compute_lines(self):
         for tasks in "0", "1 thread", "1 process":
             self.assertIn(f'"tasks":"{tasks}",', self.about_of(tasks=tasks)[1])

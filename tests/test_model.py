@@ -248,6 +248,7 @@ class Architectures(unittest.TestCase):
         self.threads = self.server("multi-threaded", "any", self.ALL)
         self.pool = self.server("multi-threaded", "--workers", self.ALL, "--workers=8")
         self.hybrid = self.server("hybrid", "--max-workers", [])
+        self.slots = self.server("serverless", "--slots", [], holds="--slots=64")
         self.prefork = self.server("multi-process", "--workers", self.ALL, "--workers=16",
                                    "--workers=32", peers="--workers")
 
@@ -255,6 +256,14 @@ class Architectures(unittest.TestCase):
         self.assertEqual((self.event.lanes, self.loops.lanes, self.threads.lanes, self.pool.lanes),
                          (1, 2, math.inf, 8))
         self.assertEqual((self.event.peers, self.prefork.peers), (math.inf, 32))
+        few = self.server("serverless", "--slots", [], "--slots=8", holds="--slots=64")
+        self.assertEqual((self.event.holds, self.slots.holds, few.holds), (math.inf, 64, 8))
+
+    def test_requests_that_are_held_while_they_wait(self):
+        """64 at a time of 10 ms and 20 us each, whatever the cores could do."""
+        waiting = [Demand("io", 1, wait_s=0.010)]
+        self.assertAlmostEqual(architecture.capacity(self.slots, waiting), 64 / 0.01002)
+        self.assertEqual(architecture.bottleneck(self.slots, waiting), "workers that wait")
 
     def test_capacity_of_a_mix(self):
         """300 of 1,000 requests compute for 5 ms: 1.52 ms each, on one core or on two."""
