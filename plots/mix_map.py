@@ -4,7 +4,10 @@
 A field is a mix: its column the share of requests that compute, its row the number of clients. It
 has the colour and the name of who does best there, and by how much the next one does worse. A pale
 hatched field has no winner: those named do not differ beyond chance. Left the most replies per
-second, right the lowest p99 of the requests that wait: look at where the names change."""
+second, right the lowest p99 of the requests that wait: look at where the names change.
+
+Who turns requests away, or lets them time out, has more to give to the others. A field names those
+that leave more than one in a hundred without a good reply, and they do not compete in it."""
 from dataclasses import dataclass
 import math
 import re
@@ -17,6 +20,7 @@ from lib.run import NoData
 
 WORKLOAD = "mix_map"
 NAMES_SHOWN = 3  # of those who share a field
+MOST_FAILED = 0.01  # of the requests, by who may win
 PANELS = (  # what is compared, whether more is better, how much the next one differs
     ("replies/s", lambda cls: ("achieved_rate", ""), True, "next: −{:.0f} %"),
     ("p99 of {cls} requests", lambda cls: ("response_p99_us", cls), False, "next: {:.1f} ×"),
@@ -29,6 +33,7 @@ class Field:
     best: tuple  # architectures, the best value first; () when nothing valid was measured
     factor: float = None  # best value / next one, or the reverse: 1 and more
     estimates: tuple = ()
+    failing: tuple = ()  # (architecture, share of its requests that failed) of who did not compete
 
 
 def place(point):
@@ -37,17 +42,25 @@ def place(point):
     return (int(found[1]), int(found[2])) if found else None
 
 
-def field(ranking):
-    """The Field of a Ranking."""
+def failed(run, point):
+    """{architecture: share of its requests that failed} of those with more than MOST_FAILED."""
+    shares = {a: run.estimate(WORKLOAD, point, a, "error_share") for a in run.archs(WORKLOAD)}
+    return {a: share.value for a, share in shares.items()
+            if share and share.valid and share.value > MOST_FAILED}
+
+
+def field(ranking, failing):
+    """The Field of a Ranking. `failing`: see failed()."""
     estimates = tuple(e.estimate for e in ranking.entries)
-    valid = [e for e in ranking.entries if e.estimate.valid]
+    valid = [e for e in ranking.entries if e.estimate.valid and e.name not in failing]
+    out = tuple(failing.items())
     if len(valid) < 2:
-        return Field(tuple(e.name for e in valid), estimates=estimates)
+        return Field(tuple(e.name for e in valid), estimates=estimates, failing=out)
     first, second, *_ = valid
     low, high = sorted((first.estimate.value, second.estimate.value))
     factor = high / low if 0 < low < math.inf else math.inf
     return Field(tuple(e.name for e in valid if e is first or alike(first, e)), factor,
-                 estimates)
+                 estimates, out)
 
 
 def fields(run, metric, cls, more_is_better):
@@ -56,7 +69,7 @@ def fields(run, metric, cls, more_is_better):
     for point in run.points(WORKLOAD):
         ranking = rank(run, WORKLOAD, point, metric, cls, ascending=not more_is_better)
         if place(point) and ranking.entries:
-            found[place(point)] = field(ranking)
+            found[place(point)] = field(ranking, failed(run, point))
     return found
 
 
@@ -82,7 +95,7 @@ def finding(by_rate):
 def in_words(f, margin):
     """(names, how much the next one differs) for a field."""
     if not f.best:
-        return "no valid trial", ""
+        return "nobody" if f.failing else "no valid trial", ""
     names = list(f.best[:NAMES_SHOWN]) + ["…"] * (len(f.best) > NAMES_SHOWN)
     if f.factor is None:
         return names[0], "alone"
@@ -108,6 +121,10 @@ def box(c, ax, column, row, f, margin):
             fontweight="bold" if clear else "normal", bbox=back, linespacing=1.15)
     if beside:
         ax.text(column, row + 0.22, beside, ha="center", va="center", fontsize=12, bbox=back)
+    if f.failing:
+        told = ", ".join(f"{a} {100 * share:.0f} %" for a, share in f.failing)
+        ax.text(column, row + 0.41, f"failed: {told}", ha="center", va="center", fontsize=10,
+                bbox=back)
     for e in f.estimates:
         c.saw(e)
 

@@ -7,14 +7,18 @@ from dataclasses import replace
 from lib import guide_table as gt
 from lib import style, table
 from lib.facts import Facts, guide
+from lib.slots import excess
 
 WORKLOADS = {"cpu": "computing", "io": "waiting", "load": "the mix of both"}
 BUSY = 0.9  # of the cores that count: they were the limit
 CORES_MATTER = 0.5  # a prediction that counts on less is not about cores
+UNFAIR = 1.2  # times its fair share that the busiest worker has
+LEAST_CHANGE = 0.03  # of the machine's speed that explains anything
+CLIENTS = "the clients' own waiting"  # a limit that is none of the server
 INTRO = ("The capacity that the model predicted from calibration before the run, against the most "
          "that was measured while more was asked for. A prediction holds within "
-         f"{gt.percent(gt.TOLERANCE)}; a miss is held against CPU time per request, cores in use, "
-         "the generator and the response time.")
+         f"{gt.percent(gt.TOLERANCE)}; a miss is held against the generator, the speed of the "
+         "machine meanwhile, CPU time per request, cores in use and the response time.")
 
 
 def guide_rate(facts, workload, point, machine):
@@ -31,7 +35,7 @@ def limit(prediction):
     than the server could serve."""
     capacity, bottleneck = prediction["capacity"], prediction["bottleneck"]
     bound = prediction.get("achieved_rate", capacity) if "mean_us" in prediction else capacity
-    return (bound, "the clients' own waiting") if bound < capacity else (capacity, bottleneck)
+    return (bound, CLIENTS) if bound < capacity else (capacity, bottleneck)
 
 
 class Cell:
@@ -45,8 +49,17 @@ class Cell:
             facts.estimate(workload, point, arch, metric, cls) for metric, cls in (
                 ("cores_used", ""), ("cpu_us_per_request", ""), ("generator_busy_max", ""),
                 ("response_mean_us", "total")))
+        self.unfair = facts.run.estimate_of(workload, point, arch,
+                                            lambda c: excess(c.get("slots"), "requests"))
+        self.calibrated = facts.calibrated_units
+        self.units = facts.estimate(workload, point, arch, "hash_units_per_ms")
         self.shared = any((c.get("placement") or {}).get("mode") == "shared"
                           for c in facts.run.cells_at(workload, point, arch))
+
+    @property
+    def speed(self):
+        """Of the machine just before and after these trials, as a share of the calibrated one."""
+        return self.units.value / self.calibrated if self.units and self.calibrated else 1.0
 
     @property
     def counted_cores(self):
@@ -80,10 +93,34 @@ def by_cost(cell):
             f"is {gt.rate(per_s)}")
 
 
+def by_speed(cell, rate):
+    """The machine was slower or faster than when it was calibrated, and that is all."""
+    predicted, what = limit(cell.prediction)
+    at_speed = predicted * cell.speed
+    if what == CLIENTS or abs(1 - cell.speed) < LEAST_CHANGE:
+        return None
+    if abs(rate / at_speed - 1) > gt.TOLERANCE:
+        return None
+    return (f"the machine did {style.human(cell.units.value)} units of hash per ms of CPU time just "
+            f"before and after, and {style.human(cell.calibrated)} when it was calibrated: at this "
+            f"speed the prediction is {gt.rate(at_speed)}, and the measured rate is "
+            f"{gt.compared(rate, at_speed)} it")
+
+
 def by_generator(cell):
     if cell.generator and cell.generator.value >= BUSY:
         return f"the generator's core was {gt.percent(cell.generator.value)} busy: it is the limit"
     return None
+
+
+def by_balance(cell):
+    """Cores idle because one worker has what others could do."""
+    if not (cell.used and cell.unfair and cell.unfair.valid and cell.unfair.value >= UNFAIR):
+        return None
+    if cell.used.value >= BUSY * cell.free_cores:
+        return None
+    return (f"the workers do not share evenly: the busiest answered {cell.unfair.value:.2f} times "
+            f"its fair share, and only {cell.used.value:.2f} of {cell.cores} cores were busy")
 
 
 def by_latency(cell):
@@ -96,9 +133,10 @@ def by_latency(cell):
             f"{cell.used.value:.2f} of {cell.cores} cores were busy")
 
 
-def explanation(cell):
+def explanation(cell, rate):
     """Why the measured saturation is not the predicted one; None when nothing measured tells."""
-    return by_generator(cell) or by_cost(cell) or by_latency(cell)
+    return (by_generator(cell) or by_speed(cell, rate) or by_cost(cell) or by_balance(cell)
+            or by_latency(cell))
 
 
 def unexplained(cell):
@@ -118,7 +156,7 @@ def judge(saturation, cell):
     stands = stands[:1].upper() + stands[1:]
     if agreement == gt.AGREE:
         return agreement, f"{stands}: limited by {what}, as predicted."
-    return agreement, f"{stands}: {explanation(cell) or unexplained(cell)}."
+    return agreement, f"{stands}: {explanation(cell, saturation.rate.value) or unexplained(cell)}."
 
 
 def row(facts, workload, kind, arch):

@@ -67,8 +67,8 @@ struct trial {
     struct observation begin, end; /* of a killed server and its successor together */
     struct killing killing;
     double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
-    struct proc_memory before, during; /* without connections, and with all of them */
-    json_t *load;                      /* the generator's JSON, or null */
+    struct proc_memory before, during;        /* without connections, and with all of them */
+    json_t *load;                             /* the generator's JSON, or null */
     int status;            /* of the server: its exit status, or minus the signal it died of */
     double stopped_s;      /* from SIGTERM to its exit */
     json_t *final;         /* its last line, or null */

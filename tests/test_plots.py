@@ -1185,6 +1185,17 @@ class Maps(OneRun):
         self.assertEqual(words[0], "Who serves most, by clients and share of computation")
         self.assertLessEqual({"alone", "no valid trial", "INVALID"}, set(words))
 
+    def test_who_lets_requests_fail_wins_nothing(self):
+        for point, arch, rate, share in (("8x0", "event", 200, 0.009), ("8x0", "hybrid", 900, 0.011),
+                                         ("8x30", "event", 900, 0.5), ("8x30", "hybrid", 900, 0.02)):
+            for trial in 1, 2, 3:
+                self.synthetic.cell("mix_map", point, arch, trial,
+                                    {"achieved_rate": rate, "error_share": share})
+        rate = figure("mix_map").fields(self.read(), "achieved_rate", "", True)
+        self.assertEqual((rate[8, 0].best, rate[8, 0].failing), (("event",), (("hybrid", 0.011),)))
+        self.assertEqual((rate[8, 30].best, len(rate[8, 30].failing)), ((), 2))
+        self.assertLessEqual({"nobody", "failed: hybrid 1 %"}, set(self.draws("mix_map")))
+
     # penalty
 
     def test_penalty_is_a_ratio_of_medians(self):

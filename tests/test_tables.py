@@ -188,9 +188,13 @@ class Work(Tables):
 class Capacity(Tables):
     """cpu: 5 ms on 2 cores; a request of calibration costs 20 µs more."""
 
-    def closed(self, arch, rate, predicted, used, cost_us, busy=0.0, **said):
-        self.rate("cpu", "base", arch, rate, cores_used=used, cpu_us_per_request=cost_us,
-                  generator_busy_max=busy, total=latencies(8e4, 9e4))
+    def closed(self, arch, rate, predicted, used, cost_us, busy=0.0, units_per_ms=1000, slots=None,
+               **said):
+        self.synthetic.manifest["calibration"]["units_per_ms"] = {"hash": 1000}
+        self.cells("cpu", "base", arch, {
+            "achieved_rate": rate, "cores_used": used, "cpu_us_per_request": cost_us,
+            "generator_busy_max": busy, "hash_units_per_ms": units_per_ms,
+            "total": latencies(8e4, 9e4)}, slots=slots)
         self.predict("cpu", "base", arch, **{"capacity": predicted, "bottleneck": "cores",
                                              "achieved_rate": predicted, "mean_us": 5e4, **said})
 
@@ -215,6 +219,22 @@ class Capacity(Tables):
         self.assertIn("6,500 µs of CPU time instead of 5,020: by that cost the capacity is 300/s",
                       verdict)
 
+    def test_a_miss_by_the_speed_of_the_machine(self):
+        """Calibrated at 1,000 units per ms; 0.78 of them make 311 of the 398 per second."""
+        self.closed("event", 300, 398.4, 1.95, 6500, units_per_ms=780)
+        agreement, verdict = self.verdict()
+        self.assertEqual(agreement, "disagree")
+        self.assertIn("the machine did 780 units of hash per ms of CPU time just before and after, "
+                      "and 1,000 when it was calibrated: at this speed the prediction is 311/s, "
+                      "and the measured rate is 3 % below it.", verdict)
+
+    def test_a_speed_that_explains_nothing(self):
+        for units in 980, 600, 1300:
+            with self.subTest(units=units):
+                self.setUp()
+                self.closed("event", 300, 398.4, 1.95, 6500, units_per_ms=units)
+                self.assertIn("a request cost 6,500 µs", self.verdict()[1])
+
     def test_a_generator_on_the_same_cores_takes_its_share(self):
         self.closed("event", 300, 398.4, 1.7, 5600, busy=0.25)
         self.assertIn("and the generator took 0.25 of the same", self.verdict()[1])
@@ -226,6 +246,17 @@ class Capacity(Tables):
     def test_more_cores_than_the_model_counts_on(self):
         self.closed("event", 380, 199.2, 1.9, 5000)
         self.assertIn("1.90 cores worked where the model counts on 1.00", self.verdict()[1])
+
+    def test_a_miss_by_workers_that_do_not_share(self):
+        """32 connections, 31 of them with the second loop; the first slot is the parent's."""
+        for used, cost_us, why in (
+                (1.0, 5000, "answered 1.94 times its fair share, and only 1.00 of 2 cores"),
+                (1.95, 9300, "a request cost 9,300 µs")):
+            with self.subTest(why):
+                self.setUp()
+                self.closed("event", 210, 398.4, used, cost_us,
+                            slots=[{"requests": n} for n in (0, 10, 310)])
+                self.assertIn(why, self.verdict()[1])
 
     def test_a_miss_by_waiting(self):
         self.closed("event", 300, 398.4, 1.0, 5000)
