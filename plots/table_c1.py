@@ -137,7 +137,7 @@ def borderline(scale, low, high):
 
 
 def judge_cpu(m, arch):
-    rate, cores = m.single("cpu", arch, "achieved_rate"), m.run.server_cores()
+    rate, cores = m.single("cpu", arch, "achieved_rate"), m.run.server_cores("cpu")
     costs = m.valid("cpu", "cpu_us_per_request")
     if rate is None or not rate.valid:
         return Result("not measured")

@@ -77,10 +77,8 @@ class Facts:
         return f"at most {guide_table.rate(found['capacity'])} ({found['bottleneck']})"
 
     def cores(self, workload):
-        """How many cores the servers might use there, as the cells were placed."""
-        placed = (c["placement"]["server_cores"] for c in self.run.cells
-                  if c["where"][0] == workload and c.get("placement"))
-        return len(next(placed, ())) or self.run.server_cores() or 1
+        """As Run.server_cores(), 1 when unknown."""
+        return self.run.server_cores(workload) or 1
 
     def machine(self, cores):
         """As guide.Machine; memory_bytes is None where the manifest does not say."""

@@ -52,7 +52,7 @@ def _share_of_cores(run, column, ranking):
     costs = [run.estimate(column.workload, "base", r.name, "cpu_us_per_request")
              for r in ranking.entries]
     valid_us = [c.value for c in costs if c and c.valid and c.value > 0]
-    cores = run.server_cores()
+    cores = run.server_cores(column.workload)
     if not valid_us or not cores:
         return None
     return lambda rate: f"{style.human(100 * rate * 1e-6 * min(valid_us) / cores)} %"

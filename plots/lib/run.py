@@ -237,13 +237,12 @@ class Run:
                 arch = cell.get("server") or cell.get("arch")
                 yield (cell["workload"], cell["point"], arch, str(cell["trial"]))
 
-    def server_cores(self):
-        """How many cores the servers might use, as the cells were placed; None when unknown."""
-        for cell in self.cells:
-            cores = cell.get("placement", {}).get("server_cores")
-            if cores:
-                return len(cores)
-        return self.machine()[1]
+    def server_cores(self, workload):
+        """How many cores the servers might use there, as the cells were placed: workloads differ in
+        that. None when unknown."""
+        placed = (cell["placement"].get("server_cores") for cell in self.cells
+                  if cell["where"][0] == workload and cell.get("placement"))
+        return len(next(filter(None, placed), ())) or self.machine()[1]
 
     def machine(self):
         """(CPU model, number of cores, kernel release); None where the manifest does not say."""
