@@ -122,9 +122,8 @@ def box(c, ax, column, row, f, margin):
     if beside:
         ax.text(column, row + 0.22, beside, ha="center", va="center", fontsize=12, bbox=back)
     if f.failing:
-        told = ", ".join(f"{a} {100 * share:.0f} %" for a, share in f.failing)
-        ax.text(column, row + 0.41, f"failed: {told}", ha="center", va="center", fontsize=10,
-                bbox=back)
+        told = "\n".join(f"failed: {a} {100 * share:.0f} %" for a, share in f.failing)
+        ax.text(column, row + 0.45, told, ha="center", va="bottom", fontsize=10, bbox=back)
     for e in f.estimates:
         c.saw(e)
 
