@@ -102,6 +102,25 @@ class Compare(unittest.TestCase):
         text = self.compare(self.run_of("a", 1, trials=1), self.run_of("b", 2, trials=1))
         self.assertIn("0 of 0 rows differ significantly; 81 more have too few valid trials", text)
 
+    def test_single_trials_tell_of_a_server_together(self):
+        """Ten workloads of one trial each: no row says anything, all cells of event together do."""
+        many = [f"w{k}" for k in range(10)]
+        planned = [{"workload": w, "point": "base", "arch": arch, "program": arch.split("_")[0]}
+                   for w in many for arch in ARCHS]
+        out = self.folder / "out"
+        a, b = (self.run_of(name, seed, cost, trials=1, only=many, cells=planned)
+                for name, seed, cost in (("a", 1, {}), ("b", 2, {"event": 1.1, "event_b": 1.1})))
+        b.write()
+        text = self.compare(a, [self.folder / "b", "-o", out])
+        self.assertIn("0 of 0 rows differ", text)
+        self.assertIn("together, variants included: 1 of 18 differ significantly.", text)
+        self.assertRegex(text, r"(?m)^\| event \| cpu_us_per_request \| 20 \| 1\.[01]\d\d \|")
+        with open(out / "compare.csv", encoding="utf-8") as file:
+            differing = [row for row in csv.DictReader(file) if row["verdict"] == "differs"]
+        self.assertEqual([(r["workload"], r["arch"], r["metric"]) for r in differing],
+                         [("all", "event", "cpu_us_per_request")])
+        self.assertNotIn("together", self.compare(self.run_of("c", 1), self.run_of("d", 2)))
+
     def test_what_the_machines_are(self):
         environment = {"kernel": "7.0.0", "cpu": "Example CPU", "cores": 2}
         text = self.compare(self.run_of("a", 1), self.run_of("b", 2, environment=environment))

@@ -97,8 +97,70 @@ class Samples(unittest.TestCase):
                          [True] * 4 + [False] * 11)
         self.assertEqual(significance.false_discovery([]).tolist(), [])
 
+    def test_holm(self):
+        """0.01 <= 0.05 / 4 and 0.013 <= 0.05 / 3, but 0.03 > 0.05 / 2, which ends it."""
+        self.assertEqual(significance.holm([0.03, 0.01, 0.04, 0.013]).tolist(),
+                         [False, True, False, True])
+        self.assertEqual(significance.holm([]).tolist(), [])
+
+    def test_signed_ranks(self):
+        """Of 1 to 12, two orders of signs in 4,096 are as extreme; the table's 95 % interval leaves
+        out 13 averages at each end."""
+        values = np.arange(1.0, 13.0)
+        centre, low, high, p = significance.signed_ranks(values)
+        self.assertEqual(centre, 6.5)
+        averages = sorted((a + b) / 2 for k, a in enumerate(values) for b in values[k:])
+        self.assertIn(low, averages[13:15])
+        self.assertEqual(high, 13 - low)
+        self.assertAlmostEqual(p, 2 / 2**12, delta=0.002)
+        self.assertEqual(significance.signed_ranks(np.zeros(12))[0::3], (0, 1))
+
+    def test_intervals_of_signed_ranks_cover(self):
+        held = []
+        for _ in range(1000):
+            _, low, high, _ = significance.signed_ranks(self.rng.standard_t(5, 15) + 1)
+            held.append(low <= 1 <= high)
+        self.assertAlmostEqual(np.mean(held), 0.95, delta=0.02)
+
+    def cells(self, changed=(), each=30):
+        """Single trials of ten servers in so many workloads, two rows of each cell with the same
+        disturbance, on a machine that is another one for each workload."""
+        made = []
+        for workload in range(each):
+            shift = self.rng.normal(0, 0.1)
+            for server in range(10):
+                off = shift + self.rng.normal(0, 0.08) + math.log(dict(changed).get(server, 1))
+                for cls in "ab":
+                    level = math.exp(self.rng.normal(5, 2))
+                    made.append(Row((server, workload), (workload, cls), (level,),
+                                    (level * math.exp(off),)))
+        return made
+
+    def test_the_same_servers_twice(self):
+        """Anything at all is found in one comparison of twenty."""
+        wrong = 0
+        for _ in range(100):
+            found = significance.overall(self.cells(), lambda row: (row.key[0], row.key[1]))
+            self.assertEqual([o.cells for o in found], [30] * 10)
+            wrong += any(o.significant for o in found)
+        self.assertLessEqual(wrong, 10)
+
+    def test_a_server_that_is_slower_in_each_cell(self):
+        hits = 0
+        for _ in range(20):
+            found = [o for o in significance.overall(self.cells({4: 1.1}),
+                                                     lambda row: (row.key[0], row.key[1]))
+                     if o.significant]
+            hits += [o.what for o in found] == [4] and found[0].low < 1.1 < found[0].high
+        self.assertGreaterEqual(hits, 16)
+
+    def test_few_cells_say_nothing_together(self):
+        self.assertEqual(significance.overall(self.cells(each=9),
+                                              lambda row: (row.key[0], row.key[1])), [])
+
     def test_nothing_to_compare(self):
         self.assertEqual(significance.compare([]), ([], {}))
+        self.assertEqual(significance.overall([], None), [])
 
 
 if __name__ == "__main__":
