@@ -53,14 +53,14 @@ def field(ranking, failing):
     """The Field of a Ranking. `failing`: see failed()."""
     estimates = tuple(e.estimate for e in ranking.entries)
     valid = [e for e in ranking.entries if e.estimate.valid and e.name not in failing]
-    out = tuple(failing.items())
+    left_out = tuple(failing.items())
     if len(valid) < 2:
-        return Field(tuple(e.name for e in valid), estimates=estimates, failing=out)
+        return Field(tuple(e.name for e in valid), estimates=estimates, failing=left_out)
     first, second, *_ = valid
     low, high = sorted((first.estimate.value, second.estimate.value))
     factor = high / low if 0 < low < math.inf else math.inf
     return Field(tuple(e.name for e in valid if e is first or alike(first, e)), factor,
-                 estimates, out)
+                 estimates, left_out)
 
 
 def fields(run, metric, cls, more_is_better):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lib import guide_table as gt
 from lib import style, table
 from lib.facts import Facts, guide
-from lib.slots import excess
+from lib.slots import excess, shares
 
 WORKLOADS = {"cpu": "computing", "io": "waiting", "load": "the mix of both"}
 BUSY = 0.9  # of the cores that count: they were the limit
@@ -18,7 +18,8 @@ CLIENTS = "the clients' own waiting"  # a limit that is none of the server
 INTRO = ("The capacity that the model predicted from calibration before the run, against the most "
          "that was measured while more was asked for. A prediction holds within "
          f"{gt.percent(gt.TOLERANCE)}; a miss is held against the generator, the speed of the "
-         "machine meanwhile, CPU time per request, cores in use and the response time.")
+         "machine meanwhile, CPU time per request, cores in use, the shares of the workers and "
+         "the response time.")
 
 
 def guide_rate(facts, workload, point, machine):
@@ -38,6 +39,13 @@ def limit(prediction):
     return (bound, CLIENTS) if bound < capacity else (capacity, bottleneck)
 
 
+def crowding(slots, cores):
+    """How many times its fair share the busiest worker has, where an idle worker means an idle
+    core; None where there are more workers than cores."""
+    found = shares(slots, "requests")
+    return excess(slots, "requests") if found and len(found) <= cores else None
+
+
 class Cell:
     """What explains the saturation of one architecture: measurements of the point where it was."""
 
@@ -50,7 +58,7 @@ class Cell:
                 ("cores_used", ""), ("cpu_us_per_request", ""), ("generator_busy_max", ""),
                 ("response_mean_us", "total")))
         self.unfair = facts.run.estimate_of(workload, point, arch,
-                                            lambda c: excess(c.get("slots"), "requests"))
+                                            lambda c: crowding(c.get("slots"), self.cores))
         self.calibrated = facts.calibrated_units
         self.units = facts.estimate(workload, point, arch, "hash_units_per_ms")
         self.shared = any((c.get("placement") or {}).get("mode") == "shared"

@@ -258,6 +258,11 @@ class Capacity(Tables):
                             slots=[{"requests": n} for n in (0, 10, 310)])
                 self.assertIn(why, self.verdict()[1])
 
+    def test_of_more_workers_than_cores_one_may_idle(self):
+        self.closed("event", 210, 398.4, 1.0, 5000,
+                    slots=[{"requests": n} for n in (0, 10, 300, 10)])
+        self.assertIn("the clients wait", self.verdict()[1])
+
     def test_a_miss_by_waiting(self):
         self.closed("event", 300, 398.4, 1.0, 5000)
         self.assertIn("a request took 88.0 ms on average instead of 50.0 ms", self.verdict()[1])

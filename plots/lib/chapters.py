@@ -9,6 +9,7 @@ from .run import REPOSITORY  # which adds the runner's folder to the path
 
 import plan  # noqa: E402
 
+
 @dataclass(frozen=True)
 class Part:
     """A claim of the guide, and the workloads that put it to the test, in reading order."""
@@ -167,8 +168,8 @@ def telling_point(rankings):
 
 def word_of(cell):
     """The word of --only that names the architecture of a planned cell: its server, with those of
-    its options that make it a variant. The plan puts others before them, such as as many workers as
-    there are connections, and will do so again."""
+    its options that make it a variant. Options that the plan adds (a worker for each connection)
+    stand before them, and it will add them again."""
     options = cell["options"]
     words = (":".join([cell["program"], *options[first:]])
              for first in range(len(options), -1, -1))

@@ -144,10 +144,17 @@ def null_scale(t):
     return max(1.0, MAD_TO_SD * float(np.median(np.abs(t - np.median(t)))))
 
 
-def compare(rows):
-    """[Difference] in the order of rows, and {group: shift factor}."""
+def own_effects(rows):
+    """The logarithm of after / before of each row, less what its group has in common, and that as
+    {group: shift}."""
     effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
     common = shifts(rows, effects)
+    return [effect - common[row.group] for row, effect in zip(rows, effects)], common
+
+
+def compare(rows):
+    """[Difference] in the order of rows, and {group: shift factor}."""
+    effects, common = own_effects(rows)
     scatter = [within(r) for r in rows]
     prior = prior_of([v for v, _ in scatter], [d for _, d in scatter])
     known = [min(len(r.before), len(r.after)) >= 2 for r in rows]
@@ -156,7 +163,7 @@ def compare(rows):
     for row, effect, (variance, freedom) in zip(rows, effects, scatter):
         own, total = moderated(variance, freedom, prior)
         error = standard_error(row, own)
-        statistics.append((effect - common[row.group], error, total))
+        statistics.append((effect, error, total))
     scale = null_scale(np.array([e / s for (e, s, _), k in zip(statistics, known) if k and s > 0]))
 
     found = []
@@ -200,12 +207,10 @@ def holm(p_values, error=FALSE_SHARE):
 def overall(rows, belongs):
     """[Overall] of those with cells enough, the surest first. belongs(row): (what, cell), where the
     rows of one cell count as one, for they have their disturbances in common."""
-    effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
-    common = shifts(rows, effects)
     found = defaultdict(lambda: defaultdict(list))
-    for row, effect in zip(rows, effects):
+    for row, effect in zip(rows, own_effects(rows)[0]):
         what, cell = belongs(row)
-        found[what][cell].append(effect - common[row.group])
+        found[what][cell].append(effect)
     means = {what: np.array([np.mean(several) for several in cells.values()])
              for what, cells in found.items() if len(cells) >= CELLS_FOR_OVERALL}
     tested = {what: signed_ranks(own) for what, own in means.items()}
