@@ -6,7 +6,7 @@ import time
 PROBE_S = 0.2
 GAP_NS = 50_000  # longer than an interrupt: somebody else had the core
 LOST_LIMIT = 0.01  # of a core; a cell may lose 2 % of all of them
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 4.0  # calm may last no longer than some seconds
 
 
 def lost_ns(until_ns):
