@@ -137,15 +137,15 @@ class Samples(unittest.TestCase):
         return made
 
     @staticmethod
-    def belongs(row):
-        """What overall() asks for: the keys of cells() are (server, workload)."""
-        return row.key
+    def overall(rows):
+        """Of rows of cells(), whose keys are (server, workload)."""
+        return significance.overall(significance.compare(rows)[0], lambda row: row.key)
 
     def test_the_same_servers_twice(self):
         """Anything at all is found in one comparison of twenty."""
         wrong = 0
         for _ in range(100):
-            found = significance.overall(self.cells(), self.belongs)
+            found = self.overall(self.cells())
             self.assertEqual([o.cells for o in found], [30] * 10)
             wrong += any(o.significant for o in found)
         self.assertLessEqual(wrong, 10)
@@ -153,13 +153,12 @@ class Samples(unittest.TestCase):
     def test_a_server_that_is_slower_in_each_cell(self):
         hits = 0
         for _ in range(20):
-            found = [o for o in significance.overall(self.cells({4: 1.1}), self.belongs)
-                     if o.significant]
+            found = [o for o in self.overall(self.cells({4: 1.1})) if o.significant]
             hits += [o.what for o in found] == [4] and found[0].low < 1.1 < found[0].high
         self.assertGreaterEqual(hits, 16)
 
     def test_few_cells_say_nothing_together(self):
-        self.assertEqual(significance.overall(self.cells(each=9), self.belongs), [])
+        self.assertEqual(self.overall(self.cells(each=9)), [])
 
     def test_nothing_to_compare(self):
         self.assertEqual(significance.compare([]), ([], {}))

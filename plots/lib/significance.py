@@ -18,7 +18,8 @@ import math
 import numpy as np
 from scipy import special, stats
 
-FALSE_SHARE = 0.05
+FALSE_SHARE = 0.05  # of the differences that are reported
+FALSE_CHANCE = 0.05  # that any is reported of all servers where nothing has changed
 LEVEL = 0.95
 LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it is
 ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
@@ -144,17 +145,10 @@ def null_scale(t):
     return max(1.0, MAD_TO_SD * float(np.median(np.abs(t - np.median(t)))))
 
 
-def own_effects(rows):
-    """The logarithm of after / before of each row, less what its group has in common, and that as
-    {group: shift}."""
-    effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
-    common = shifts(rows, effects)
-    return [effect - common[row.group] for row, effect in zip(rows, effects)], common
-
-
 def compare(rows):
     """[Difference] in the order of rows, and {group: shift factor}."""
-    effects, common = own_effects(rows)
+    effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
+    common = shifts(rows, effects)
     scatter = [within(r) for r in rows]
     prior = prior_of([v for v, _ in scatter], [d for _, d in scatter])
     known = [min(len(r.before), len(r.after)) >= 2 for r in rows]
@@ -163,7 +157,7 @@ def compare(rows):
     for row, effect, (variance, freedom) in zip(rows, effects, scatter):
         own, total = moderated(variance, freedom, prior)
         error = standard_error(row, own)
-        statistics.append((effect, error, total))
+        statistics.append((effect - common[row.group], error, total))
     scale = null_scale(np.array([e / s for (e, s, _), k in zip(statistics, known) if k and s > 0]))
 
     found = []
@@ -194,7 +188,7 @@ def signed_ranks(effects):
     return float(np.median(walsh)), float(walsh[k]), float(walsh[-1 - k]), float(p)
 
 
-def holm(p_values, error=FALSE_SHARE):
+def holm(p_values, error=FALSE_CHANCE):
     """Which hypotheses to reject so that the chance of any false rejection is at most `error`."""
     order = np.argsort(p_values)
     bounds = error / np.arange(len(p_values), 0, -1)
@@ -204,13 +198,14 @@ def holm(p_values, error=FALSE_SHARE):
     return chosen
 
 
-def overall(rows, belongs):
-    """[Overall] of those with cells enough, the surest first. belongs(row): (what, cell), where the
-    rows of one cell count as one, for they have their disturbances in common."""
+def overall(differences, belongs):
+    """[Overall] of those with cells enough, the surest first. `differences`: of all rows, as
+    compare() found them. belongs(row): (what, cell), where the rows of one cell count as one, for
+    they have their disturbances in common."""
     found = defaultdict(lambda: defaultdict(list))
-    for row, effect in zip(rows, own_effects(rows)[0]):
-        what, cell = belongs(row)
-        found[what][cell].append(effect)
+    for difference in differences:
+        what, cell = belongs(difference.row)
+        found[what][cell].append(math.log(difference.ratio))
     means = {what: np.array([np.mean(several) for several in cells.values()])
              for what, cells in found.items() if len(cells) >= CELLS_FOR_OVERALL}
     tested = {what: signed_ranks(own) for what, own in means.items()}
