@@ -116,13 +116,14 @@ def box(c, ax, column, row, f, margin):
         ax.add_patch(Rectangle((column - 0.48, row - 0.48), 0.96, 0.96, fill=False, hatch="//",
                                edgecolor=style.FAINT, linewidth=0))
     names, beside = in_words(f, margin)
+    middle = row - 0.1 * max(0, len(f.failing) - 1)  # the more lines below it, the higher
     back = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
-    ax.text(column, row - (0.1 if beside else 0), names, ha="center", va="center", fontsize=13,
+    ax.text(column, middle - (0.1 if beside else 0), names, ha="center", va="center", fontsize=13,
             fontweight="bold" if clear else "normal", bbox=back, linespacing=1.15)
     if beside:
-        ax.text(column, row + 0.22, beside, ha="center", va="center", fontsize=12, bbox=back)
+        ax.text(column, middle + 0.22, beside, ha="center", va="center", fontsize=12, bbox=back)
     if f.failing:
-        told = "\n".join(f"failed: {a} {100 * share:.0f} %" for a, share in f.failing)
+        told = "failed: " + "\n".join(f"{a} {100 * share:.0f} %" for a, share in f.failing)
         ax.text(column, row + 0.45, told, ha="center", va="bottom", fontsize=10, bbox=back)
     for e in f.estimates:
         c.saw(e)

@@ -107,6 +107,7 @@ def panel(c, ax, run, of, found):
     low, high = min(finite) / 1.3, max(max(finite), 2)
     right = high * (high / low) ** 0.08  # where the infinite ones stand
     chart.log_x(ax, low, right * (right / low) ** 0.85)  # room for the words behind
+    chart.plain_log_axis(ax.xaxis, low, right)           # which is not part of the scale
     for row, (arch, e) in enumerate(found.items()):
         if e is None:
             ax.text(0.02, row, "not measured at both", color=style.GREY, va="center", fontsize=13,

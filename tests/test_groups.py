@@ -81,6 +81,11 @@ class AgainstTables(unittest.TestCase):
         self.assertEqual(len({letters[n] for n in "abde"}), 4)
         self.assertLessEqual(set("".join(letters[n] for n in "abde")), set(letters["c"]))
 
+    def test_letters_in_a_row_are_brief_in_figures(self):
+        told = ("", "a", "abc", "abcdef", "abce", "ABCDE")
+        self.assertEqual([groups.brief(letters) for letters in told],
+                         ["", "a", "abc", "a–f", "abce", "ABCDE"])
+
     def test_a_lucky_scatter_does_not_count(self):
         """Two that scatter by 3 % where six others scatter by 15 to 20 % prove nothing: with 3
         trials, that is chance. With no others it is a difference."""

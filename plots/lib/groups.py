@@ -75,7 +75,7 @@ class Ranking:
 
     def label(self, name, text):
         """`text`, which says the value of `name`, with its letters behind."""
-        return f"{text}  {self.letters().get(name, '')}".rstrip()
+        return f"{text}  {brief(self.letters().get(name, ''))}".rstrip()
 
     def ends(self, leaving_out=()):
         """(the best entry, the worst, do they differ?) among those with a valid trial; None with
@@ -157,6 +157,12 @@ def letter_of(column):
     """a to z, A to Z, and, should so many ever be needed, Greek ones and on."""
     few = string.ascii_letters
     return few[column] if column < len(few) else chr(ord("α") + column - len(few))
+
+
+def brief(letters):
+    """'a–f' in place of 'abcdef': in a figure, many letters in a row run into the next panel."""
+    in_a_row = letters and letters in string.ascii_lowercase
+    return f"{letters[0]}–{letters[-1]}" if in_a_row and len(letters) > 3 else letters
 
 
 def kind_of(values):
