@@ -57,6 +57,12 @@ class Compare(unittest.TestCase):
         self.assertEqual(ended, status, err.getvalue())
         return out.getvalue() or err.getvalue()
 
+    def test_the_runs_that_come_with_the_project(self):
+        """The same programs on the same machine, an hour apart, as the first user tries it."""
+        results = test_plots.REPOSITORY / "results"
+        told = self.compare([results / "reference", results / "reference-again"])
+        self.assertIn("0 of 114 rows differ significantly; 0 more", told)
+
     def test_from_the_command_line(self):
         folders = [self.run_of(name, 1).write() for name in ("a", "b")]
         done = subprocess.run([COMPARE, *folders], capture_output=True, text=True, check=True)

@@ -26,6 +26,7 @@ ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have 
 ROWS_FOR_NULL = 10
 CELLS_FOR_OVERALL = 10  # fewer are too few for the normal approximation of signed ranks
 MAD_TO_SD = 1.4826
+MEDIAN_TO_MEAN = math.sqrt(math.pi / 2)  # how much farther a median scatters than a mean does
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,20 @@ def moderated(variance, freedom, prior):
     return ((d0 * s0 + freedom * variance) / total if total else 0.0), total
 
 
-def shifts(rows, effects):
-    """{group: what its rows have in common}, as the median of their effects."""
-    groups = {}
-    for row, effect in zip(rows, effects):
-        groups.setdefault(row.group, []).append(effect)
-    return {group: float(np.median(found)) if len(found) >= ROWS_FOR_SHIFT else 0.0
-            for group, found in groups.items()}
+def shifts(rows, effects, errors):
+    """{group: (what its rows have in common, its standard error)}: the median of their effects. A
+    few rows that scatter do not tell it well, and then nobody can be said to differ from it."""
+    groups = defaultdict(list)
+    for row, effect, error in zip(rows, effects, errors):
+        groups[row.group].append((effect, error))
+    return {group: shift(*np.transpose(found)) for group, found in groups.items()}
+
+
+def shift(effects, errors):
+    n = len(effects)
+    if n < ROWS_FOR_SHIFT:
+        return 0.0, 0.0
+    return float(np.median(effects)), MEDIAN_TO_MEAN * math.sqrt(float(np.mean(errors**2)) / n)
 
 
 def false_discovery(p_values, share=FALSE_SHARE):
@@ -148,16 +156,17 @@ def null_scale(t):
 def compare(rows):
     """[Difference] in the order of rows, and {group: shift factor}."""
     effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
-    common = shifts(rows, effects)
     scatter = [within(r) for r in rows]
     prior = prior_of([v for v, _ in scatter], [d for _, d in scatter])
     known = [min(len(r.before), len(r.after)) >= 2 for r in rows]
 
+    drawn = [moderated(variance, freedom, prior) for variance, freedom in scatter]
+    errors = [standard_error(row, variance) for row, (variance, _) in zip(rows, drawn)]
+    common = shifts(rows, effects, errors)
     statistics = []
-    for row, effect, (variance, freedom) in zip(rows, effects, scatter):
-        own, total = moderated(variance, freedom, prior)
-        error = standard_error(row, own)
-        statistics.append((effect - common[row.group], error, total))
+    for row, effect, error, (_, freedom) in zip(rows, effects, errors, drawn):
+        centre, beside = common[row.group]
+        statistics.append((effect - centre, math.hypot(error, beside), freedom))
     scale = null_scale(np.array([e / s for (e, s, _), k in zip(statistics, known) if k and s > 0]))
 
     found = []
@@ -173,7 +182,7 @@ def compare(rows):
     return [Difference(row, math.exp(effect), math.exp(effect - half), math.exp(effect + half), p,
                        bool(chosen.get(i, False)) and abs(effect) >= math.log(LEAST_FACTOR), sure)
             for i, (row, effect, half, p, sure) in enumerate(found)], \
-        {group: math.exp(shift) for group, shift in common.items()}
+        {group: math.exp(centre) for group, (centre, _) in common.items()}
 
 
 def signed_ranks(effects):
