@@ -16,6 +16,7 @@ struct plain_test {
     const char *suite, *name; /* a suite's own entry has no name */
     void (*run)(void);
     void (*init)(void);
+    void (*fini)(void); /* not after a test that fails */
     int exit_code;
     double timeout; /* seconds */
     struct plain_test *next;
@@ -60,11 +61,13 @@ static struct plain_test *plain_tests;
 #define cr_assert_float_eq(a, b, epsilon, ...)                                                     \
     cr_assert(fabs((a) - (b)) <= (epsilon), ##__VA_ARGS__)
 
-static inline void plain_init(const struct plain_test *test)
+/* What the test's suite has to say of it; none: an empty entry. */
+static inline struct plain_test plain_suite_of(const struct plain_test *test)
 {
     for (const struct plain_test *suite = plain_tests; suite; suite = suite->next)
-        if (!suite->name && suite->init && strcmp(suite->suite, test->suite) == 0)
-            suite->init();
+        if (!suite->name && strcmp(suite->suite, test->suite) == 0)
+            return *suite;
+    return (struct plain_test){0};
 }
 
 static inline bool plain_passes(const struct plain_test *test)
@@ -73,8 +76,12 @@ static inline bool plain_passes(const struct plain_test *test)
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        plain_init(test);
+        struct plain_test suite = plain_suite_of(test);
+        if (suite.init)
+            suite.init();
         test->run();
+        if (suite.fini)
+            suite.fini();
         exit(0);
     }
     waitpid(pid, &status, 0);
