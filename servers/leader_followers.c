@@ -58,8 +58,10 @@ struct pool {
 static void arm_listener(struct pool *pool, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+    pthread_mutex_lock(&pool->lock); /* as in arm() */
     if (epoll_ctl(pool->epoll, operation, pool->server.listener, &event))
         die_errno("cannot watch the listener");
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static void drop(struct pool *pool, struct peer *peer)
