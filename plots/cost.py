@@ -67,7 +67,7 @@ def panel(c, ax, table, workloads, archs, label):
             c.point(ax, max(c.saw(e).value, LEAST_SWITCHES), y, e, colour, marker, size=10,
                     vertical=False)
             c.words(ax, max(e.value, e.high or 0, LEAST_SWITCHES), y,
-                    table[workload].label(arch, "").strip(), pale=True)
+                    table[workload].mark(arch), pale=True)
         if row:
             ax.axhline(row - 0.5, color=style.FAINT, linewidth=1)
     ax.set_xscale("log")  # as far as the marks reach

@@ -68,7 +68,7 @@ def panel(c, ax, lines, ranked):
         for x, e in line:
             c.point(ax, x, e.value, c.saw(e), colour, marker)
         last, e = line[-1]
-        c.words(ax, last, e.value, ranked[last].letters().get(mode, ""), pale=True)
+        c.words(ax, last, e.value, ranked[last].mark(mode), pale=True)
     ticks = sorted({x for line in lines.values() for x, _ in line})
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, [f"{x:g}" for x in ticks], minor=False)

@@ -73,9 +73,13 @@ class Ranking:
         """Has anybody a letter?"""
         return any(e.letters for e in self.entries)
 
+    def mark(self, name):
+        """The letters of `name`, for a figure; "" where it has none."""
+        return brief(self.letters().get(name, ""))
+
     def label(self, name, text):
         """`text`, which says the value of `name`, with its letters behind."""
-        return f"{text}  {brief(self.letters().get(name, ''))}".rstrip()
+        return f"{text}  {self.mark(name)}".rstrip()
 
     def ends(self, leaving_out=()):
         """(the best entry, the worst, do they differ?) among those with a valid trial; None with

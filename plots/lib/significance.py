@@ -113,6 +113,7 @@ def shifts(rows, effects, errors):
 
 
 def shift(effects, errors):
+    """Of one group, whose rows have these effects and standard errors of them."""
     n = len(effects)
     if n < ROWS_FOR_SHIFT:
         return 0.0, 0.0
