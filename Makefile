@@ -15,16 +15,23 @@ SLOW      = $(if $(SANITIZE),SLOW=3)# patience of the tests
 LIBS      = -linih -ljansson -lnettle -lhiredis -lm
 
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
-LOADGEN   = $(call objects,$(wildcard loadgen/*.c))
-RUNNER    = $(call objects,$(filter-out runner/calibrate.c,$(wildcard runner/*.c)))
-UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(RUNNER))
+tree      = $(foreach pattern,$(2),$(wildcard $(1)/$(pattern) $(1)/*/$(pattern) $(1)/*/*/$(pattern)))
+LOADGEN   = $(call objects,$(call tree,loadgen,*.c))
+CELL      = $(call objects,$(filter-out cell/calibrate.c,$(wildcard cell/*.c)))
+UPSTREAM  = $(call objects,$(wildcard services/upstream/*.c))
 PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
-SERVERS   = $(patsubst servers/%.c,$(B)/servers/%,$(wildcard servers/*.c))
-BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
-TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
-PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/backend
 LIB       = $(B)/libcommon.a
-SOURCES   = $(wildcard common/*.[ch] servers/*.c backend/*.c loadgen/*.[ch] runner/*.[ch] bench/*.c tests/*.c tests/fuzz/*.c tests/plain/*/*.h)
+# A server is servers/NAME.c, or the folder servers/NAME/ with NAME.c and the parts that only it has.
+server_main  = $(firstword $(wildcard servers/$(1).c servers/$(1)/$(1).c))
+server_parts = $(wildcard servers/$(1)/*.c)
+NAMES     = $(basename $(notdir $(wildcard servers/*.c))) $(patsubst servers/%/,%,$(wildcard servers/*/))
+SERVERS   = $(addprefix $(B)/servers/,$(NAMES))
+UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(CELL)) $(filter-out %/serverless.o,$(call objects,$(wildcard servers/serverless/*.c)))
+BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/test_*.c))
+PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream
+ROOMS     = common servers services loadgen cell bench tests
+SOURCES   = $(foreach room,$(ROOMS),$(call tree,$(room),*.[ch]))
 
 Q   = $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-7s %s\n' $(1) $(patsubst $(B)/%,%,$@))
@@ -40,22 +47,24 @@ $(B)/obj/llhttp/%.o: $(LLHTTP)/%.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE) -w -DLLHTTP_STRICT_MODE=1 -c $< -o $@
 
-$(LIB): $(call objects,$(wildcard common/*.c)) $(PARSER)
+$(LIB): $(call objects,$(call tree,common,*.c)) $(PARSER)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# A server is one file; its header lines become its --about line and its link flags.
-$(B)/servers/%: servers/%.c servers/about.awk $(LIB)
+# The header lines of a server's file become its --about line and its link flags.
+.SECONDEXPANSION:
+$(SERVERS): $(B)/servers/%: $$(call server_main,$$*) $$(wildcard servers/$$*/*.[ch]) servers/about.awk $(LIB)
 	$(call say,SERVER)
-	$(Q)mkdir -p $(@D) && awk -f servers/about.awk $< >$@.about.c
-	$(Q)$(COMPILE) -MF $@.d -MT $@ $< $@.about.c -o $@ $(LIB) $$(sed -n 's/^ \* Link: *//p' $<) $(LIBS)
+	$(Q)mkdir -p $(@D) && awk -f servers/about.awk $< $(filter-out $<,$(filter servers/$*/%,$^)) >$@.about.c
+	$(Q)$(COMPILE) -MF $@.d -MT $@ $(or $(call server_parts,$*),$<) $@.about.c -o $@ $(LIB) \
+	    $$(sed -n 's/^ \* Link: *//p' $<) $(LIBS)
 
 $(B)/loadgen: $(LOADGEN)
-$(B)/cell: $(RUNNER) $(filter-out %/main.o,$(LOADGEN))
-$(B)/calibrate: $(B)/obj/runner/calibrate.o
-$(B)/backend: $(B)/obj/backend/backend.o
-$(B)/backend: LIBS += -lev -lhiredis
-$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/backend: $(LIB)
+$(B)/cell: $(CELL) $(filter-out %/main.o,$(LOADGEN))
+$(B)/calibrate: $(B)/obj/cell/calibrate.o
+$(B)/upstream: $(UPSTREAM)
+$(B)/upstream: LIBS += -lev -lhiredis
+$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream: $(LIB)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
 
@@ -65,7 +74,7 @@ $(B)/bench/%: bench/%.c $(LIB)
 
 # Criterion's sandbox and ThreadSanitizer exclude each other: see tests/plain.
 CRITERION = $(if $(filter thread,$(SANITIZE)),-Itests/plain,)
-$(B)/tests/test_fuzz: $(B)/obj/tests/fuzz/fuzz_reply.o
+$(B)/tests/unit/loadgen/test_fuzz: $(B)/obj/tests/fuzz/fuzz_reply.o
 $(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 	$(call say,TEST)
 	$(Q)mkdir -p $(@D) && $(COMPILE) $(CRITERION) -MF $@.d -MT $@ $< -o $@ \
@@ -75,7 +84,7 @@ $(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 FUZZ_SECONDS ?= 60
 FUZZ = clang -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
     $(BASE) -w -DLLHTTP_STRICT_MODE=1 -DREPLY_HEAD_MAX=300
-build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/reply.c loadgen/reply.h
+build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/worker/reply.c loadgen/worker/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
 

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/net.h"
-#include "common/options.h"
-#include "common/util.h"
+#include "common/base/net.h"
+#include "common/base/options.h"
+#include "common/base/util.h"
 
 enum { EVENTS = 256, BUFFER_SIZE = 16 * 1024, BACKLOG = 4096 };
 

@@ -12,8 +12,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "common/options.h"
-#include "common/util.h"
+#include "common/base/options.h"
+#include "common/base/util.h"
 
 enum { EVENTS = 256, BUFFER_SIZE = 16 * 1024, SILENCE_MS = 2000 };
 

@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/util.h"
-#include "loadgen/client.h"
+#include "common/base/util.h"
+#include "loadgen/worker/client.h"
 
 /* From "go" to the first request: all workers have to have woken up. */
 static const int64_t LEAD_NS = 5 * NSEC_PER_MSEC;

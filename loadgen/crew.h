@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "loadgen/plan.h"
-#include "loadgen/stats.h"
-#include "loadgen/timeline.h"
+#include "loadgen/books/stats.h"
+#include "loadgen/output/timeline.h"
+#include "loadgen/plan/plan.h"
 
 struct crew {
     const struct plan *plan;

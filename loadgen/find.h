@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
-#include "loadgen/criteria.h"
+#include "loadgen/judge/criteria.h"
+#include "loadgen/judge/search.h"
 #include "loadgen/measure.h"
-#include "loadgen/plan.h"
-#include "loadgen/search.h"
+#include "loadgen/plan/plan.h"
 
 /* Run the plan, an open loop, at one rate after the other until the highest is known at which all
  * conditions hold, and tell of each step on `out` (NULL: be quiet). Returns the best run: the one at

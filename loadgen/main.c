@@ -12,15 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/options.h"
-#include "common/util.h"
-#include "loadgen/criteria.h"
+#include "common/base/options.h"
+#include "common/base/util.h"
 #include "loadgen/find.h"
+#include "loadgen/judge/criteria.h"
+#include "loadgen/judge/search.h"
 #include "loadgen/measure.h"
-#include "loadgen/plan.h"
-#include "loadgen/report.h"
-#include "loadgen/search.h"
-#include "loadgen/summary.h"
+#include "loadgen/output/report.h"
+#include "loadgen/output/summary.h"
+#include "loadgen/plan/plan.h"
 
 enum { EXIT_CONDITION_HELD = 3, EXIT_NOTHING_KNOWN = 4 };
 

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-#include "common/util.h"
-#include "loadgen/notes.h"
-#include "loadgen/timeline.h"
-#include "loadgen/verdict.h"
+#include "common/base/util.h"
+#include "loadgen/judge/verdict.h"
+#include "loadgen/output/notes.h"
+#include "loadgen/output/timeline.h"
 
 static double duration_s(const struct shared *shared)
 {

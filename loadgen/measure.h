@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "loadgen/crew.h"
-#include "loadgen/plan.h"
-#include "loadgen/result.h"
+#include "loadgen/judge/result.h"
+#include "loadgen/plan/plan.h"
 
 struct measurement {
     struct crew crew;

@@ -1,10 +1,11 @@
-# Turns the header lines of a server file into the C source of its --about line.
+# Turns the header lines of a server's file, the first one named, into the C source of its --about
+# line. Lines of code are those of all files named: the parts of a server that is a folder count.
 #
 #   /* NAME: summary sentence
 #    * Name:    threads
 #    * Ids:     A3
 #    * Family:  multi-threaded
-#    * Blocks:  compute timer fd disk     (or: nothing)
+#    * Blocks:  compute timer upstream disk     (or: nothing)
 #    * Tasks:   1 thread                  (for each connection: 0, 1 thread or 1 process)
 #    * Compute: --workers                 (requests at a time: a number, any, or an option)
 #    * Peers:   1                         (optional: connections at a time, as a number or as the
@@ -20,9 +21,9 @@ function list(text,    n, i, words, out) {
     return "[" out "]"
 }
 function quote(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" }
-FNR == 1 { summary = $0; sub(/^\/\* [^:]*: */, "", summary) }
-FNR > 1 && !started && /^ \*$/ { started = 1 }
-FNR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
+NR == 1 { summary = $0; sub(/^\/\* [^:]*: */, "", summary) }
+NR > 1 && !started && /^ \*$/ { started = 1 }
+NR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
 function refuse(what) { print FILENAME ": " what > "/dev/stderr"; refused = 1; exit 1 }
 function amount(key, text) {
     if (text ~ /^[1-9][0-9]*$/) return text
@@ -37,7 +38,7 @@ function held(text) {
     if (text !~ /^--[a-z-]+=[1-9][0-9]*$/) refuse("Holds: must be an option and its default")
     return quote(text)
 }
-/^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+FNR == NR && /^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {

@@ -21,8 +21,8 @@
  * Compute: --cores
  * Link:    -lev
  */
-#include "common/loop.h"
-#include "common/queue.h"
+#include "common/serve/loop.h"
+#include "common/serve/queue.h"
 
 #include <stdlib.h>
 
@@ -43,7 +43,7 @@ struct method_request {
 /* The loop's thread owns a client, except while a request of it is invoked and its future not
  * completed: then it is the active object's. */
 struct client {
-    struct peer peer; /* first: a peer of the loop is a client */
+    struct loop_peer peer; /* first: a peer of the loop is a client */
     struct method_request request;
     struct future future;
 };
@@ -222,7 +222,7 @@ static void welcome(struct ensemble *ensemble)
         loop_add(&ensemble->loop, must_calloc(1, sizeof(struct client)), fd);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     loop_remove(peer);
     free(peer);
@@ -230,10 +230,10 @@ static void drop(struct peer *peer)
 
 /* The loop waits for time and descriptors, all else is invoked on the proxy. False: the request was shed; its
  * reply can go out at once. */
-static bool start_wait(struct ensemble *ensemble, struct peer *peer)
+static bool start_wait(struct ensemble *ensemble, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_FD)) {
+    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
         loop_await(peer);
         return true;
     }
@@ -244,9 +244,9 @@ static bool start_wait(struct ensemble *ensemble, struct peer *peer)
 }
 
 /* Go on with a connection until it would block, then have what it needs waited for. */
-static void drive(struct ensemble *ensemble, struct peer *peer)
+static void drive(struct ensemble *ensemble, struct loop_peer *peer)
 {
-    const unsigned async = WAIT_TIMER | WAIT_FD | WAIT_COMPUTE | WAIT_DISK;
+    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK;
     enum want want;
     do
         want = conn_pump(&peer->conn, peer->io.fd, async);
@@ -261,7 +261,7 @@ static void drive(struct ensemble *ensemble, struct peer *peer)
     }
 }
 
-static void resume(struct ensemble *ensemble, struct peer *peer)
+static void resume(struct ensemble *ensemble, struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     drive(ensemble, peer);
@@ -280,7 +280,7 @@ static void redeem(struct ensemble *ensemble)
         resume(ensemble, &client->peer);
 }
 
-static void expire(struct peer *peer)
+static void expire(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     drop(peer);
@@ -288,7 +288,7 @@ static void expire(struct peer *peer)
 
 static void run(struct ensemble *ensemble)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(&ensemble->loop, &peer)) {
         case LOOP_ACCEPT: welcome(ensemble); break;

@@ -18,8 +18,8 @@
  * Compute: --workers
  * Link:    -lev
  */
-#include "common/loop.h"
-#include "common/queue.h"
+#include "common/serve/loop.h"
+#include "common/serve/queue.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,27 +31,27 @@ enum mail {
     MAIL_AWAIT_READABLE, /* a connection to the loop */
     MAIL_AWAIT_WRITABLE,
     MAIL_AWAIT_JOB,
-    MAIL_GONE, /* ... this was my last letter */
+    MAIL_GONE, /* ... this was my last message */
 };
 
-struct letter {
-    struct letter *next;
+struct message {
+    struct message *next;
     struct actor *about;
     enum mail mail;
 };
 
 /* Everybody may put; only who runs the actor takes. One word tells all: NULL: the actor is at rest;
- * `end`: it runs and has taken everything; else the newest letter, leading to those before it. */
+ * `end`: it runs and has taken everything; else the newest message, leading to those before it. */
 struct mailbox {
-    _Atomic(struct letter *) newest;
-    struct letter end;
+    _Atomic(struct message *) newest;
+    struct message end;
 };
 
-/* A connection. Between it and the loop a single letter goes to and fro. Who has the letter may
- * touch the peer, who sent it may not: state is never shared, and no letter waits for the dead. */
+/* A connection. Between it and the loop a single message goes to and fro. Who has the message may
+ * touch the peer, who sent it may not: state is never shared, and no message waits for the dead. */
 struct actor {
-    struct peer peer; /* first: a peer of the loop is an actor */
-    struct letter letter;
+    struct loop_peer peer; /* first: a peer of the loop is an actor */
+    struct message message;
     struct mailbox mailbox;
     struct queue_item item; /* in the run queue: it has mail, and no thread yet */
 };
@@ -67,24 +67,24 @@ struct actor_system {
 /* --- mailboxes ------------------------------------------------------------------------------- */
 
 /* True: the actor was at rest, and now the caller must get it run. */
-static bool mailbox_put(struct mailbox *mailbox, struct letter *letter)
+static bool mailbox_put(struct mailbox *mailbox, struct message *message)
 {
-    struct letter *newest = atomic_load(&mailbox->newest);
+    struct message *newest = atomic_load(&mailbox->newest);
     do
-        letter->next = newest;
-    while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, letter));
+        message->next = newest;
+    while (!atomic_compare_exchange_weak(&mailbox->newest, &newest, message));
     return !newest;
 }
 
-/* All letters, oldest first. More may come while they are read: then mailbox_rest() refuses. */
-static struct letter *mailbox_take(struct mailbox *mailbox)
+/* All messages, oldest first. More may come while they are read: then mailbox_rest() refuses. */
+static struct message *mailbox_take(struct mailbox *mailbox)
 {
-    struct letter *letter = atomic_exchange(&mailbox->newest, &mailbox->end), *oldest = NULL;
-    while (letter && letter != &mailbox->end) {
-        struct letter *before = letter->next;
-        letter->next = oldest;
-        oldest = letter;
-        letter = before;
+    struct message *message = atomic_exchange(&mailbox->newest, &mailbox->end), *oldest = NULL;
+    while (message && message != &mailbox->end) {
+        struct message *before = message->next;
+        message->next = oldest;
+        oldest = message;
+        message = before;
     }
     return oldest;
 }
@@ -92,21 +92,21 @@ static struct letter *mailbox_take(struct mailbox *mailbox)
 /* True: the actor is at rest, and perhaps another thread runs it already. False: it has mail. */
 static bool mailbox_rest(struct mailbox *mailbox)
 {
-    struct letter *end = &mailbox->end;
+    struct message *end = &mailbox->end;
     return atomic_compare_exchange_strong(&mailbox->newest, &end, NULL);
 }
 
 static void tell_actor(struct actor_system *system, struct actor *actor, enum mail mail)
 {
-    actor->letter.mail = mail;
-    if (mailbox_put(&actor->mailbox, &actor->letter)) /* from here the peer is the actor's */
+    actor->message.mail = mail;
+    if (mailbox_put(&actor->mailbox, &actor->message)) /* from here the peer is the actor's */
         queue_put(&system->runnable, &actor->item);
 }
 
 static void tell_loop(struct actor_system *system, struct actor *from, enum mail mail)
 {
-    from->letter.mail = mail;
-    if (mailbox_put(&system->mailbox, &from->letter)) /* from here the peer is the loop's */
+    from->message.mail = mail;
+    if (mailbox_put(&system->mailbox, &from->message)) /* from here the peer is the loop's */
         loop_wake(&system->loop);
 }
 
@@ -116,7 +116,7 @@ static void tell_loop(struct actor_system *system, struct actor *from, enum mail
 static bool proceed(struct actor_system *system, struct actor *self)
 {
     struct conn *conn = &self->peer.conn;
-    switch (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_FD)) {
+    switch (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
     case WANT_SHUTDOWN:
     case WANT_READ: tell_loop(system, self, MAIL_AWAIT_READABLE); return true;
     case WANT_WRITE: tell_loop(system, self, MAIL_AWAIT_WRITABLE); return true;
@@ -126,7 +126,7 @@ static bool proceed(struct actor_system *system, struct actor *self)
     return false;
 }
 
-/* Its behaviour: one letter. False: it will read no other. */
+/* Its behaviour: one message. False: it will read no other. */
 static bool handle(struct actor_system *system, struct actor *self, enum mail mail)
 {
     switch (mail) {
@@ -136,18 +136,18 @@ static bool handle(struct actor_system *system, struct actor *self, enum mail ma
     case MAIL_AWAIT_READABLE:
     case MAIL_AWAIT_WRITABLE:
     case MAIL_AWAIT_JOB:
-    case MAIL_GONE: break; /* letters to the loop */
+    case MAIL_GONE: break; /* messages to the loop */
     }
     return true;
 }
 
 static bool handle_all(struct actor_system *system, struct actor *actor)
 {
-    struct letter *letter, *next = mailbox_take(&actor->mailbox);
+    struct message *message, *next = mailbox_take(&actor->mailbox);
     bool lives = true;
-    while (lives && (letter = next)) {
-        next = letter->next; /* handled, the letter may be on its way back */
-        lives = handle(system, actor, letter->mail);
+    while (lives && (message = next)) {
+        next = message->next; /* handled, the message may be on its way back */
+        lives = handle(system, actor, message->mail);
     }
     return lives;
 }
@@ -178,51 +178,51 @@ static void welcome(struct actor_system *system)
     int fd;
     while ((fd = server_accept_ready(&system->server)) >= 0) {
         struct actor *actor = must_calloc(1, sizeof *actor);
-        actor->letter.about = actor;
+        actor->message.about = actor;
         loop_add(&system->loop, &actor->peer, fd);
     }
 }
 
 /* What has been waited for is there: the peer is not watched until its actor asks again. */
-static void report(struct actor_system *system, struct peer *peer, enum mail mail)
+static void report(struct actor_system *system, struct loop_peer *peer, enum mail mail)
 {
     loop_watch(peer, 0);
     tell_actor(system, (struct actor *)peer, mail);
 }
 
-static void handle_wish(const struct letter *letter)
+static void handle_wish(const struct message *message)
 {
-    struct peer *peer = &letter->about->peer;
-    switch (letter->mail) {
+    struct loop_peer *peer = &message->about->peer;
+    switch (message->mail) {
     case MAIL_AWAIT_READABLE: loop_watch(peer, EV_READ); break;
     case MAIL_AWAIT_WRITABLE: loop_watch(peer, EV_WRITE); break;
     case MAIL_AWAIT_JOB: loop_await(peer); break;
     case MAIL_GONE:
         loop_remove(peer);
-        free(letter->about);
+        free(message->about);
         break;
     case MAIL_READY:
     case MAIL_DUE:
-    case MAIL_STOP: break; /* letters to connections */
+    case MAIL_STOP: break; /* messages to connections */
     }
 }
 
 static void handle_wishes(struct actor_system *system)
 {
-    struct letter *letter, *next;
+    struct message *message, *next;
     do {
         next = mailbox_take(&system->mailbox);
-        while ((letter = next)) {
-            next = letter->next; /* MAIL_GONE frees the letter, too */
-            handle_wish(letter);
+        while ((message = next)) {
+            next = message->next; /* MAIL_GONE frees the message, too */
+            handle_wish(message);
         }
     } while (!mailbox_rest(&system->mailbox));
 }
 
-/* Turns what happens outside into letters. */
+/* Turns what happens outside into messages. */
 static void run(struct actor_system *system)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(&system->loop, &peer)) {
         case LOOP_ACCEPT: welcome(system); break;

@@ -20,7 +20,7 @@
  * Compute: 1
  * Link:    -lev
  */
-#include "common/loop.h"
+#include "common/serve/loop.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -59,7 +59,7 @@ struct context {
 
 /* One mapping: a guard page, so that an overflow crashes and corrupts nothing; the stack; this. */
 struct coroutine {
-    struct peer peer; /* first: a peer of the loop is a coroutine */
+    struct loop_peer peer; /* first: a peer of the loop is a coroutine */
     struct scheduler *scheduler;
     struct context context;
     enum loop_event event;       /* why it was resumed last */
@@ -172,7 +172,7 @@ ASYNC static void await_job(struct coroutine *self)
 
 ASYNC static void perform(struct coroutine *self, struct job *job)
 {
-    enum wait wait = job_start(job, WAIT_TIMER | WAIT_FD);
+    enum wait wait = job_start(job, WAIT_TIMER | WAIT_UPSTREAM);
     while (wait) {
         await_job(self);
         wait = job_resume(job, 0);
@@ -283,7 +283,7 @@ static void welcome(struct scheduler *scheduler)
 
 static void run(struct scheduler *scheduler)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         enum loop_event event = loop_wait(&scheduler->loop, &peer);
         switch (event) {

@@ -4,7 +4,7 @@
  *              stops every connection until it is over.
  * Strength:    a connection costs one small struct, no stack; no locks; few context switches.
  * Weakness:    one core, whatever the machine has; control flow cut into handlers.
- * Try it:      build/servers/event --backend epoll --port 8080 &
+ * Try it:      build/servers/event --multiplexer epoll --port 8080 &
  *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
  *              time curl 127.0.0.1:8080/        # waits for the other
  *
@@ -16,7 +16,7 @@
  * Compute: 1
  * Link:    -lev
  */
-#include "common/loop.h"
+#include "common/serve/loop.h"
 
 #include <stdlib.h>
 
@@ -24,10 +24,10 @@ static void welcome(struct loop *loop)
 {
     int fd;
     while ((fd = server_accept_ready(loop->server)) >= 0)
-        loop_add(loop, must_calloc(1, sizeof(struct peer)), fd);
+        loop_add(loop, must_calloc(1, sizeof(struct loop_peer)), fd);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     loop_remove(peer);
     free(peer);
@@ -36,9 +36,9 @@ static void drop(struct peer *peer)
 /* Go on with a connection until it would block, then watch for what it needs. Only timers and
  * descriptors are waited for by the loop. A computation is not: it happens inside conn_pump, on
  * this thread, and every other connection stands still until it is over. */
-static void drive(struct peer *peer)
+static void drive(struct loop_peer *peer)
 {
-    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_FD)) {
+    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
     case WANT_SHUTDOWN:
     case WANT_READ: loop_watch(peer, EV_READ); break;
     case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
@@ -47,13 +47,13 @@ static void drive(struct peer *peer)
     }
 }
 
-static void resume(struct peer *peer)
+static void resume(struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     drive(peer);
 }
 
-static void expire(struct peer *peer)
+static void expire(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     drop(peer);
@@ -62,7 +62,7 @@ static void expire(struct peer *peer)
 /* The dispatcher. */
 static void run(struct loop *loop)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(loop, &peer)) {
         case LOOP_ACCEPT: welcome(loop); break;
@@ -79,18 +79,18 @@ static void run(struct loop *loop)
 
 int main(int argc, char **argv)
 {
-    static const unsigned backends[] = {EVBACKEND_SELECT, EVBACKEND_POLL, EVBACKEND_EPOLL};
-    int backend = 2;
+    static const unsigned multiplexers[] = {EVBACKEND_SELECT, EVBACKEND_POLL, EVBACKEND_EPOLL};
+    int multiplexer = 2;
     const struct option_row knobs[] = {
-        {"backend", 'b', OPTION_CHOICE, &backend, "select|poll|epoll", "how readiness is found", 0,
-         0},
+        {"multiplexer", 'm', OPTION_CHOICE, &multiplexer, "select|poll|epoll",
+         "how readiness is found", 0, 0},
         {0},
     };
     struct server server;
     struct loop loop;
 
     server_setup(&server, argc, argv, knobs);
-    loop_init(&loop, &server, backends[backend]);
+    loop_init(&loop, &server, multiplexers[multiplexer]);
     server_ready(&server);
     run(&loop);
     loop_free(&loop);

@@ -18,8 +18,8 @@
  * Compute: --max-workers
  * Link:    -lev
  */
-#include "common/loop.h"
-#include "common/queue.h"
+#include "common/serve/loop.h"
+#include "common/serve/queue.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -29,13 +29,13 @@
 /* The loop's thread owns a task, except from queue_put on `todo` until queue_poll from `done`:
  * then it is the queue's, or that of the worker who took it. */
 struct task {
-    struct peer peer; /* first: a peer of the loop is a task */
+    struct loop_peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;
 };
 
 enum priority { PRIORITY_EQUAL, PRIORITY_LOW, PRIORITY_IDLE };
 
-struct pool {
+struct hybrid {
     struct queue todo; /* the queueing layer: bounded this way ... */
     struct queue done; /* ... so that the way back never holds more */
     struct loop loop;  /* the asynchronous layer */
@@ -70,56 +70,56 @@ static void step_back(enum priority priority)
 
 static void *work(void *argument)
 {
-    struct pool *pool = argument;
+    struct hybrid *hybrid = argument;
     struct task *task;
 
-    step_back(pool->priority);
-    while ((task = task_of(queue_take(&pool->todo)))) {
+    step_back(hybrid->priority);
+    while ((task = task_of(queue_take(&hybrid->todo)))) {
         job_block(&task->peer.conn.job);
-        queue_put(&pool->done, &task->item); /* the loop's again */
-        loop_wake(&pool->loop);
+        queue_put(&hybrid->done, &task->item); /* the loop's again */
+        loop_wake(&hybrid->loop);
     }
     return NULL;
 }
 
-static void hire(struct pool *pool)
+static void hire(struct hybrid *hybrid)
 {
-    if (!server_start_thread(&pool->server, work, pool))
+    if (!server_start_thread(&hybrid->server, work, hybrid))
         return; /* again at the next tick */
-    pool->workers++;
-    count_add(pool->server.counters, COUNTER_workers, 1);
+    hybrid->workers++;
+    count_add(hybrid->server.counters, COUNTER_workers, 1);
 }
 
-static void dismiss(struct pool *pool, int workers)
+static void dismiss(struct hybrid *hybrid, int workers)
 {
-    queue_dismiss(&pool->todo, workers);
-    pool->workers -= workers;
-    count_add(pool->server.counters, COUNTER_workers, -workers);
+    queue_dismiss(&hybrid->todo, workers);
+    hybrid->workers -= workers;
+    count_add(hybrid->server.counters, COUNTER_workers, -workers);
 }
 
 /* Follow the load: another worker whenever a job waited too long, one fewer after a calm while. */
-static void scale(struct pool *pool)
+static void scale(struct hybrid *hybrid)
 {
-    bool calm = queue_wait_ns(&pool->todo) <= pool->grow_wait_ns;
-    pool->calm_ticks = calm ? pool->calm_ticks + 1 : 0;
-    if (!calm && pool->workers < pool->max_workers)
-        hire(pool);
-    if (pool->calm_ticks >= CALM_TICKS_TO_SHRINK && pool->workers > pool->min_workers) {
-        dismiss(pool, 1);
-        pool->calm_ticks = 0;
+    bool calm = queue_wait_ns(&hybrid->todo) <= hybrid->grow_wait_ns;
+    hybrid->calm_ticks = calm ? hybrid->calm_ticks + 1 : 0;
+    if (!calm && hybrid->workers < hybrid->max_workers)
+        hire(hybrid);
+    if (hybrid->calm_ticks >= CALM_TICKS_TO_SHRINK && hybrid->workers > hybrid->min_workers) {
+        dismiss(hybrid, 1);
+        hybrid->calm_ticks = 0;
     }
 }
 
 /* --- the asynchronous layer: the loop -------------------------------------------------------- */
 
-static void welcome(struct pool *pool)
+static void welcome(struct hybrid *hybrid)
 {
     int fd;
-    while ((fd = server_accept_ready(&pool->server)) >= 0)
-        loop_add(&pool->loop, must_calloc(1, sizeof(struct task)), fd);
+    while ((fd = server_accept_ready(&hybrid->server)) >= 0)
+        loop_add(&hybrid->loop, must_calloc(1, sizeof(struct task)), fd);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     loop_remove(peer);
     free(peer);
@@ -128,27 +128,27 @@ static void drop(struct peer *peer)
 /* Request routing by operation type: time and descriptors are waited for by the loop, all else goes
  * to the workers.
  * False: the queue is full and the request was shed; its reply can go out at once. */
-static bool route(struct pool *pool, struct peer *peer)
+static bool route(struct hybrid *hybrid, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_FD)) {
+    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
         loop_await(peer);
         return true;
     }
-    if (queue_put(&pool->todo, &((struct task *)peer)->item)) /* from here the workers own it */
+    if (queue_put(&hybrid->todo, &((struct task *)peer)->item)) /* from here the workers own it */
         return true;
     job_shed(&peer->conn.job);
     return false;
 }
 
 /* Go on with a connection until it would block, then have what it needs waited for. */
-static void drive(struct pool *pool, struct peer *peer)
+static void drive(struct hybrid *hybrid, struct loop_peer *peer)
 {
-    const unsigned async = WAIT_TIMER | WAIT_FD | WAIT_COMPUTE | WAIT_DISK;
+    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK;
     enum want want;
     do
         want = conn_pump(&peer->conn, peer->io.fd, async);
-    while (want == WANT_JOB && !route(pool, peer));
+    while (want == WANT_JOB && !route(hybrid, peer));
 
     switch (want) {
     case WANT_SHUTDOWN:
@@ -159,35 +159,35 @@ static void drive(struct pool *pool, struct peer *peer)
     }
 }
 
-static void resume(struct pool *pool, struct peer *peer)
+static void resume(struct hybrid *hybrid, struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
-    drive(pool, peer);
+    drive(hybrid, peer);
 }
 
-static void collect(struct pool *pool)
+static void collect(struct hybrid *hybrid)
 {
     struct task *task;
-    while ((task = task_of(queue_poll(&pool->done))))
-        resume(pool, &task->peer);
+    while ((task = task_of(queue_poll(&hybrid->done))))
+        resume(hybrid, &task->peer);
 }
 
-static void expire(struct peer *peer)
+static void expire(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     drop(peer);
 }
 
-static void run(struct pool *pool)
+static void run(struct hybrid *hybrid)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
-        switch (loop_wait(&pool->loop, &peer)) {
-        case LOOP_ACCEPT: welcome(pool); break;
-        case LOOP_READY: drive(pool, peer); break;
-        case LOOP_DUE: resume(pool, peer); break;
-        case LOOP_WAKE: collect(pool); break;
-        case LOOP_TICK: scale(pool); break;
+        switch (loop_wait(&hybrid->loop, &peer)) {
+        case LOOP_ACCEPT: welcome(hybrid); break;
+        case LOOP_READY: drive(hybrid, peer); break;
+        case LOOP_DUE: resume(hybrid, peer); break;
+        case LOOP_WAKE: collect(hybrid); break;
+        case LOOP_TICK: scale(hybrid); break;
         case LOOP_EXPIRED: expire(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_NOTHING: break;
@@ -198,31 +198,31 @@ static void run(struct pool *pool)
 int main(int argc, char **argv)
 {
     int queue_limit = 128, priority = PRIORITY_IDLE;
-    struct pool pool = {
+    struct hybrid hybrid = {
         .min_workers = 1, .max_workers = usable_cores(), .grow_wait_ns = 2 * NSEC_PER_MSEC};
     const struct option_row knobs[] = {
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "jobs that may wait; beyond: 503", 1, 1e6},
-        {"min-workers", 0, OPTION_INT, &pool.min_workers, "N", "workers that stay", 1, 1000},
-        {"max-workers", 0, OPTION_INT, &pool.max_workers, "N", "workers at most", 1, 1000},
-        {"grow-wait", 0, OPTION_DURATION, &pool.grow_wait_ns, "TIME",
+        {"min-workers", 0, OPTION_INT, &hybrid.min_workers, "N", "workers that stay", 1, 1000},
+        {"max-workers", 0, OPTION_INT, &hybrid.max_workers, "N", "workers at most", 1, 1000},
+        {"grow-wait", 0, OPTION_DURATION, &hybrid.grow_wait_ns, "TIME",
          "a job that waited longer calls for a worker", 0, 0},
         {"priority", 0, OPTION_CHOICE, &priority, "equal|low|idle", "of the workers", 0, 0},
         {0},
     };
 
-    server_setup(&pool.server, argc, argv, knobs);
-    if (pool.max_workers < pool.min_workers)
+    server_setup(&hybrid.server, argc, argv, knobs);
+    if (hybrid.max_workers < hybrid.min_workers)
         die("--max-workers is below --min-workers");
-    pool.priority = (enum priority)priority;
-    queue_init(&pool.todo, queue_limit, pool.server.counters);
-    queue_init(&pool.done, 0, NULL);
-    loop_init(&pool.loop, &pool.server, 0);
-    loop_tick(&pool.loop, TICK_SECONDS);
-    while (pool.workers < pool.min_workers)
-        hire(&pool);
-    server_ready(&pool.server);
-    run(&pool);
-    dismiss(&pool, pool.workers);
-    server_await_threads(&pool.server);
-    exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
+    hybrid.priority = (enum priority)priority;
+    queue_init(&hybrid.todo, queue_limit, hybrid.server.counters);
+    queue_init(&hybrid.done, 0, NULL);
+    loop_init(&hybrid.loop, &hybrid.server, 0);
+    loop_tick(&hybrid.loop, TICK_SECONDS);
+    while (hybrid.workers < hybrid.min_workers)
+        hire(&hybrid);
+    server_ready(&hybrid.server);
+    run(&hybrid);
+    dismiss(&hybrid, hybrid.workers);
+    server_await_threads(&hybrid.server);
+    exit(server_finish(&hybrid.server)); /* no return: workers are detached, and use hybrid */
 }

@@ -8,13 +8,13 @@
  * Name:    iterative
  * Ids:     A0
  * Family:  iterative
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: 1
  * Peers:   1
  */
-#include "common/serve.h"
-#include "common/server.h"
+#include "common/serve/serve.h"
+#include "common/serve/server.h"
 
 #include <errno.h>
 #include <unistd.h>

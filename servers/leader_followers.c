@@ -18,13 +18,13 @@
  * Name:    leader_followers
  * Ids:     A10 A12
  * Family:  multi-threaded
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: --workers
  */
-#include "common/counting.h"
-#include "common/serve.h"
-#include "common/server.h"
+#include "common/serve/serve.h"
+#include "common/serve/server.h"
+#include "common/work/counting.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,14 +35,14 @@
 
 /* One connection. The handle set owns it while it is armed; once an event of it came out (one shot,
  * which disarms it), the thread that leads owns it, and as processing thread arms or frees it. */
-struct peer {
+struct shared_peer {
     struct conn conn;
     int fd;
-    LIST_ENTRY(peer) armed;
+    LIST_ENTRY(shared_peer) armed;
 };
 
 /* The handle set and the threads around it. The lock guards the members after it. */
-struct pool {
+struct followers {
     struct server server;
     int epoll;             /* the handle set: the listener (as NULL) and the peers, all one-shot */
     int64_t last_sweep_ns; /* the leader's */
@@ -50,47 +50,48 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t vacant;
     bool led; /* somebody is leader */
-    LIST_HEAD(armed_peers, peer) armed;
+    LIST_HEAD(armed_peers, shared_peer) armed;
 };
 
 /* --- the handle set ---------------------------------------------------------------------------- */
 
-static void arm_listener(struct pool *pool, int operation)
+static void arm_listener(struct followers *followers, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
-    pthread_mutex_lock(&pool->lock); /* as in arm() */
-    if (epoll_ctl(pool->epoll, operation, pool->server.listener, &event))
+    pthread_mutex_lock(&followers->lock); /* as in arm() */
+    if (epoll_ctl(followers->epoll, operation, followers->server.listener, &event))
         die_errno("cannot watch the listener");
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&followers->lock);
 }
 
-static void drop(struct pool *pool, struct peer *peer)
+static void drop(struct followers *followers, struct shared_peer *peer)
 {
     close(peer->fd);
     free(peer);
-    pool->open--;
+    followers->open--;
 }
 
 /* End a connection that has not come to its end by itself. */
-static void cut_off(struct pool *pool, struct peer *peer)
+static void cut_off(struct followers *followers, struct shared_peer *peer)
 {
     conn_end(&peer->conn);
-    drop(pool, peer);
+    drop(followers, peer);
 }
 
 /* Report one event of the peer to whoever leads then: from here on it is no longer the caller's.
  * The lock keeps a leader who has the event already from acting on it before we are done. */
-static void arm(struct pool *pool, struct peer *peer, int operation, uint32_t events)
+static void arm(struct followers *followers, struct shared_peer *peer, int operation,
+                uint32_t events)
 {
     struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = peer};
-    pthread_mutex_lock(&pool->lock);
-    bool armed = epoll_ctl(pool->epoll, operation, peer->fd, &event) == 0;
+    pthread_mutex_lock(&followers->lock);
+    bool armed = epoll_ctl(followers->epoll, operation, peer->fd, &event) == 0;
     if (armed)
-        LIST_INSERT_HEAD(&pool->armed, peer, armed);
-    pthread_mutex_unlock(&pool->lock);
+        LIST_INSERT_HEAD(&followers->armed, peer, armed);
+    pthread_mutex_unlock(&followers->lock);
     if (!armed) { /* the kernel has no room for it */
-        count_add(pool->server.counters, COUNTER_refused, 1);
-        cut_off(pool, peer);
+        count_add(followers->server.counters, COUNTER_refused, 1);
+        cut_off(followers, peer);
     }
 }
 
@@ -98,39 +99,40 @@ static void arm(struct pool *pool, struct peer *peer, int operation, uint32_t ev
 
 /* End who used up its time, and in a drain who idles. Called when the set has nothing ready: before
  * that, an armed peer may look silent that has long sent its request, while nobody led. */
-static void sweep(struct pool *pool)
+static void sweep(struct followers *followers)
 {
     int64_t at_ns = now_coarse_ns();
-    struct peer *peer, *next;
-    pthread_mutex_lock(&pool->lock);
-    for (peer = LIST_FIRST(&pool->armed); peer; peer = next) {
+    struct shared_peer *peer, *next;
+    pthread_mutex_lock(&followers->lock);
+    for (peer = LIST_FIRST(&followers->armed); peer; peer = next) {
         next = LIST_NEXT(peer, armed);
-        bool leaves = pool->server.service.draining && conn_is_idle(&peer->conn);
+        bool leaves = followers->server.service.draining && conn_is_idle(&peer->conn);
         if (!leaves && !conn_expired(&peer->conn, at_ns))
             continue;
         LIST_REMOVE(peer, armed);
-        cut_off(pool, peer);
+        cut_off(followers, peer);
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&followers->lock);
 }
 
 /* Wait for one event. *peer is the connection, the caller's now, or NULL for the listener. False:
  * we drain, and the last handle is closed. */
-static bool lead(struct pool *pool, struct peer **peer)
+static bool lead(struct followers *followers, struct shared_peer **peer)
 {
     struct epoll_event event;
-    while (pool->open) {
-        int64_t left_ns =
-            pool->last_sweep_ns + conn_sweep_period_ns(&pool->server.service) - now_coarse_ns();
+    while (followers->open) {
+        int64_t left_ns = followers->last_sweep_ns +
+                          conn_sweep_period_ns(&followers->server.service) - now_coarse_ns();
         bool due = left_ns <= 0;
-        int n = epoll_wait(pool->epoll, &event, 1, due ? 0 : (int)(left_ns / NSEC_PER_MSEC + 1));
+        int n =
+            epoll_wait(followers->epoll, &event, 1, due ? 0 : (int)(left_ns / NSEC_PER_MSEC + 1));
         if (n == 1) {
             *peer = event.data.ptr;
             return true;
         }
         if (n == 0 && due) {
-            sweep(pool);
-            pool->last_sweep_ns = now_coarse_ns();
+            sweep(followers);
+            followers->last_sweep_ns = now_coarse_ns();
         }
     }
     return false;
@@ -138,47 +140,48 @@ static bool lead(struct pool *pool, struct peer **peer)
 
 /* Give the leader's role away before processing `peer` (or the listener: NULL): one follower wakes,
  * if there is any. The peer leaves the list first, as the next leader may sweep. */
-static void promote_follower(struct pool *pool, struct peer *peer)
+static void promote_follower(struct followers *followers, struct shared_peer *peer)
 {
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&followers->lock);
     if (peer)
         LIST_REMOVE(peer, armed);
-    pool->led = false;
-    pthread_cond_signal(&pool->vacant);
-    pthread_mutex_unlock(&pool->lock);
+    followers->led = false;
+    pthread_cond_signal(&followers->vacant);
+    pthread_mutex_unlock(&followers->lock);
 }
 
 /* --- role: processing -------------------------------------------------------------------------- */
 
 /* The listener's event. In a drain it is the listener's last: a signal shut it down. */
-static void welcome(struct pool *pool)
+static void welcome(struct followers *followers)
 {
     int fd;
-    while ((fd = server_accept_ready(&pool->server)) >= 0) {
-        struct peer *peer = must_calloc(1, sizeof *peer);
+    while ((fd = server_accept_ready(&followers->server)) >= 0) {
+        struct shared_peer *peer = must_calloc(1, sizeof *peer);
         peer->fd = fd;
-        conn_init(&peer->conn, &pool->server.service, pool->server.counters);
-        pool->open++;
-        arm(pool, peer, EPOLL_CTL_ADD, EPOLLIN);
+        conn_init(&peer->conn, &followers->server.service, followers->server.counters);
+        followers->open++;
+        arm(followers, peer, EPOLL_CTL_ADD, EPOLLIN);
     }
-    if (pool->server.service.draining) {
-        close(pool->server.listener);
-        pool->open--;
+    if (followers->server.service.draining) {
+        close(followers->server.listener);
+        followers->open--;
     } else {
-        arm_listener(pool, EPOLL_CTL_MOD);
+        arm_listener(followers, EPOLL_CTL_MOD);
     }
 }
 
 /* Go on with a connection until it would block on its peer. No wait of its requests is handed back:
  * all of them happen in conn_pump, on this thread. */
-static void process(struct pool *pool, struct peer *peer, struct counter_slot *counters)
+static void process(struct followers *followers, struct shared_peer *peer,
+                    struct counter_slot *counters)
 {
     peer->conn.counters = counters; /* this thread's, as the connection is */
     switch (conn_pump(&peer->conn, peer->fd, WAIT_NONE)) {
     case WANT_SHUTDOWN:
-    case WANT_READ: arm(pool, peer, EPOLL_CTL_MOD, EPOLLIN); break;
-    case WANT_WRITE: arm(pool, peer, EPOLL_CTL_MOD, EPOLLOUT); break;
-    case WANT_CLOSE: drop(pool, peer); break;
+    case WANT_READ: arm(followers, peer, EPOLL_CTL_MOD, EPOLLIN); break;
+    case WANT_WRITE: arm(followers, peer, EPOLL_CTL_MOD, EPOLLOUT); break;
+    case WANT_CLOSE: drop(followers, peer); break;
     case WANT_JOB: break; /* only with waits handed back */
     }
 }
@@ -186,50 +189,51 @@ static void process(struct pool *pool, struct peer *peer, struct counter_slot *c
 /* --- role: follower ---------------------------------------------------------------------------- */
 
 /* Wait among the followers until promoted. */
-static void join_followers(struct pool *pool)
+static void join_followers(struct followers *followers)
 {
-    pthread_mutex_lock(&pool->lock);
-    while (pool->led)
-        pthread_cond_wait(&pool->vacant, &pool->lock);
-    pool->led = true;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&followers->lock);
+    while (followers->led)
+        pthread_cond_wait(&followers->vacant, &followers->lock);
+    followers->led = true;
+    pthread_mutex_unlock(&followers->lock);
 }
 
 static void *take_turns(void *argument)
 {
-    struct pool *pool = argument;
-    struct counter_slot *counters = counting_slot(pool->server.service.counting);
-    struct peer *peer;
+    struct followers *followers = argument;
+    struct counter_slot *counters = counting_slot(followers->server.service.counting);
+    struct shared_peer *peer;
 
-    join_followers(pool);
-    while (lead(pool, &peer)) {
-        promote_follower(pool, peer);
+    join_followers(followers);
+    while (lead(followers, &peer)) {
+        promote_follower(followers, peer);
         if (peer)
-            process(pool, peer, counters);
+            process(followers, peer, counters);
         else
-            welcome(pool);
-        join_followers(pool);
+            welcome(followers);
+        join_followers(followers);
     }
-    promote_follower(pool, NULL); /* who will find the same, and pass it on */
+    promote_follower(followers, NULL); /* who will find the same, and pass it on */
     return NULL;
 }
 
 /* --- all together ------------------------------------------------------------------------------ */
 
-static void make_handle_set(struct pool *pool)
+static void make_handle_set(struct followers *followers)
 {
-    pool->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (pool->epoll < 0)
+    followers->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (followers->epoll < 0)
         die_errno("cannot make an epoll set");
-    pool->last_sweep_ns = now_coarse_ns();
-    fcntl(pool->server.listener, F_SETFL, O_NONBLOCK);
-    arm_listener(pool, EPOLL_CTL_ADD);
-    pool->open = 1;
+    followers->last_sweep_ns = now_coarse_ns();
+    fcntl(followers->server.listener, F_SETFL, O_NONBLOCK);
+    arm_listener(followers, EPOLL_CTL_ADD);
+    followers->open = 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct pool pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .vacant = PTHREAD_COND_INITIALIZER};
+    struct followers followers = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                  .vacant = PTHREAD_COND_INITIALIZER};
     int mode = COUNTING_TSS;
     const struct option_row knobs[] = {
         {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
@@ -237,14 +241,14 @@ int main(int argc, char **argv)
         {0},
     };
 
-    server_setup(&pool.server, argc, argv, knobs);
-    pool.server.service.counting =
-        counting_new(pool.server.service.counters, (enum counting_mode)mode);
-    server_stop_on_signal(&pool.server.service, pool.server.listener);
-    make_handle_set(&pool);
-    for (int i = 0; i < pool.server.workers; i++)
-        server_start_worker(&pool.server, take_turns, &pool);
-    server_ready(&pool.server);
-    server_await_threads(&pool.server);
-    exit(server_finish(&pool.server)); /* no return: the last thread still holds a lock */
+    server_setup(&followers.server, argc, argv, knobs);
+    followers.server.service.counting =
+        counting_new(followers.server.service.counters, (enum counting_mode)mode);
+    server_stop_on_signal(&followers.server.service, followers.server.listener);
+    make_handle_set(&followers);
+    for (int i = 0; i < followers.server.workers; i++)
+        server_start_worker(&followers.server, take_turns, &followers);
+    server_ready(&followers.server);
+    server_await_threads(&followers.server);
+    exit(server_finish(&followers.server)); /* no return: the last thread still holds a lock */
 }

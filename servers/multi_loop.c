@@ -24,8 +24,8 @@
  * Compute: --workers
  * Link:    -lev
  */
-#include "common/loop.h"
-#include "common/respawn.h"
+#include "common/serve/loop.h"
+#include "common/serve/respawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -57,18 +57,18 @@ static void welcome(struct loop *loop)
 {
     int fd = server_accept_ready(loop->server);
     if (fd >= 0)
-        loop_add(loop, must_calloc(1, sizeof(struct peer)), fd);
+        loop_add(loop, must_calloc(1, sizeof(struct loop_peer)), fd);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     loop_remove(peer);
     free(peer);
 }
 
-static void drive(struct peer *peer)
+static void drive(struct loop_peer *peer)
 {
-    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_FD)) {
+    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
     case WANT_SHUTDOWN:
     case WANT_READ: loop_watch(peer, EV_READ); break;
     case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
@@ -77,13 +77,13 @@ static void drive(struct peer *peer)
     }
 }
 
-static void resume(struct peer *peer)
+static void resume(struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     drive(peer);
 }
 
-static void expire(struct peer *peer)
+static void expire(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     drop(peer);
@@ -91,7 +91,7 @@ static void expire(struct peer *peer)
 
 static void run(struct loop *loop)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(loop, &peer)) {
         case LOOP_ACCEPT: welcome(loop); break;

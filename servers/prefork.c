@@ -13,14 +13,14 @@
  * Name:    prefork
  * Ids:     A2
  * Family:  multi-process
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Compute: --workers
  * Peers:   --workers
  */
-#include "common/respawn.h"
-#include "common/serve.h"
-#include "common/server.h"
+#include "common/serve/respawn.h"
+#include "common/serve/serve.h"
+#include "common/serve/server.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ struct worker {
     atomic_bool serving; /* a connection is open. The worker's */
 };
 
-struct pool {
+struct prefork {
     struct server server;
     struct worker *worker; /* [places] */
     int places;
@@ -61,7 +61,7 @@ static void serve(struct server *server, struct worker *self, int fd)
 
 /* All workers sleep in accept on one listener: the kernel wakes one for each connection. A signal
  * to a worker must not shut the listener down, which is everybody's: the parent does that. */
-static _Noreturn void work(struct pool *pool, struct worker *self)
+static _Noreturn void work(struct prefork *pool, struct worker *self)
 {
     struct server *server = &pool->server;
     int fd;
@@ -77,7 +77,7 @@ static _Noreturn void work(struct pool *pool, struct worker *self)
 
 /* --- the parent ------------------------------------------------------------------------------ */
 
-static void pool_init(struct pool *pool, int places)
+static void pool_init(struct prefork *pool, int places)
 {
     size_t bytes = (size_t)places * sizeof *pool->worker;
     pool->places = places;
@@ -88,7 +88,7 @@ static void pool_init(struct pool *pool, int places)
     server_hold_signals(&pool->signals);
 }
 
-static void hire(struct pool *pool, struct worker *place)
+static void hire(struct prefork *pool, struct worker *place)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
@@ -108,7 +108,7 @@ static void hire(struct pool *pool, struct worker *place)
 
 /* A worker for each empty place that may have one. Returns when the next one may; INT64_MAX: the
  * pool is full. */
-static int64_t fill(struct pool *pool)
+static int64_t fill(struct prefork *pool)
 {
     int64_t next_ns = INT64_MAX;
     for (int i = 0; i < pool->places; i++) {
@@ -122,7 +122,7 @@ static int64_t fill(struct pool *pool)
 }
 
 /* Clear the place of a dead worker; what it could not count itself is counted here. */
-static void clear(struct pool *pool, struct worker *place)
+static void clear(struct prefork *pool, struct worker *place)
 {
     if (place->serving)
         count_add(pool->server.counters, COUNTER_closed, 1);
@@ -134,7 +134,7 @@ static void clear(struct pool *pool, struct worker *place)
 }
 
 /* Bury one worker; its accounts go to the counters, since /proc forgets it. False: none is dead. */
-static bool reap(struct pool *pool, int options)
+static bool reap(struct prefork *pool, int options)
 {
     struct rusage usage;
     int status;
@@ -151,7 +151,7 @@ static bool reap(struct pool *pool, int options)
 }
 
 /* Keep the pool full until it is to stop. */
-static void supervise(struct pool *pool)
+static void supervise(struct prefork *pool)
 {
     for (;;) {
         switch (server_take_signal(&pool->signals, fill(pool))) {
@@ -166,7 +166,7 @@ static void supervise(struct pool *pool)
 
 /* The listener is one for all: shut down, it fails every accept, under way or to come. Workers
  * finish the request they have and see the end of their stream after it. */
-static void drain(struct pool *pool)
+static void drain(struct prefork *pool)
 {
     shutdown(pool->server.listener, SHUT_RD);
     for (int i = 0; i < pool->places; i++)
@@ -184,7 +184,7 @@ int main(int argc, char **argv)
          32000},
         {0},
     };
-    struct pool pool;
+    struct prefork pool;
 
     server_setup(&pool.server, argc, argv, knobs);
     pool_init(&pool, workers);

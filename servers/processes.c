@@ -11,12 +11,12 @@
  * Name:    processes
  * Ids:     A1
  * Family:  multi-process
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Compute: any
  */
-#include "common/serve.h"
-#include "common/server.h"
+#include "common/serve/serve.h"
+#include "common/serve/server.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,34 +26,34 @@
 
 /* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by
  * the last. */
-struct family {
+struct children {
     pid_t *child;
     size_t count, room;
 };
 
-static void family_add(struct family *family, pid_t pid)
+static void children_add(struct children *children, pid_t pid)
 {
-    if (family->count == family->room) {
-        family->room = family->room ? 2 * family->room : 64;
-        family->child = realloc(family->child, family->room * sizeof *family->child);
-        if (!family->child)
+    if (children->count == children->room) {
+        children->room = children->room ? 2 * children->room : 64;
+        children->child = realloc(children->child, children->room * sizeof *children->child);
+        if (!children->child)
             die("out of memory");
     }
-    family->child[family->count++] = pid;
+    children->child[children->count++] = pid;
 }
 
-static void family_remove(struct family *family, pid_t pid)
+static void children_remove(struct children *children, pid_t pid)
 {
-    for (size_t i = 0; i < family->count; i++) {
-        if (family->child[i] == pid) {
-            family->child[i] = family->child[--family->count];
+    for (size_t i = 0; i < children->count; i++) {
+        if (children->child[i] == pid) {
+            children->child[i] = children->child[--children->count];
             return;
         }
     }
 }
 
 /* Bury one child; its accounts go to the counters, since /proc forgets it. False: none was dead. */
-static bool reap(struct server *server, struct family *family, int options)
+static bool reap(struct server *server, struct children *children, int options)
 {
     struct rusage usage;
     int status;
@@ -65,7 +65,7 @@ static bool reap(struct server *server, struct family *family, int options)
         count_add(server->counters, COUNTER_crashed, 1);
         count_add(server->counters, COUNTER_closed, 1);
     }
-    family_remove(family, pid);
+    children_remove(children, pid);
     return true;
 }
 
@@ -79,7 +79,7 @@ static _Noreturn void serve_and_exit(struct server *server, int fd, const sigset
     _exit(0);
 }
 
-static void fork_for(struct server *server, struct family *family, int fd)
+static void fork_for(struct server *server, struct children *children, int fd)
 {
     pid_t parent = getpid(), pid;
     sigset_t held; /* a signal must not meet a child with its parent's idea of what to stop */
@@ -93,22 +93,22 @@ static void fork_for(struct server *server, struct family *family, int fd)
         count_add(server->counters, COUNTER_refused, 1);
     } else {
         count_add(server->counters, COUNTER_spawned, 1);
-        family_add(family, pid);
+        children_add(children, pid);
     }
     sigprocmask(SIG_UNBLOCK, &held, NULL);
     close(fd); /* the child's copy keeps the connection open */
 }
 
 /* Children finish the request they have and see the end of their stream after it. */
-static void drain(struct server *server, struct family *family)
+static void drain(struct server *server, struct children *children)
 {
     close(server->listener);
-    for (size_t i = 0; i < family->count; i++)
-        kill(family->child[i], SIGTERM);
-    while (family->count)
-        if (!reap(server, family, 0) && errno == ECHILD)
+    for (size_t i = 0; i < children->count; i++)
+        kill(children->child[i], SIGTERM);
+    while (children->count)
+        if (!reap(server, children, 0) && errno == ECHILD)
             break;
-    free(family->child);
+    free(children->child);
 }
 
 static void on_child(int signal) /* exists so that a child's end interrupts accept */
@@ -119,7 +119,7 @@ static void on_child(int signal) /* exists so that a child's end interrupts acce
 int main(int argc, char **argv)
 {
     struct server server;
-    struct family family = {0};
+    struct children children = {0};
     int fd;
 
     server_setup(&server, argc, argv, NULL);
@@ -129,10 +129,10 @@ int main(int argc, char **argv)
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN) {
         if (fd >= 0)
-            fork_for(&server, &family, fd);
-        while (reap(&server, &family, WNOHANG)) {
+            fork_for(&server, &children, fd);
+        while (reap(&server, &children, WNOHANG)) {
         }
     }
-    drain(&server, &family);
+    drain(&server, &children);
     return server_finish(&server);
 }

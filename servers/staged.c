@@ -23,8 +23,8 @@
  * Compute: --workers
  * Link:    -lev
  */
-#include "common/loop.h"
-#include "common/queue.h"
+#include "common/serve/loop.h"
+#include "common/serve/queue.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -32,7 +32,7 @@
 /* The loop's thread owns a task, except from stage_offer() until queue_poll() from `done`: then it
  * is a queue's, or that of the stage's thread who took it, until that thread gives it on. */
 struct task {
-    struct peer peer; /* first: a peer of the loop is a task */
+    struct loop_peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;
 };
 
@@ -128,8 +128,8 @@ static void parse(struct pipeline *pipeline, struct task *task)
 static void work(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
-    enum wait wait =
-        conn->job.started ? job_resume(&conn->job, 0) : job_start(&conn->job, WAIT_TIMER | WAIT_FD);
+    enum wait wait = conn->job.started ? job_resume(&conn->job, 0)
+                                       : job_start(&conn->job, WAIT_TIMER | WAIT_UPSTREAM);
     if (wait) {
         give_back(pipeline, task);
     } else {
@@ -201,7 +201,7 @@ static int admit(struct stage *stage)
 
 /* Hand a task to a stage, or hold it until there is room: unwatched, hence unread. Who is held
  * comes first, so that nobody overtakes. */
-static void enter(struct stage *stage, struct peer *peer)
+static void enter(struct stage *stage, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
     TAILQ_INSERT_TAIL(&stage->held, &((struct task *)peer)->item, link);
@@ -210,7 +210,7 @@ static void enter(struct stage *stage, struct peer *peer)
         accept_by_room(stage->pipeline, went_in);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     loop_remove(peer);
@@ -218,7 +218,7 @@ static void drop(struct peer *peer)
 }
 
 /* A task came back: have what it needs waited for. */
-static void await_next(struct pipeline *pipeline, struct peer *peer)
+static void await_next(struct pipeline *pipeline, struct loop_peer *peer)
 {
     struct conn *conn = &peer->conn;
     switch (conn->want) {
@@ -248,7 +248,7 @@ static void collect(struct pipeline *pipeline)
 
 static void run(struct pipeline *pipeline)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(&pipeline->loop, &peer)) {
         case LOOP_ACCEPT:

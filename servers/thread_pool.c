@@ -24,14 +24,14 @@
  * Name:    thread_pool
  * Ids:     A4 A12
  * Family:  multi-threaded
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: --workers
  * Link:    -lev
  */
-#include "common/counting.h"
-#include "common/loop.h"
-#include "common/queue.h"
+#include "common/serve/loop.h"
+#include "common/serve/queue.h"
+#include "common/work/counting.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -39,13 +39,13 @@
 /* A connection. The watcher owns it, except from queue_put_ranked() on `todo` until queue_poll() from
  * `done`: then it is the queue's, or that of the worker who took it. */
 struct task {
-    struct peer peer; /* first: a peer of the watcher is a task */
+    struct loop_peer peer; /* first: a peer of the watcher is a task */
     struct queue_item item;
 };
 
 enum policy { POLICY_FIFO, POLICY_SJF };
 
-struct pool {
+struct thread_pool {
     struct queue todo; /* requests, each with its connection */
     struct queue done; /* replies sent, or as much of them as the socket took */
     struct loop watcher;
@@ -62,7 +62,7 @@ static struct task *task_of(struct queue_item *item)
 
 /* A whole request, every wait on this thread; only a peer that does not read is left to the watcher:
  * it could hold the worker for ever. */
-static void perform(struct peer *peer, struct counter_slot *counters)
+static void perform(struct loop_peer *peer, struct counter_slot *counters)
 {
     peer->conn.counters = counters; /* this thread's, as the connection is */
     job_start(&peer->conn.job, WAIT_NONE);
@@ -73,7 +73,7 @@ static void perform(struct peer *peer, struct counter_slot *counters)
 
 static void *work(void *argument)
 {
-    struct pool *pool = argument;
+    struct thread_pool *pool = argument;
     struct counter_slot *counters = counting_slot(pool->server.service.counting);
     struct task *task;
 
@@ -87,14 +87,14 @@ static void *work(void *argument)
 
 /* --- the watcher ------------------------------------------------------------------------------- */
 
-static void welcome(struct pool *pool)
+static void welcome(struct thread_pool *pool)
 {
     int fd;
     while ((fd = server_accept_ready(&pool->server)) >= 0)
         loop_add(&pool->watcher, must_calloc(1, sizeof(struct task)), fd);
 }
 
-static void drop(struct peer *peer)
+static void drop(struct loop_peer *peer)
 {
     conn_end(&peer->conn);
     loop_remove(peer);
@@ -114,7 +114,7 @@ static int64_t rank(enum policy policy, const struct program *program)
 
 /* True: the request is in the queue, and with it the connection. False: the queue is full; the
  * reply that says so is to be sent. */
-static bool admit(struct pool *pool, struct peer *peer)
+static bool admit(struct thread_pool *pool, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
     if (queue_put_ranked(&pool->todo, &((struct task *)peer)->item,
@@ -127,7 +127,7 @@ static bool admit(struct pool *pool, struct peer *peer)
 
 /* Have what the connection wants waited for. Replies that need no worker go out here: refusals, and
  * the rest of one that a slow peer did not take. */
-static void drive(struct pool *pool, struct peer *peer)
+static void drive(struct thread_pool *pool, struct loop_peer *peer)
 {
     for (;;) {
         switch (peer->conn.want) {
@@ -151,22 +151,22 @@ static void drive(struct pool *pool, struct peer *peer)
 }
 
 /* The descriptor is ready. One receive at a time, so that one busy peer cannot hold the watcher. */
-static void advance(struct pool *pool, struct peer *peer)
+static void advance(struct thread_pool *pool, struct loop_peer *peer)
 {
     if (peer->conn.want != WANT_READ || conn_receive(&peer->conn, peer->io.fd))
         drive(pool, peer);
 }
 
-static void collect(struct pool *pool)
+static void collect(struct thread_pool *pool)
 {
     struct task *task;
     while ((task = task_of(queue_poll(&pool->done))))
         drive(pool, &task->peer);
 }
 
-static void run(struct pool *pool)
+static void run(struct thread_pool *pool)
 {
-    struct peer *peer;
+    struct loop_peer *peer;
     for (;;) {
         switch (loop_wait(&pool->watcher, &peer)) {
         case LOOP_ACCEPT: welcome(pool); break;
@@ -184,7 +184,7 @@ static void run(struct pool *pool)
 int main(int argc, char **argv)
 {
     int queue_limit = 1024, policy = POLICY_FIFO, mode = COUNTING_TSS;
-    struct pool pool;
+    struct thread_pool pool;
     const struct option_row knobs[] = {
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "requests that may wait; beyond: 503", 1,
          1e6},

@@ -14,13 +14,13 @@
  * Name:    threads
  * Ids:     A3 A12
  * Family:  multi-threaded
- * Blocks:  compute timer fd disk
+ * Blocks:  compute timer upstream disk
  * Tasks:   1 thread
  * Compute: any
  */
-#include "common/counting.h"
-#include "common/serve.h"
-#include "common/server.h"
+#include "common/serve/serve.h"
+#include "common/serve/server.h"
+#include "common/work/counting.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -29,27 +29,27 @@
 #include <unistd.h>
 
 /* One connection and its thread. The thread owns it, and frees it at its end. */
-struct peer {
+struct connection {
     int fd;
     struct crowd *crowd;
-    LIST_ENTRY(peer) link;
+    LIST_ENTRY(connection) link;
 };
 
 /* All peers alive. The lock guards the list; a peer on it has an open descriptor. */
 struct crowd {
     pthread_mutex_t lock;
-    LIST_HEAD(crowd_peers, peer) peers;
+    LIST_HEAD(crowd_peers, connection) peers;
     struct server *server;
 };
 
-static void crowd_join(struct crowd *crowd, struct peer *peer)
+static void crowd_join(struct crowd *crowd, struct connection *peer)
 {
     pthread_mutex_lock(&crowd->lock);
     LIST_INSERT_HEAD(&crowd->peers, peer, link);
     pthread_mutex_unlock(&crowd->lock);
 }
 
-static void crowd_leave(struct crowd *crowd, struct peer *peer)
+static void crowd_leave(struct crowd *crowd, struct connection *peer)
 {
     pthread_mutex_lock(&crowd->lock);
     LIST_REMOVE(peer, link);
@@ -60,7 +60,7 @@ static void crowd_leave(struct crowd *crowd, struct peer *peer)
 
 static void *serve_peer(void *argument)
 {
-    struct peer *peer = argument;
+    struct connection *peer = argument;
     struct service *service = &peer->crowd->server->service;
 
     serve_blocking(peer->fd, service, counting_slot(service->counting));
@@ -70,9 +70,9 @@ static void *serve_peer(void *argument)
 
 static void start_thread_for(struct crowd *crowd, int fd)
 {
-    struct peer *peer = must_calloc(1, sizeof *peer);
+    struct connection *peer = must_calloc(1, sizeof *peer);
 
-    *peer = (struct peer){.fd = fd, .crowd = crowd};
+    *peer = (struct connection){.fd = fd, .crowd = crowd};
     crowd_join(crowd, peer); /* first, so that a drain meets it */
     if (!server_start_thread(crowd->server, serve_peer, peer)) { /* else: the thread's now */
         count_add(crowd->server->counters, COUNTER_refused, 1);
@@ -83,7 +83,7 @@ static void start_thread_for(struct crowd *crowd, int fd)
 /* Threads finish the request they have and see the end of their stream after it. */
 static void drain(struct crowd *crowd)
 {
-    struct peer *peer;
+    struct connection *peer;
     close(crowd->server->listener);
     pthread_mutex_lock(&crowd->lock);
     LIST_FOREACH (peer, &crowd->peers, link)

@@ -33,7 +33,7 @@ def post_chunked(*chunks, target="/"):
 
 def counter_names():
     """The counters in the order of their layout, from the list in the header."""
-    header = os.path.join(os.path.dirname(__file__), "..", "common", "counters.h")
+    header = os.path.join(os.path.dirname(__file__), "..", "common", "base", "counters.h")
     with open(header, encoding="utf-8") as file:
         return re.findall(r"^    X\((\w+), (?:counter|gauge),", file.read(), re.MULTILINE)
 
@@ -154,14 +154,14 @@ class Commands(ServerCase):
         about = json.loads(lines[0])
         self.assertEqual(about["name"], self.target.name)
         self.assertTrue(about["ids"] and all(re.fullmatch(r"[A-E]\d+\w?", i) for i in about["ids"]))
-        self.assertLessEqual(set(about["blocks"]), {"compute", "timer", "fd", "disk"})
+        self.assertLessEqual(set(about["blocks"]), {"compute", "timer", "upstream", "disk"})
         self.assertGreater(about["loc"], 0)
         self.assertTrue(about["family"] and about["summary"])
 
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
-                       "calibration", "stats-file", "backend-address", "backend-pool",
-                       "backend-timeout", "help", "about"):
+                       "calibration", "stats-file", "upstream-address", "upstream-pool",
+                       "upstream-timeout", "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 
@@ -184,9 +184,9 @@ class Commands(ServerCase):
                         ["--workers", "-1"], ["--workers", "2x"], ["--idle-timeout", "5"],
                         ["--idle-timeout", "soon"], ["--backlog", "-5"], ["operand"],
                         ["--host", "no.such.host."], ["--host", "192.0.2.1"],
-                        ["--backend-address", "127.0.0.1"], ["--backend-address", "127.0.0.1:0"],
-                        ["--backend-address", ":6380"], ["--backend-address", "no.such.host.:6380"],
-                        ["--backend-pool", "0"], ["--backend-timeout", "0"]):
+                        ["--upstream-address", "127.0.0.1"], ["--upstream-address", "127.0.0.1:0"],
+                        ["--upstream-address", ":6380"], ["--upstream-address", "no.such.host.:6380"],
+                        ["--upstream-pool", "0"], ["--upstream-timeout", "0"]):
             with self.subTest(options=options):
                 self.fails(*options)
 
@@ -667,7 +667,7 @@ class Work(ServerCase):
                       "io=timer:99999999999999999999s", "io=timer:1ms ".replace(" ", "%20"),
                       "io=sleep:1ms", "cpu=", "cpu=hash", "cpu=hash:", "cpu=hash:61s",
                       "cpu=nokind:1ms", "io=disk:", "io=disk:0", "io=disk:1ms", "io=disk:2m",
-                      "io=backend", "io=backend:", "io=backend:x", "io=backend:61s", "body=", "body=x", "body=-1", "body=1x", "body=16777217",
+                      "io=upstream", "io=upstream:", "io=upstream:x", "io=upstream:61s", "body=", "body=x", "body=-1", "body=1x", "body=16777217",
                       "body=99999999999999999999", "body=1&body=2", "body=1&body=1",
                       "count=", "count=x", "count=-1", "count=1000001",
                       "class=", "class=a&class=b", "body=%zz", "body=1%00", "body=%3", "BODY=1",
@@ -805,24 +805,24 @@ class DiskWithoutFile(ServerCase):
             self.assertEqual(peer.get().status, 200)
 
 
-class Backends(ServerCase):
-    """io=backend: a call over a pooled connection, and a backend that fails in every way."""
+class Upstreams(ServerCase):
+    """io=upstream: a call over a pooled connection, and an upstream that fails in every way."""
 
     options = None
 
     def setUp(self):
-        self.backend = self.start_backend()
+        self.upstream = self.start_upstream()
 
-    def start_backend(self, port=0):
-        backend = harness.Backend(port)
-        self.addCleanup(backend.stop)
-        return backend
+    def start_upstream(self, port=0):
+        upstream = harness.Upstream(port)
+        self.addCleanup(upstream.stop)
+        return upstream
 
     def start(self, *options, timeout_s=10.0):
         if self.target.has("--retries"):  # what fails is to be seen, not tried again
             options = (*options, "--retries", "0")
-        return super().start("--backend-address", f"127.0.0.1:{self.backend.port}",
-                             "--backend-timeout", f"{timeout_s * SLOW * 1000:g}ms", *options)
+        return super().start("--upstream-address", f"127.0.0.1:{self.upstream.port}",
+                             "--upstream-timeout", f"{timeout_s * SLOW * 1000:g}ms", *options)
 
     def get_all(self, server, target, count):
         """`count` peers ask at the same time: the statuses, and how long it took."""
@@ -836,9 +836,9 @@ class Backends(ServerCase):
     def test_reply_after_the_call(self):
         server = self.start()
         peer = self.peer(server)
-        for query, least_s in (("io=backend:200ms", 0.2), ("io=backend:0", 0),
-                               ("io=backend:1us&body=7", 0),
-                               ("io=backend:50ms&cpu=hash:1ms&io=timer:50ms&io=backend:50ms",
+        for query, least_s in (("io=upstream:200ms", 0.2), ("io=upstream:0", 0),
+                               ("io=upstream:1us&body=7", 0),
+                               ("io=upstream:50ms&cpu=hash:1ms&io=timer:50ms&io=upstream:50ms",
                                 0.15)):
             with self.subTest(query=query):
                 begin = time.monotonic()
@@ -848,38 +848,38 @@ class Backends(ServerCase):
                 self.assertLess(lasted, least_s + 2 * SLOW)
         peer.close()
         metrics = server.metrics()
-        self.assertEqual([metrics["backend_" + name] for name in
+        self.assertEqual([metrics["upstream_" + name] for name in
                           ("calls", "waits", "connects", "failed", "late")], [5, 0, 1, 0, 0])
 
     def test_nothing_is_connected_without_a_call(self):
         server = self.start()
         server.get("/work?io=timer:1ms")
-        self.assertEqual(self.backend.most, 0)
-        server.get("/work?io=backend:1ms")
-        self.assertEqual(self.backend.most, 1)
+        self.assertEqual(self.upstream.most, 0)
+        server.get("/work?io=upstream:1ms")
+        self.assertEqual(self.upstream.most, 1)
 
     def test_pipelined(self):
         peer = self.peer(self.start())
-        peer.send(b"".join(request(f"/work?io=backend:5ms&body={n}") for n in range(10)))
+        peer.send(b"".join(request(f"/work?io=upstream:5ms&body={n}") for n in range(10)))
         self.assertEqual([len(peer.reply().body) for _ in range(10)], list(range(10)))
 
     def test_pool_is_bounded(self):
         threads = () if isinstance(self.target.about.get("peers"), str) else ("--workers", "4")
-        server = self.start("--backend-pool", "2", *threads, timeout_s=30)
-        statuses, lasted = self.get_all(server, "/work?io=backend:30ms", 16)
+        server = self.start("--upstream-pool", "2", *threads, timeout_s=30)
+        statuses, lasted = self.get_all(server, "/work?io=upstream:30ms", 16)
         self.assertEqual(statuses, [200] * 16)
         processes = max(1, len(harness.children(server.pid)))
-        self.assertLessEqual(self.backend.most, 2 * processes)
+        self.assertLessEqual(self.upstream.most, 2 * processes)
         if processes == 1:
             self.assertGreaterEqual(lasted, 16 / 2 * 0.03)
             metrics = server.metrics()
-            self.assertEqual((metrics["backend_calls"], metrics["backend_connects"]), (16, 2))
-            self.assertGreaterEqual(metrics["backend_waits"], 2)
-            self.assertGreaterEqual(metrics["backend_wait_us"], 2 * 10000)
+            self.assertEqual((metrics["upstream_calls"], metrics["upstream_connects"]), (16, 2))
+            self.assertGreaterEqual(metrics["upstream_waits"], 2)
+            self.assertGreaterEqual(metrics["upstream_wait_us"], 2 * 10000)
 
     def test_many_wait_at_once(self):
         """Who can wait for a descriptor in a loop holds no thread for it."""
-        if "fd" in self.target.about["blocks"]:
+        if "upstream" in self.target.about["blocks"]:
             self.skipTest("not applicable: each call holds a thread or process")
         server = self.start("--workers", "1")
         quick = self.peer(server)
@@ -887,109 +887,109 @@ class Backends(ServerCase):
         peers = [self.peer(server) for _ in range(60)]
         begin = time.monotonic()
         for peer in peers:
-            peer.send(request(f"/work?io=backend:{500 * SLOW:g}ms"))
+            peer.send(request(f"/work?io=upstream:{500 * SLOW:g}ms"))
         self.assertEqual(quick.get().status, 200)
         self.assertLess(time.monotonic() - begin, 0.45 * SLOW)
         self.assertEqual([peer.reply().status for peer in peers], [200] * 60)
         self.assertLess(time.monotonic() - begin, 5 * SLOW)
-        self.assertGreaterEqual(self.backend.most, 55)
+        self.assertGreaterEqual(self.upstream.most, 55)
 
     def test_nobody_listens(self):
         server = self.start()
-        self.backend.stop()
+        self.upstream.stop()
         peer = self.peer(server)
         for _ in range(3):
-            reply = peer.get("/work?cpu=hash:1ms&io=backend:1ms&io=timer:50s")
+            reply = peer.get("/work?cpu=hash:1ms&io=upstream:1ms&io=timer:50s")
             self.assertEqual((reply.status, reply.reason), (502, "Bad Gateway"))
             self.assertIn("cannot be reached", reply.body.decode())
             self.assertNotIn("x-work-digest", reply.headers)
             self.assertEqual(peer.get().status, 200)
-        self.start_backend(self.backend.port)
-        self.assertEqual(peer.get("/work?io=backend:1ms").status, 200)
+        self.start_upstream(self.upstream.port)
+        self.assertEqual(peer.get("/work?io=upstream:1ms").status, 200)
         peer.close()
         metrics = server.metrics()
-        self.assertEqual((metrics["backend_failed"], metrics["backend_connects"]), (3, 1))
+        self.assertEqual((metrics["upstream_failed"], metrics["upstream_connects"]), (3, 1))
         self.assertEqual(metrics["bad_requests"], 3)
 
     def test_stall(self):
         """Nobody waits beyond the timeout, whether on a connection or in turn for one."""
-        server = self.start("--backend-pool", "1", timeout_s=0.5)
-        self.backend.mood = "stall"
-        rounds = 1 if "fd" not in self.target.about["blocks"] else 4
-        statuses, lasted = self.get_all(server, "/work?io=backend:1ms", 4)
+        server = self.start("--upstream-pool", "1", timeout_s=0.5)
+        self.upstream.mood = "stall"
+        rounds = 1 if "upstream" not in self.target.about["blocks"] else 4
+        statuses, lasted = self.get_all(server, "/work?io=upstream:1ms", 4)
         self.assertEqual(statuses, [504] * 4)
         self.assertGreaterEqual(lasted, 0.5 * SLOW)
         self.assertLess(lasted, (0.5 * rounds + 1) * SLOW)
-        self.backend.mood = "well"
-        statuses, _ = self.get_all(server, "/work?io=backend:1ms", 4)
+        self.upstream.mood = "well"
+        statuses, _ = self.get_all(server, "/work?io=upstream:1ms", 4)
         self.assertEqual(statuses, [200] * 4)
         metrics = server.metrics()
-        self.assertEqual((metrics["backend_late"], metrics["backend_failed"]), (4, 0))
+        self.assertEqual((metrics["upstream_late"], metrics["upstream_failed"]), (4, 0))
 
     def test_late_reply_reaches_nobody(self):
-        server = self.start("--backend-pool", "1", timeout_s=0.2)
+        server = self.start("--upstream-pool", "1", timeout_s=0.2)
         peer = self.peer(server)
         for _ in range(2):
-            reply = peer.get(f"/work?io=backend:{400 * SLOW:g}ms")
+            reply = peer.get(f"/work?io=upstream:{400 * SLOW:g}ms")
             self.assertEqual((reply.status, reply.reason), (504, "Gateway Timeout"))
             self.assertIn("in time", reply.body.decode())
             time.sleep(0.3 * SLOW)
-            self.assertEqual(peer.get("/work?io=backend:1ms").status, 200)
+            self.assertEqual(peer.get("/work?io=upstream:1ms").status, 200)
 
     def test_errors(self):
         server = self.start()
         peer = self.peer(server)
         for mood, reason in (("error", "with an error"), ("drop", "closed the connection")):
             with self.subTest(mood=mood):
-                self.backend.mood = mood
+                self.upstream.mood = mood
                 for _ in range(3):
-                    reply = peer.get("/work?io=backend:1ms")
+                    reply = peer.get("/work?io=upstream:1ms")
                     self.assertEqual(reply.status, 502)
                     self.assertIn(reason, reply.body.decode())
-                self.backend.mood = "well"
-                self.assertEqual(peer.get("/work?io=backend:1ms").status, 200)
+                self.upstream.mood = "well"
+                self.assertEqual(peer.get("/work?io=upstream:1ms").status, 200)
         peer.close()
-        self.assertEqual(server.metrics()["backend_failed"], 6)
+        self.assertEqual(server.metrics()["upstream_failed"], 6)
 
     def test_restart(self):
-        """Calls under way when the backend dies fail; the next ones find the new one at once."""
+        """Calls under way when the upstream dies fail; the next ones find the new one at once."""
         server = self.start()
         peer = self.peer(server)
-        self.assertEqual(peer.get("/work?io=backend:1ms").status, 200)
+        self.assertEqual(peer.get("/work?io=upstream:1ms").status, 200)
         for under_way in (False, True):
             if under_way:
-                peer.send(request("/work?io=backend:20s"))
+                peer.send(request("/work?io=upstream:20s"))
                 time.sleep(0.1 * SLOW)
-            self.backend.stop()
+            self.upstream.stop()
             if under_way:
                 self.assertEqual(peer.reply().status, 502)
-            self.backend = self.start_backend(self.backend.port)
+            self.upstream = self.start_upstream(self.upstream.port)
             for _ in range(3):
-                self.assertEqual(peer.get("/work?io=backend:1ms").status, 200)
+                self.assertEqual(peer.get("/work?io=upstream:1ms").status, 200)
 
     def test_drain(self):
         """Calls are finished, those in turn for a connection, too."""
-        server = self.start("--backend-pool", "1", timeout_s=30)
+        server = self.start("--upstream-pool", "1", timeout_s=30)
         peers = [self.peer(server) for _ in range(4)]
         for peer in peers:
             self.assertEqual(peer.get().status, 200)
-            peer.send(request(f"/work?io=backend:{200 * SLOW:g}ms"))
+            peer.send(request(f"/work?io=upstream:{200 * SLOW:g}ms"))
         time.sleep(0.1 * SLOW)
         server.terminate()
         for peer in peers:
             self.assertEqual(peer.reply().status, 200)
             self.assertTrue(peer.ended())
-        self.assertEqual(server.finish()[0]["backend_calls"], 4)
+        self.assertEqual(server.finish()[0]["upstream_calls"], 4)
 
     def test_vanished_peers(self):
         """Who resets during a call or in turn for one costs the others nothing."""
-        server = self.start("--backend-pool", "2", timeout_s=30)
+        server = self.start("--upstream-pool", "2", timeout_s=30)
         for _ in range(10):
             peer = self.peer(server)
-            peer.send(request("/work?io=backend:30ms"))
+            peer.send(request("/work?io=upstream:30ms"))
             time.sleep(0.002)
             peer.vanish()
-        self.assertEqual(server.get("/work?io=backend:1ms").status, 200)
+        self.assertEqual(server.get("/work?io=upstream:1ms").status, 200)
 
         def open_connections():
             metrics = server.metrics()
@@ -998,16 +998,16 @@ class Backends(ServerCase):
 
     def test_crowd(self):
         """Many times more calls than connections; all well, all broken off, all well again."""
-        server = self.start("--backend-pool", "3", timeout_s=30)
+        server = self.start("--upstream-pool", "3", timeout_s=30)
 
         def ask(index):
             with server.peer() as peer:
-                return [peer.get(f"/work?io=backend:{index % 4}ms").status for _ in range(15)]
+                return [peer.get(f"/work?io=upstream:{index % 4}ms").status for _ in range(15)]
         statuses = together(24, ask)
         self.assertEqual(statuses, [[200] * 15] * 24)
-        self.backend.mood = "drop"
+        self.upstream.mood = "drop"
         self.assertEqual(together(24, ask), [[502] * 15] * 24)
-        self.backend.mood = "well"
+        self.upstream.mood = "well"
         self.assertEqual(together(24, ask), [[200] * 15] * 24)
 
 
@@ -1150,7 +1150,7 @@ class Masses(ServerCase):
         "iterative": (1, "one at a time"),
         "prefork": (1_000, "as many as processes, all made before the first connection"),
         "processes": (1_000, "each costs a fork and 150 KiB: 10,000 take seconds and 1.5 GB"),
-        "event --backend select": (1_000, "FD_SETSIZE is 1,024, the highest descriptor too"),
+        "event --multiplexer select": (1_000, "FD_SETSIZE is 1,024, the highest descriptor too"),
     }
 
     def setUp(self):
@@ -1562,10 +1562,10 @@ class Multiplexers(ServerCase):
 
     @classmethod
     def suits(cls, target):
-        return target.has("--backend")
+        return target.has("--multiplexer")
 
-    def test_unknown_backend(self):
-        done = subprocess.run([self.target.path, "--backend", "kqueue"], capture_output=True,
+    def test_unknown_multiplexer(self):
+        done = subprocess.run([self.target.path, "--multiplexer", "kqueue"], capture_output=True,
                               text=True, timeout=20 * SLOW, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr, r"\A[^\n]+\n\Z")
@@ -2080,9 +2080,9 @@ class FixedPool(ServerCase):
 def variants(target):
     """The server as it is, and once more for each other readiness call or listening it offers."""
     yield target
-    if target.has("--backend"):
-        for backend in ("select", "poll"):
-            yield harness.Target(target.path, ("--backend", backend))
+    if target.has("--multiplexer"):
+        for multiplexer in ("select", "poll"):
+            yield harness.Target(target.path, ("--multiplexer", multiplexer))
     if target.has("--listen"):
         yield harness.Target(target.path, ("--listen", "reuseport"))
 

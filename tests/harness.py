@@ -247,11 +247,11 @@ def kill_servers():
         process.kill()
 
 
-# ---------------------------------------------------------------- the backend
+# ---------------------------------------------------------------- the upstream
 
 
-class Backend:
-    """What io=backend calls, in this process: answers as a Redis would, or fails as `mood` says:
+class Upstream:
+    """What io=upstream calls, in this process: answers as a Redis would, or fails as `mood` says:
     "error", "drop" (ends the connection in place of a reply), "stall" (says nothing)."""
 
     def __init__(self, port=0):

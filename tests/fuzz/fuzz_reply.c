@@ -7,7 +7,7 @@
  *   0, 1...  how to cut: not at all, into single bytes, into pieces of up to 2, 3... bytes
  * Other characters stand for G, - and more bytes. All replies are of one kind, and go in twice, so
  * that each is met both with a strange head in memory and with its own. */
-#include "loadgen/reply.h"
+#include "loadgen/worker/reply.h"
 
 #include <stdio.h>
 #include <stdlib.h>

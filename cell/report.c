@@ -1,0 +1,170 @@
+#include "cell/report.h"
+#include "common/base/util.h"
+
+#include <stdio.h>
+
+static json_t *core_list(const cpu_set_t *set)
+{
+    json_t *list = json_array();
+    for (int core = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, set))
+            json_array_append_new(list, json_integer(core));
+    return list;
+}
+
+/* `realtime` is what the generator was granted, not what it was asked to do. */
+static json_t *placement(const struct cores *cores, const json_t *load)
+{
+    const json_t *realtime = json_object_get(json_object_get(load, "generator"), "realtime");
+    return json_pack("{ss so so sb}", "mode", cores->shared ? "shared" : "split", "server_cores",
+                     core_list(&cores->server), "generator_cores", core_list(&cores->generator),
+                     "realtime", json_is_true(realtime));
+}
+
+static int64_t grown(const struct trial *trial, enum counter which)
+{
+    return trial->end.counter[which] - trial->begin.counter[which];
+}
+
+static json_t *counters(const struct trial *trial)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < COUNTERS; i++)
+        json_object_set_new(object, counter_name((enum counter)i),
+                            json_integer(grown(trial, (enum counter)i)));
+    return object;
+}
+
+/* How the workers shared: for each slot the connections it holds at the end, and the requests it
+ * answered. Null when there are too many to tell apart, as with a thread for each connection, and
+ * when the slots at the end are those of another process. */
+static json_t *by_slot(const struct trial *trial)
+{
+    const struct observation *a = &trial->begin, *b = &trial->end;
+    if (b->slots > SLOTS_LISTED || trial->killing.restarted)
+        return json_null();
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < b->slots; i++) {
+        const int64_t *before = a->slot[i].value, *after = b->slot[i].value;
+        json_array_append_new(
+            list,
+            json_pack("{sI sI}", "connections",
+                      (json_int_t)(after[COUNTER_connections] - after[COUNTER_closed]), "requests",
+                      (json_int_t)(after[COUNTER_requests] - before[COUNTER_requests])));
+    }
+    return list;
+}
+
+static json_t *ratio(double dividend, int64_t divisor)
+{
+    return divisor > 0 ? json_real(dividend / (double)divisor) : json_null();
+}
+
+/* Requests are the server's own count, read at the same moments as its CPU time: the generator
+ * counts by the edges of its window, which are not quite the same. */
+static json_t *cost(const struct trial *trial)
+{
+    const struct proc_usage *a = &trial->begin.usage, *b = &trial->end.usage;
+    int64_t requests = grown(trial, COUNTER_requests), cpu_ns = b->cpu_ns - a->cpu_ns;
+    /* Threads that ended took their switches along, and left them in the counters. */
+    int64_t voluntary = b->voluntary - a->voluntary + grown(trial, COUNTER_switches_voluntary);
+    int64_t involuntary =
+        b->involuntary - a->involuntary + grown(trial, COUNTER_switches_involuntary);
+    return json_pack("{sf so so sI sI so si}", "cpu_s", (double)cpu_ns / NSEC_PER_SEC,
+                     "cpu_us_per_request", ratio((double)cpu_ns / NSEC_PER_USEC, requests),
+                     "cores_used", ratio((double)cpu_ns, b->at_ns - a->at_ns), "switches_voluntary",
+                     (json_int_t)voluntary, "switches_involuntary", (json_int_t)involuntary,
+                     "switches_per_request", ratio((double)(voluntary + involuntary), requests),
+                     "tasks", b->tasks);
+}
+
+static json_t *memory_state(const struct proc_memory *memory)
+{
+    return json_pack("{sI sI sI sI}", "user_kb", (json_int_t)memory->user_kb, "page_tables_kb",
+                     (json_int_t)memory->page_tables_kb, "kernel_stacks_kb",
+                     (json_int_t)memory->kernel_stacks_kb, "sockets_kb",
+                     (json_int_t)memory->sockets_kb);
+}
+
+static json_t *memory_per_connection(const struct trial *trial, int64_t connections)
+{
+    const struct proc_memory *a = &trial->before, *b = &trial->during;
+    double user = (double)(b->user_kb - a->user_kb);
+    double tables = (double)(b->page_tables_kb - a->page_tables_kb);
+    double stacks = (double)(b->kernel_stacks_kb - a->kernel_stacks_kb);
+    double sockets = (double)(b->sockets_kb - a->sockets_kb);
+    return json_pack("{so so so so so}", "user_kb", ratio(user, connections), "page_tables_kb",
+                     ratio(tables, connections), "kernel_stacks_kb", ratio(stacks, connections),
+                     "sockets_kb", ratio(sockets, connections), "total_kb",
+                     ratio(user + tables + stacks + sockets, connections));
+}
+
+static json_t *memory(const struct trial *trial)
+{
+    const int64_t *counter = trial->end.counter;
+    int64_t connections = counter[COUNTER_connections] - counter[COUNTER_closed];
+    return json_pack("{sI so so so}", "connections", (json_int_t)connections, "before",
+                     memory_state(&trial->before), "during", memory_state(&trial->during),
+                     "per_connection", memory_per_connection(trial, connections));
+}
+
+static json_t *host(const struct trial *trial)
+{
+    const struct proc_host *a = &trial->begin.host, *b = &trial->end.host;
+    double hash_rate = (trial->hash_rate_before + trial->hash_rate_after) / 2;
+    return json_pack("{so sI sI so}", "steal",
+                     ratio((double)(b->steal_ticks - a->steal_ticks), b->all_ticks - a->all_ticks),
+                     "listen_overflows", (json_int_t)(b->listen_overflows - a->listen_overflows),
+                     "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops),
+                     "hash_units_per_ms",
+                     trial->hash_rate_after > 0 ? json_real(hash_rate) : json_null());
+}
+
+/* Null when none was killed. */
+static json_t *killing(const struct trial *trial)
+{
+    const struct killing *killing = &trial->killing;
+    if (killing->victim == VICTIM_NONE)
+        return json_null();
+    return json_pack("{sf ss sb so}", "at_s", killing->at_s, "pid_was",
+                     killing->victim == VICTIM_WORKER ? "worker" : "server", "restarted",
+                     killing->restarted, "back_s",
+                     killing->restarted ? json_real(killing->back_s) : json_null());
+}
+
+/* Null when the workload calls none. */
+static json_t *upstream(const struct trial_setup *setup, const struct trial *trial)
+{
+    int64_t cpu_ns = trial->end.upstream_cpu_ns - trial->begin.upstream_cpu_ns;
+    if (!setup->upstream)
+        return json_null();
+    return json_pack("{ss so sO?}", "options", setup->upstream, "cpu_s",
+                     trial->measured ? json_real((double)cpu_ns / NSEC_PER_SEC) : json_null(),
+                     "final", trial->upstream_final);
+}
+
+json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
+{
+    bool measured = trial->measured;
+    bool valid = json_array_size(trial->reasons) == 0;
+    json_t *object = json_object();
+    json_object_set_new(object, "placement", placement(&setup->cores, trial->load));
+    json_object_set_new(object, "command",
+                        json_pack("{sO? sO? sO?}", "server", trial->server_command, "loadgen",
+                                  trial->loadgen_command, "upstream", trial->upstream_command));
+    json_object_set_new(object, "load", json_pack("O?", trial->load));
+    json_object_set_new(object, "counters", measured ? counters(trial) : json_null());
+    json_object_set_new(object, "slots", measured ? by_slot(trial) : json_null());
+    json_object_set_new(object, "cost", measured ? cost(trial) : json_null());
+    json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
+    json_object_set_new(object, "upstream", upstream(setup, trial));
+    json_object_set_new(object, "kill", killing(trial));
+    json_object_set_new(object, "host", measured ? host(trial) : json_null());
+    json_object_set_new(object, "exit",
+                        json_pack("{si sf sO?}", "status", trial->status, "stopped_s",
+                                  trial->stopped_s, "final", trial->final));
+    json_object_set_new(
+        object, "validity",
+        json_pack("{ss sO}", "verdict", valid ? "VALID" : "INVALID", "reasons", trial->reasons));
+    return object;
+}

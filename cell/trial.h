@@ -1,0 +1,84 @@
+/* trial: one attempt at a cell: start the server, drive it, sample around the measured window, stop
+ * it, and judge. */
+#ifndef ARCHBENCH_TRIAL_H
+#define ARCHBENCH_TRIAL_H
+
+#include "cell/cores.h"
+#include "cell/proc.h"
+#include "common/base/counters.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+/* What to do. Texts belong to the caller. */
+struct trial_setup {
+    const char *build;    /* folder with servers/ and loadgen */
+    const char *server;   /* name of the architecture */
+    const char *workload; /* file */
+    const char *point;
+    const char *folder;         /* logs, histograms and the time series go here */
+    const char *server_options; /* of the workload, for every server, separated by blanks */
+    char *const *extra;         /* more options for this one; ends with NULL */
+    const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
+    int connections;      /* 0: what the workload says */
+    int seed;             /* 0: the generator's own */
+    int64_t warmup_ns, duration_ns;
+    int64_t kill_ns; /* so long after the window's opening a process of the server is killed; 0:
+                        none is */
+    struct cores cores;
+    int signals; /* a signalfd: what comes there ends the trial */
+};
+
+enum { SLOTS_LISTED = 64 }; /* workers whose own counters are kept; a pool has fewer */
+
+/* One end of the measured window. */
+struct observation {
+    struct proc_usage usage;
+    struct proc_host host;
+    int64_t counter[COUNTERS];
+    int64_t upstream_cpu_ns;                /* 0 without an upstream */
+    uint32_t slots;                         /* claimed so far */
+    struct counter_slot slot[SLOTS_LISTED]; /* the first of them; never claimed ones are zero */
+};
+
+enum victim {
+    VICTIM_NONE,
+    VICTIM_WORKER, /* the server's youngest child; to replace it is the server's affair */
+    VICTIM_SERVER, /* it had no children, and was started again at once, as by a supervisor */
+};
+
+/* The process that was killed in the window. */
+struct killing {
+    enum victim victim;
+    double at_s;    /* after the window's opening */
+    bool restarted; /* a VICTIM_SERVER is ready again */
+    double back_s;  /* from the blow until then */
+};
+
+/* What came of it. The caller owns it: trial_free. */
+struct trial {
+    time_t started;
+    int interrupted; /* the signal that ended it early, or 0 */
+    /* Argument lists; null for what was not started. */
+    json_t *server_command, *loadgen_command, *upstream_command;
+    bool measured;                 /* begin, end, before and during are filled in */
+    struct observation begin, end; /* of a killed server and its successor together */
+    struct killing killing;
+    double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
+    struct proc_memory before, during;        /* without connections, and with all of them */
+    json_t *load;                             /* the generator's JSON, or null */
+    int status;             /* of the server: its exit status, or minus the signal it died of */
+    double stopped_s;       /* from SIGTERM to its exit */
+    json_t *final;          /* its last line, or null */
+    json_t *upstream_final; /* the same of the upstream */
+    json_t *reasons;        /* sentences: why this is no valid measurement; empty when it is one */
+};
+
+/* Run it to its end. Leaves no process behind. Dies when it cannot be set up at all; all
+ * that goes wrong later is a reason. */
+struct trial trial_run(const struct trial_setup *);
+void trial_free(struct trial *);
+
+#endif

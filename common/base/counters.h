@@ -1,0 +1,115 @@
+/* counters: what a server counts while it runs. One slot per worker, shared by
+ * forked processes, summed when read; an observer may map the same file. */
+#ifndef ARCHBENCH_COUNTERS_H
+#define ARCHBENCH_COUNTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+/* X(name, type, help): the list stands once; /metrics, the final line and readers use it. */
+#define COUNTER_LIST(X)                                                                            \
+    X(connections, counter, "Connections accepted.")                                               \
+    X(closed, counter, "Connections ended.")                                                       \
+    X(refused, counter, "Peers turned away: no descriptor, thread or process.")                    \
+    X(requests, counter, "Requests answered.")                                                     \
+    X(counted, counter, "What requests with count=N added, one by one.")                           \
+    X(bad_requests, counter, "Requests answered with 4xx or 5xx other than shed ones.")            \
+    X(shed, counter, "Requests answered with 503 because a queue was full.")                       \
+    X(timeouts, counter, "Connections ended for silence or slowness.")                             \
+    X(broken, counter, "Connections that failed or vanished in the middle.")                       \
+    X(crashed, counter, "Worker processes that died of a signal.")                                 \
+    X(queued, gauge, "Jobs waiting in the queue.")                                                 \
+    X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
+    X(dequeued, counter, "Jobs taken from the queue.")                                             \
+    X(upstream_calls, counter, "Calls to the upstream.")                                           \
+    X(upstream_waits, counter, "Calls that had to wait for a free connection.")                    \
+    X(upstream_wait_us, counter, "Microseconds that calls waited for a connection, in sum.")       \
+    X(upstream_connects, counter, "Connections made to the upstream.")                             \
+    X(upstream_failed, counter,                                                                    \
+      "Calls that the upstream refused, broke off or answered with an error.")                     \
+    X(upstream_late, counter, "Calls that were not over in time.")                                 \
+    X(workers, gauge, "Workers in the pool.")                                                      \
+    X(spawned, counter, "Workers, threads or processes started.")                                  \
+    X(switches_voluntary, counter, "Context switches of threads and processes that ended.")        \
+    X(switches_involuntary, counter, "Preemptions of threads and processes that ended.")
+
+enum counter {
+#define X(name, type, help) COUNTER_##name,
+    COUNTER_LIST(X)
+#undef X
+        COUNTERS
+};
+
+enum { COUNTER_SLOTS = 512 };
+
+struct counter_slot {
+    int64_t value[COUNTERS];
+} __attribute__((aligned(64)));
+
+/* The whole shared area, and the layout of a --stats-file. */
+struct counters_file {
+    uint32_t next_slot; /* the next claim takes this, modulo COUNTER_SLOTS */
+    struct counter_slot slot[COUNTER_SLOTS];
+};
+
+/* Map the shared area: anonymous, or FILE (created, truncated) when `path` is given. Dies. */
+struct counters_file *counters_create(const char *path);
+/* Map an existing file read-only, for an observer. NULL with errno when it cannot. */
+const struct counters_file *counters_open(const char *path);
+
+/* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is
+ * atomic. */
+struct counter_slot *counters_claim(struct counters_file *);
+/* A slot that nobody has claimed before; NULL when there is none. It stays its owner's alone as
+ * long as counters_claim() is not called more often than there are slots. */
+struct counter_slot *counters_claim_alone(struct counters_file *);
+
+static inline void count_add(struct counter_slot *slot, enum counter which, int64_t n)
+{
+    __atomic_fetch_add(&slot->value[which], n, __ATOMIC_RELAXED);
+}
+
+/* The sum over all slots. */
+int64_t counters_sum(const struct counters_file *, enum counter);
+
+/* A worker ended: keep its context switches, which /proc forgets. */
+void counters_retire(struct counter_slot *, const struct rusage *);
+/* The calling thread is about to end: the same for it. */
+void counters_retire_thread(struct counter_slot *);
+
+/* What /metrics says, of one moment, in pieces: no buffer has to hold the whole, and its length is
+ * known before the first piece goes out. */
+struct counters_report {
+    int64_t value[COUNTERS];
+    int next; /* the counter with which the next piece begins */
+};
+
+enum { COUNTERS_PIECE_MIN = 512 }; /* bytes that hold any one counter */
+
+/* Take all sums. Returns the length of the pieces together. */
+size_t counters_report_begin(struct counters_report *, const struct counters_file *);
+/* Write the next piece, Prometheus text format 0.0.4, as many counters as fit into `size` (at least
+ * COUNTERS_PIECE_MIN). Returns its length; 0: that was all. */
+size_t counters_report_piece(struct counters_report *, char *text, size_t size);
+/* The same numbers as the members of a JSON object, without braces. */
+size_t counters_json(const struct counters_file *, char *text, size_t size);
+
+const char *counter_name(enum counter);
+
+/* A counter that one architecture alone has, so that the list above stays everybody's. The server
+ * owns an array of them, which ends with one without name, and hangs it into its service; it shows
+ * up in /metrics of a server that answers that page itself and in the final line, not in a
+ * --stats-file. One thread writes `value`. */
+struct own_counter {
+    const char *name;
+    const char *type; /* "counter" or "gauge" */
+    const char *help;
+    int64_t value;
+};
+
+/* One sample with its HELP and TYPE lines, as in a report. Returns its length, 0
+ * when it does not fit. */
+size_t own_counter_metrics(const struct own_counter *, char *text, size_t size);
+
+#endif

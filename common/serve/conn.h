@@ -1,0 +1,128 @@
+/* conn: one connection as a pure state machine. Bytes in, a job out; a finished job in, bytes
+ * out.
+ *
+ * It makes no system call on a descriptor and allocates nothing: the architecture moves the bytes
+ * and the time. After each call the returned `want` (kept in conn->want) says what comes next. */
+#ifndef ARCHBENCH_CONN_H
+#define ARCHBENCH_CONN_H
+
+#include "common/base/counters.h"
+#include "common/base/util.h"
+#include "common/serve/http.h"
+#include "common/work/job.h"
+
+#include <stdatomic.h>
+
+enum { CONN_IN_BYTES = 2048, CONN_TEXT_BYTES = 4096 };
+
+enum want {
+    WANT_READ,     /* receive into conn_in(), then conn_received() */
+    WANT_JOB,      /* perform conn->job, then conn_job_done() */
+    WANT_WRITE,    /* send from conn_out(), then conn_sent() */
+    WANT_SHUTDOWN, /* shutdown(fd, SHUT_WR), then go on as for WANT_READ: the last reply
+                      is out, but closing on unread input would reset it away */
+    WANT_CLOSE,    /* conn_end(), then close the descriptor */
+};
+
+/* A path that an architecture answers itself, beside those that every server has. A list of them
+ * ends with one without path. */
+struct page {
+    const char *path;
+    bool post; /* it changes something: only POST finds it */
+};
+
+enum { NO_PAGE = -1 };
+
+/* What all connections of a process share. The process owns it; it outlives them. */
+struct service {
+    struct calibration calibration;
+    struct disk disk;
+    struct upstream_pool upstream;
+    struct counters_file *counters;
+    struct counting *counting; /* how threads share them; NULL: each connection has a slot */
+    int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
+    int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
+    atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
+    /* What this architecture alone has; NULL: nothing. The lists are the server's. */
+    const struct page *pages; /* found before those that all have */
+    const struct own_counter *own;
+};
+
+enum conn_phase {
+    PHASE_IDLE,   /* nothing of a request has come */
+    PHASE_HEAD,   /* part of a head */
+    PHASE_BODY,   /* part of a body */
+    PHASE_JOB,    /* a whole request, performed by its job */
+    PHASE_REPLY,  /* a reply going out */
+    PHASE_LINGER, /* last reply sent: waiting for the peer to close */
+};
+
+/* One thread owns a connection at a time; whoever embeds it frees it. */
+struct conn {
+    struct service *service;
+    struct counter_slot *counters;
+    enum want want;
+    enum conn_phase phase;
+    bool close_after;        /* this reply is the last one */
+    bool linger_after;       /* ... and input may still be on its way */
+    bool reports;            /* this reply goes on with pieces of `report` */
+    int64_t since_ns;        /* when the phase began (coarse clock) */
+    size_t in_begin, in_end; /* received and not yet parsed */
+    const char *out;         /* next byte to send */
+    size_t out_len;
+    const char *rest; /* what of the body follows: from the shared filler, or a caller's text */
+    size_t rest_len;
+    int page; /* WANT_JOB: which of service->pages is asked for, to conn_answer(); or NO_PAGE */
+    struct job job;
+    struct http_request request;
+    char in[CONN_IN_BYTES];
+    /* The target while a request comes in; the reply's head and short body while it goes out. The
+     * two never overlap: a request is parsed only when the reply before it is sent. */
+    union {
+        char text[CONN_TEXT_BYTES];
+        struct { /* while /metrics goes out */
+            char piece[CONN_TEXT_BYTES - sizeof(struct counters_report)];
+            struct counters_report report;
+        };
+    };
+};
+
+/* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */
+void conn_init(struct conn *, struct service *, struct counter_slot *counters);
+/* Count its end. Call once, before the descriptor is closed. */
+void conn_end(struct conn *);
+
+/* WANT_READ: where to receive. Never empty. */
+struct span conn_in(struct conn *);
+/* n bytes came; 0: the peer closed its side; negative: -errno. */
+enum want conn_received(struct conn *, ssize_t n);
+
+/* WANT_JOB: the job has come to its end (or was shed): format the reply. */
+enum want conn_job_done(struct conn *);
+
+/* WANT_JOB: answer with this text in place of what the job would say: a page, or why a job that
+ * somebody else was to perform came to nothing. `type`, a constant, is its Content-Type. What does
+ * not fit into conn is sent from where it stands: the text stays the caller's, unchanged until the
+ * next WANT_JOB or the connection's end. */
+enum want conn_answer(struct conn *, int status, const char *type, struct span text);
+
+/* WANT_WRITE: what to send. Never empty. */
+struct span conn_out(struct conn *);
+/* n bytes went out; negative: -errno. Afterwards a pipelined request may already be there. */
+enum want conn_sent(struct conn *, ssize_t n);
+
+/* No request under way: closing now loses nothing. */
+static inline bool conn_is_idle(const struct conn *conn)
+{
+    return conn->phase == PHASE_IDLE;
+}
+
+/* Has the peer kept this connection waiting for too long? Counts it when so: close it then. */
+bool conn_expired(struct conn *, int64_t now_ns);
+
+/* How long may pass between two looks at all connections, the coarse way to find who is silent
+ * for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who
+ * is idle. */
+int64_t conn_sweep_period_ns(const struct service *);
+
+#endif

@@ -1,0 +1,274 @@
+#include "common/serve/loop.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+static void note(struct loop_peer *peer, enum loop_event event)
+{
+    if (peer->event)
+        return; /* one is waiting to be handed out; a level-triggered one comes again */
+    peer->event = event;
+    TAILQ_INSERT_TAIL(&peer->loop->noted, peer, noted);
+}
+
+static void on_ready(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)ev, (void)events;
+    note(embedder(io, struct loop_peer, io), LOOP_READY);
+}
+
+/* The job's wait has come to one of its ends: forget the other. */
+static void note_due(struct loop_peer *peer)
+{
+    ev_io_stop(peer->loop->ev, &peer->call);
+    timers_remove(&peer->loop->timers, &peer->timer);
+    note(peer, LOOP_DUE);
+}
+
+static void on_call_ready(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)ev, (void)events;
+    note_due(embedder(io, struct loop_peer, call));
+}
+
+static void on_grants(struct ev_loop *ev, ev_io *io, int events)
+{
+    struct upstream_pool *pool = &((struct loop *)ev_userdata(ev))->server->service.upstream;
+    struct upstream_call *call;
+    eventfd_t count;
+    (void)events;
+    eventfd_read(io->fd, &count); /* first, so that what comes after the last look is told again */
+    while ((call = upstream_next_granted(pool)))
+        note_due(embedder(job_of_call(call), struct loop_peer, conn.job));
+}
+
+static void on_due(struct ev_loop *ev, ev_io *io, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    int64_t at_ns = now_ns();
+    struct timer *timer;
+    (void)io, (void)events;
+    while ((timer = timers_expire(&loop->timers, at_ns))) {
+        struct loop_peer *peer = embedder(timer, struct loop_peer, timer);
+        if (peer->conn.job.pending ==
+            WAIT_UPSTREAM) /* a grant from now on is for whoever resumes the job */
+            job_unwatch_turn(&peer->conn.job);
+        note_due(peer);
+    }
+}
+
+static void on_connect(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)io, (void)events;
+    ((struct loop *)ev_userdata(ev))->acceptable = true;
+}
+
+static void on_wake(struct ev_loop *ev, ev_async *async, int events)
+{
+    (void)async, (void)events;
+    ((struct loop *)ev_userdata(ev))->woken = true;
+}
+
+static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)timer, (void)events;
+    ((struct loop *)ev_userdata(ev))->ticked = true;
+}
+
+static double sweep_period_s(const struct server *server)
+{
+    return (double)conn_sweep_period_ns(&server->service) / (double)NSEC_PER_SEC;
+}
+
+static void on_source(struct ev_loop *ev, ev_io *io, int events)
+{
+    (void)io, (void)events;
+    ((struct loop *)ev_userdata(ev))->woken = true;
+}
+
+/* A coarse look at all peers instead of a timer for each: patience needs no precision. A peer
+ * that is not watched waits for us, not we for it; its job may be another thread's just now. */
+static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    int64_t at_ns = now_coarse_ns();
+    struct loop_peer *peer;
+    (void)timer, (void)events;
+    LIST_FOREACH (peer, &loop->all, all) {
+        if (peer->event || !ev_is_active(&peer->io))
+            continue;
+        bool leaves = loop->server->service.draining && conn_is_idle(&peer->conn);
+        if (leaves || conn_expired(&peer->conn, at_ns))
+            note(peer, LOOP_EXPIRED);
+    }
+}
+
+/* Nobody new. A peer that seems idle may have a request in its socket: each is looked at once more,
+ * then the sweep closes who is idle still; the others leave after their reply. */
+static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    struct loop_peer *peer;
+    (void)signal, (void)events;
+    if (loop->server->service.draining)
+        return;
+    loop->server->service.draining = true;
+    loop->acceptable = false;
+    ev_io_stop(ev, &loop->listener);
+    close(loop->server->listener);
+    LIST_FOREACH (peer, &loop->all, all)
+        if (ev_is_active(&peer->io) && conn_is_idle(&peer->conn))
+            note(peer, LOOP_READY);
+    loop->sweep.repeat = sweep_period_s(loop->server);
+    ev_timer_again(ev, &loop->sweep);
+}
+
+void loop_init(struct loop *loop, struct server *server, unsigned multiplexer)
+{
+    double period = sweep_period_s(server);
+    *loop = (struct loop){.server = server, .ev = ev_loop_new(multiplexer | EVFLAG_NOENV)};
+    if (!loop->ev)
+        die("libev cannot use this multiplexer here");
+    ev_set_userdata(loop->ev, loop);
+    TAILQ_INIT(&loop->noted);
+    timers_init(&loop->timers);
+    fcntl(server->listener, F_SETFL, O_NONBLOCK);
+    ev_io_init(&loop->listener, on_connect, server->listener, EV_READ);
+    ev_io_init(&loop->due, on_due, loop->timers.fd, EV_READ);
+    ev_io_init(&loop->grants, on_grants, upstream_grants_fd(&server->service.upstream), EV_READ);
+    ev_timer_init(&loop->sweep, on_sweep, period, period);
+    ev_set_priority(&loop->sweep, EV_MINPRI); /* after what is ready has been noted */
+    ev_async_init(&loop->wake, on_wake);
+    ev_signal_init(&loop->terminate, on_terminate, SIGTERM);
+    ev_signal_init(&loop->interrupt, on_terminate, SIGINT);
+    ev_io_start(loop->ev, &loop->listener);
+    ev_io_start(loop->ev, &loop->due);
+    ev_io_start(loop->ev, &loop->grants);
+    ev_timer_start(loop->ev, &loop->sweep);
+    ev_async_start(loop->ev, &loop->wake);
+    ev_signal_start(loop->ev, &loop->terminate);
+    ev_signal_start(loop->ev, &loop->interrupt);
+}
+
+void loop_free(struct loop *loop)
+{
+    timers_free(&loop->timers);
+    ev_loop_destroy(loop->ev);
+}
+
+static struct loop_peer *take_noted(struct loop *loop)
+{
+    struct loop_peer *peer = TAILQ_FIRST(&loop->noted);
+    TAILQ_REMOVE(&loop->noted, peer, noted);
+    return peer;
+}
+
+static bool take_flag(bool *flag)
+{
+    bool was = *flag;
+    *flag = false;
+    return was;
+}
+
+enum loop_event loop_wait(struct loop *loop, struct loop_peer **peer)
+{
+    for (;;) {
+        if (!TAILQ_EMPTY(&loop->noted)) {
+            *peer = take_noted(loop);
+            enum loop_event event = (*peer)->event;
+            (*peer)->event = LOOP_NOTHING;
+            return event;
+        }
+        if (take_flag(&loop->woken))
+            return LOOP_WAKE;
+        if (take_flag(&loop->acceptable))
+            return LOOP_ACCEPT;
+        if (take_flag(&loop->ticked))
+            return LOOP_TICK;
+        if (loop->server->service.draining && LIST_EMPTY(&loop->all))
+            return LOOP_STOPPED;
+        ev_run(loop->ev, EVRUN_ONCE);
+    }
+}
+
+void loop_add(struct loop *loop, struct loop_peer *peer, int fd)
+{
+    peer->loop = loop;
+    peer->event = LOOP_NOTHING;
+    peer->timer.place = 0;
+    conn_init(&peer->conn, &loop->server->service, loop->server->counters);
+    ev_io_init(&peer->io, on_ready, fd, EV_READ);
+    ev_io_start(loop->ev, &peer->io);
+    ev_init(&peer->call, on_call_ready);
+    LIST_INSERT_HEAD(&loop->all, peer, all);
+}
+
+void loop_remove(struct loop_peer *peer)
+{
+    struct loop *loop = peer->loop;
+    ev_io_stop(loop->ev, &peer->io);
+    ev_io_stop(loop->ev, &peer->call);
+    timers_remove(&loop->timers, &peer->timer);
+    if (peer->event)
+        TAILQ_REMOVE(&loop->noted, peer, noted);
+    LIST_REMOVE(peer, all);
+    close(peer->io.fd);
+}
+
+void loop_watch(struct loop_peer *peer, int events)
+{
+    int watched = ev_is_active(&peer->io) ? peer->io.events & (EV_READ | EV_WRITE) : 0;
+    if (watched == events)
+        return;
+    ev_io_stop(peer->loop->ev, &peer->io);
+    ev_io_set(&peer->io, peer->io.fd, events);
+    if (events)
+        ev_io_start(peer->loop->ev, &peer->io);
+}
+
+/* Readiness of the call's descriptor, or if it has none its turn; in any case the deadline. */
+static void await_call(struct loop_peer *peer)
+{
+    const struct job *job = &peer->conn.job;
+    int fd = job_wait_fd(job);
+    if (fd < 0 && !job_watch_turn(&peer->conn.job)) {
+        note(peer, LOOP_DUE);
+        return;
+    }
+    if (fd >= 0) {
+        ev_io_set(&peer->call, fd, job_wait_events(job) == POLLIN ? EV_READ : EV_WRITE);
+        ev_io_start(peer->loop->ev, &peer->call);
+    }
+    timers_add(&peer->loop->timers, &peer->timer, job_deadline_ns(job));
+}
+
+void loop_await(struct loop_peer *peer)
+{
+    loop_watch(peer, 0);
+    if (peer->conn.job.pending == WAIT_UPSTREAM)
+        await_call(peer);
+    else
+        timers_add(&peer->loop->timers, &peer->timer, now_ns() + job_delay_ns(&peer->conn.job));
+}
+
+void loop_tick(struct loop *loop, double seconds)
+{
+    ev_timer_init(&loop->tick, on_tick, seconds, seconds);
+    ev_timer_start(loop->ev, &loop->tick);
+}
+
+void loop_source(struct loop *loop, int fd)
+{
+    ev_io_init(&loop->source, on_source, fd, EV_READ);
+    ev_io_start(loop->ev, &loop->source);
+}
+
+void loop_wake(struct loop *loop)
+{
+    ev_async_send(loop->ev, &loop->wake);
+}

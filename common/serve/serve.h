@@ -1,0 +1,27 @@
+/* serve: two ways to move a connection's bytes. Optional: a server may use conn alone.
+ * Neither closes the descriptor: whoever accepted it does, when told so. */
+#ifndef ARCHBENCH_SERVE_H
+#define ARCHBENCH_SERVE_H
+
+#include "common/serve/conn.h"
+
+/* Direct style, for a thread or process per connection: serve `fd` (blocking) until it is over.
+ * Every wait happens on the calling thread. */
+void serve_blocking(int fd, struct service *, struct counter_slot *);
+
+/* Readiness style: go on with a connection on `fd` (non-blocking) until it would block. Call it
+ * when what conn->want names has come true. Receives at most once per call, so that one busy peer
+ * cannot hold the loop; hence for level-triggered or one-shot notification. Returns
+ *   WANT_READ or WANT_WRITE: call again when fd is readable / writable;
+ *   WANT_JOB: conn->job.pending, one of `async`, is to be waited for; then job_resume() and call
+ *   again;
+ *   WANT_CLOSE: it is over; conn_end() has been called: close fd. */
+enum want conn_pump(struct conn *, int fd, unsigned async);
+
+/* The pieces of conn_pump, for a server that moves the bytes of a connection on `fd` (non-blocking)
+ * in different places: one recv into conn_in(), or one send from conn_out(), and what conn makes of
+ * it. False: it would block, and nothing has changed. */
+bool conn_receive(struct conn *, int fd);
+bool conn_send(struct conn *, int fd);
+
+#endif

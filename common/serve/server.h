@@ -1,0 +1,75 @@
+/* server: what every server's main does alike: options, listening, the ready line, stopping. */
+#ifndef ARCHBENCH_SERVER_H
+#define ARCHBENCH_SERVER_H
+
+#include "common/base/net.h"
+#include "common/base/options.h"
+#include "common/serve/conn.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+/* The threads that have been started and have not ended. */
+struct thread_count {
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t ended;
+    int alive;
+};
+
+struct server {
+    struct service service;
+    int listener;       /* blocking; a loop sets O_NONBLOCK itself */
+    int reserve;        /* see net_accept() */
+    int workers;        /* --workers: how many, where the architecture has a fixed number */
+    size_t stack_bytes; /* --stack: of each thread */
+    struct counter_slot *counters; /* the main thread's slot */
+    struct thread_count threads;
+};
+
+/* Read the command line (`own`: the architecture's knobs, or NULL), answer --about and --help,
+ * make the counters, load the calibration, listen. Whatever fails dies with one line and status
+ * 2. */
+void server_setup(struct server *, int argc, char **argv, const struct option_row *own);
+
+/* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */
+void server_ready(const struct server *);
+
+/* On SIGTERM or SIGINT: service->draining becomes true and reading from `fd` ends: a blocked
+ * accept fails, a blocked recv meets the end of the stream. Unlike a flag alone this cannot come
+ * too late; for a descriptor that is named after the signal, it happens at once. One per process:
+ * the listener, or in a forked child its connection; -1: none. */
+void server_stop_on_signal(struct service *, int fd);
+
+/* Block SIGTERM, SIGINT and SIGCHLD, which *signals then names: none gets lost between a look and a
+ * sleep. They wait until the process takes them (server_take_signal(), a signalfd) or lets them
+ * through with sigprocmask(), as a child does. */
+void server_hold_signals(sigset_t *signals);
+/* Sleep until one of these signals has come, and take it. 0: until_ns (CLOCK_MONOTONIC) came first,
+ * or the sleep was cut short. INT64_MAX: however long it takes. */
+int server_take_signal(const sigset_t *signals, int64_t until_ns);
+
+/* In a forked child: end with the parent, however it ends. `parent`: its pid, from before the
+ * fork. */
+void server_end_with_parent(pid_t parent);
+
+/* Accept the next peer, blocking; counts and survives what is not fatal. Returns its descriptor,
+ * -EINTR after a signal, or -ESHUTDOWN when the server is to stop. */
+int server_accept(struct server *);
+/* The same for a listener in non-blocking mode: -EAGAIN when nobody waits. */
+int server_accept_ready(struct server *);
+
+/* Start a detached thread with the --stack size and count it. False when the system has no more.
+ * Its context switches are counted at its end; nothing is to be done for that. */
+bool server_start_thread(struct server *, void *(*run)(void *), void *argument);
+/* The same for one of a fixed number: counted among the workers until its end. Dies when the system
+ * has no more. */
+void server_start_worker(struct server *, void *(*run)(void *), void *argument);
+/* Wait until all these threads have come to their end. The last one may still have a few steps to
+ * go, with `server` too: main must not return then, but exit(). */
+void server_await_threads(struct server *);
+
+/* The last line: the counters as JSON on stdout. No request may be under way: the connections to the
+ * upstream are closed. Returns the exit status, 0. */
+int server_finish(struct server *);
+
+#endif

@@ -1,0 +1,281 @@
+#include "common/work/program.h"
+#include "common/base/util.h"
+#include "common/work/disk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A new kind of step is a row here, a name in the enum and a case where it is performed. */
+static const struct kind {
+    const char *key, *name;
+    struct step step; /* without its amount */
+} kinds[] = {
+    {"io", "timer", {.kind = STEP_TIMER}},
+    {"io", "disk", {.kind = STEP_DISK}},
+    {"io", "upstream", {.kind = STEP_UPSTREAM}},
+    {"io", "backend", {.kind = STEP_UPSTREAM}}, /* the older spelling, in files that people have */
+    {"cpu", "hash", {.kind = STEP_WORK, .work = WORK_HASH}},
+    {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
+    {"cpu", "image", {.kind = STEP_WORK, .work = WORK_IMAGE}},
+    {"cpu", "json", {.kind = STEP_WORK, .work = WORK_JSON}},
+};
+
+static bool is_cpu(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_COUNT: return false; /* how long that takes is not known beforehand */
+    case STEP_TIMER:
+    case STEP_DISK:
+    case STEP_UPSTREAM: return false;
+    case STEP_WORK: return true;
+    }
+    return false;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode %XX from text into out. Returns the length, or -1 when it does not fit or is malformed. */
+static int percent_decode(const char *text, size_t len, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+            if (low < 0)
+                return -1;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        if (n == size || c == 0)
+            return -1;
+        out[n++] = c;
+    }
+    return (int)n;
+}
+
+static bool equals(const char *text, size_t len, const char *word)
+{
+    return strlen(word) == len && memcmp(text, word, len) == 0;
+}
+
+static const char *set_amount(struct step *step, const char *text, size_t len)
+{
+    uint64_t bytes;
+    if (step->kind == STEP_DISK) {
+        if (!parse_size(text, len, &bytes) || bytes == 0 || bytes > DISK_READ_MAX)
+            return "a read is of 1 to 1048576 bytes, written 4096 or 64k";
+        step->bytes = (uint32_t)bytes;
+        return NULL;
+    }
+    if (!parse_duration(text, len, &step->amount_ns))
+        return "a duration is written 250us, 10ms or 1.5s";
+    if (step->amount_ns > PROGRAM_STEP_MAX_S * NSEC_PER_SEC)
+        return "a step may last 60s at most";
+    return NULL;
+}
+
+/* KIND:AMOUNT behind io= or cpu=. */
+static const char *add_step(struct program *program, const char *key, size_t key_len,
+                            const char *value, size_t len)
+{
+    const char *colon = memchr(value, ':', len);
+    if (!colon)
+        return "a step is written KIND:AMOUNT, as in io=timer:10ms";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!equals(key, key_len, kinds[i].key) ||
+            !equals(value, (size_t)(colon - value), kinds[i].name))
+            continue;
+        if (program->steps == PROGRAM_STEPS_MAX)
+            return "too many steps";
+        struct step *step = &program->step[program->steps++];
+        *step = kinds[i].step;
+        return set_amount(step, colon + 1, len - (size_t)(colon + 1 - value));
+    }
+    return "unknown kind of step";
+}
+
+static const char *add_count(struct program *program, const char *value)
+{
+    long count;
+    if (program->steps == PROGRAM_STEPS_MAX)
+        return "too many steps";
+    if (!parse_integer(value, 0, PROGRAM_COUNT_MAX, &count))
+        return "count= takes a number up to 1000000";
+    program->step[program->steps++] = (struct step){.kind = STEP_COUNT, .count = (uint32_t)count};
+    return NULL;
+}
+
+static const char *set_body(struct program *program, const char *value, size_t len)
+{
+    char digits[12] = {0};
+    long bytes;
+    if (program->sized)
+        return "body= stands twice";
+    if (len >= sizeof digits)
+        return "body= is too large";
+    memcpy(digits, value, len);
+    if (!parse_integer(digits, 0, PROGRAM_BODY_MAX, &bytes))
+        return "body= takes a number of bytes up to 16777216";
+    program->body_bytes = (uint32_t)bytes;
+    program->sized = true;
+    return NULL;
+}
+
+static const char *set_class(struct program *program, const char *value, size_t len)
+{
+    if (*program->class_name)
+        return "class= stands twice";
+    if (len == 0 || len > PROGRAM_CLASS_MAX)
+        return "class= takes a name of 1 to 31 characters";
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", value[i]))
+            return "class= takes letters, digits, _ and -";
+    memcpy(program->class_name, value, len);
+    return NULL;
+}
+
+static const char *add_pair(struct program *program, const char *pair, size_t len)
+{
+    char value[64 + 1];
+    const char *equal = memchr(pair, '=', len);
+    if (!equal)
+        return "each part of the query is written KEY=VALUE";
+    size_t key_len = (size_t)(equal - pair);
+    int n = percent_decode(equal + 1, len - key_len - 1, value, sizeof value - 1);
+    if (n < 0)
+        return "a value is too long or badly percent-encoded";
+    value[n] = 0;
+    if (equals(pair, key_len, "io") || equals(pair, key_len, "cpu"))
+        return add_step(program, pair, key_len, value, (size_t)n);
+    if (equals(pair, key_len, "count"))
+        return add_count(program, value);
+    if (equals(pair, key_len, "body"))
+        return set_body(program, value, (size_t)n);
+    if (equals(pair, key_len, "class"))
+        return set_class(program, value, (size_t)n);
+    return "unknown key: io, cpu, count, body and class are known";
+}
+
+bool program_parse(struct program *program, const char *target, size_t len, const char **reason)
+{
+    static const char path[] = "/work";
+    size_t path_len = sizeof path - 1;
+    const char *end = target + len;
+
+    program->steps = 0;
+    program->sized = false;
+    program->body_bytes = 0;
+    memset(program->class_name, 0, sizeof program->class_name);
+    *reason = "not a /work target";
+    if (len < path_len || memcmp(target, path, path_len) != 0)
+        return false;
+    if (len == path_len)
+        return true;
+    if (target[path_len] != '?')
+        return false;
+    for (const char *pair = target + path_len + 1; pair < end;) {
+        const char *stop = memchr(pair, '&', (size_t)(end - pair));
+        if (!stop)
+            stop = end;
+        *reason = add_pair(program, pair, (size_t)(stop - pair));
+        if (*reason)
+            return false;
+        pair = stop + 1;
+    }
+    return true;
+}
+
+static const struct kind *kind_of(const struct step *step)
+{
+    const struct kind *kind = kinds;
+    while (kind->step.kind != step->kind || kind->step.work != step->work)
+        kind++;
+    return kind;
+}
+
+static int format_step(const struct step *step, char *text, size_t size)
+{
+    static const struct unit {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"s", NSEC_PER_SEC}, {"ms", NSEC_PER_MSEC}, {"us", NSEC_PER_USEC}, {"ns", 1}};
+    const struct unit *unit = units;
+
+    if (step->kind == STEP_COUNT)
+        return snprintf(text, size, "count=%u", step->count);
+    const struct kind *kind = kind_of(step);
+    if (step->kind == STEP_DISK)
+        return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
+    while (step->amount_ns % unit->ns)
+        unit++;
+    return snprintf(text, size, "%s=%s:%lld%s", kind->key, kind->name,
+                    (long long)(step->amount_ns / unit->ns), unit->name);
+}
+
+void program_format(const struct program *program, char *text)
+{
+    char *at = text, *end = text + PROGRAM_TEXT_MAX;
+    char separator = '?';
+
+    /* The longest step is "io=timer:59999999999ns", of which there are PROGRAM_STEPS_MAX. */
+    at += snprintf(at, (size_t)(end - at), "/work");
+    for (int i = 0; i < program->steps; i++, separator = '&') {
+        *at++ = separator;
+        at += format_step(&program->step[i], at, (size_t)(end - at));
+    }
+    if (program->sized) {
+        at += snprintf(at, (size_t)(end - at), "%cbody=%u", separator, program->body_bytes);
+        separator = '&';
+    }
+    if (*program->class_name)
+        snprintf(at, (size_t)(end - at), "%cclass=%s", separator, program->class_name);
+}
+
+bool program_has_cpu(const struct program *program)
+{
+    for (int i = 0; i < program->steps; i++)
+        if (is_cpu(program->step[i].kind))
+            return true;
+    return false;
+}
+
+double program_cpu_seconds(const struct program *program)
+{
+    int64_t sum_ns = 0;
+    for (int i = 0; i < program->steps; i++)
+        if (is_cpu(program->step[i].kind))
+            sum_ns += program->step[i].amount_ns;
+    return (double)sum_ns / (double)NSEC_PER_SEC;
+}
+
+uint64_t program_compute(const struct step *step, const struct calibration *calibration,
+                         uint64_t digest)
+{
+    double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
+    switch (step->kind) {
+    case STEP_COUNT:
+    case STEP_TIMER:
+    case STEP_DISK:
+    case STEP_UPSTREAM: return digest;
+    case STEP_WORK:
+        return work_perform(step->work, digest,
+                            (uint64_t)(ms * calibration->units_per_ms[step->work] + 0.5));
+    }
+    return digest;
+}
+
+uint64_t program_digest(const struct program *program, const struct calibration *calibration)
+{
+    uint64_t digest = 0;
+    for (int i = 0; i < program->steps; i++)
+        digest = program_compute(&program->step[i], calibration, digest);
+    return digest;
+}

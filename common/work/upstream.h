@@ -1,0 +1,114 @@
+/* upstream: calls to a server behind this one that speaks RESP, the protocol of Redis, over a bounded
+ * pool of connections.
+ *
+ * A call is a state machine on a non-blocking descriptor: upstream_advance() does what can be done
+ * now, and who performs the call waits for what is missing, as it likes: asleep or in a loop. First
+ * of all a call needs a connection. If none is free it takes its turn, first come, first served;
+ * whoever gives a connection back grants it to the first in turn and wakes nobody else. */
+#ifndef ARCHBENCH_UPSTREAM_H
+#define ARCHBENCH_UPSTREAM_H
+
+#include "common/base/counters.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum upstream_state {
+    UPSTREAM_IN_TURN, /* has no connection yet, or has not taken the one it was granted */
+    UPSTREAM_CONNECTING,
+    UPSTREAM_SENDING,
+    UPSTREAM_RECEIVING,
+    UPSTREAM_OVER,
+};
+
+/* Where a call that is in turn stands. */
+enum upstream_turn {
+    TURN_WAITS,  /* in pool->waiting */
+    TURN_LISTED, /* granted, and in pool->granted for the loop to find */
+    TURN_COME,   /* granted, in no list */
+};
+
+/* One call. Whoever embeds it owns it, and lets it come to its end or abandons it. One thread at a
+ * time; only the turn and what belongs to it is touched by others, under the pool's lock. */
+struct upstream_call {
+    struct upstream_pool *pool;
+    struct counter_slot *counters;
+    struct upstream_connection *connection; /* NULL once granted: the right to make one */
+    int64_t duration_ns;                    /* of what the upstream is asked to do */
+    int64_t since_ns;                       /* when it began */
+    int64_t deadline_ns;
+    enum upstream_state state;
+    int result; /* of a call that is over */
+    enum upstream_turn turn;
+    bool watched;            /* a loop is to be told of the grant ... */
+    pthread_cond_t *sleeper; /* ... or a thread; else the call will come and see */
+    TAILQ_ENTRY(upstream_call) link;
+};
+
+TAILQ_HEAD(upstream_calls, upstream_call);
+
+/* All calls of a process share one. Nothing is connected before the first call, so a process that
+ * forks before it calls leaves its children nothing that they would share. */
+struct upstream_pool {
+    struct sockaddr_in address;
+    int limit;            /* connections at most */
+    int64_t timeout_ns;   /* of a whole call, its turn included */
+    pthread_mutex_t lock; /* guards all below */
+    int open;             /* connections, and rights to make one */
+    SLIST_HEAD(upstream_connections, upstream_connection) idle; /* the last one used is first */
+    struct upstream_calls waiting; /* not empty: nothing is idle, and `open` is at the limit */
+    struct upstream_calls granted; /* to calls that a loop watches, and not told to it yet */
+    int grants_fd;                 /* an eventfd; -1: no loop has asked for it */
+    struct upstream_connections discarded; /* for the loop to close */
+};
+
+/* `where` is HOST:PORT. Nothing is connected yet. Dies when it is no address. */
+void upstream_init(struct upstream_pool *, const char *where, int limit, int64_t timeout_ns);
+/* Close what is idle. No call may be under way. */
+void upstream_free(struct upstream_pool *);
+
+/* Begin a call that keeps a connection, and the upstream, busy for duration_ns. Touches no
+ * descriptor: upstream_advance() comes next. */
+void upstream_begin(struct upstream_call *, struct upstream_pool *, struct counter_slot *,
+                    int64_t duration_ns);
+
+/* Do what can be done without waiting. Returns
+ *   -EAGAIN: wait until upstream_fd() is ready, or if it is -1 until the turn has come, but not
+ *   beyond call->deadline_ns; then call again;
+ *   0: the upstream has answered. The connection is back in the pool;
+ *   another -errno: the call has failed, see upstream_reason(). A connection of which the state is
+ *   not known has been closed, as another call would meet what is left of this one.
+ * The end is counted when it is reached; calling again returns the same. */
+int upstream_advance(struct upstream_call *);
+
+/* What the call waits for after -EAGAIN: the descriptor, which stays open until the next
+ * upstream_advance() or upstream_abandon(), or -1; and POLLIN or POLLOUT. */
+int upstream_fd(const struct upstream_call *);
+short upstream_events(const struct upstream_call *);
+
+/* The same as calling upstream_advance() to the end, asleep in between. */
+int upstream_perform(struct upstream_call *);
+
+/* Give the call up, wherever it stands. What it was granted goes to the next in turn. */
+void upstream_abandon(struct upstream_call *);
+
+/* For a loop. Have it told when the turn of a call has come: false, and nothing will be told, when
+ * it has come already. From here until it is told, or until the deadline, leave the call alone. */
+bool upstream_watch_turn(struct upstream_call *);
+/* The loop no longer waits for it, as the deadline has passed: nothing will be told. Needed before
+ * another thread may go on with the call. */
+void upstream_unwatch_turn(struct upstream_call *);
+/* Readable when there are grants to be told, or connections to close; made at first use, so call it
+ * in the process that will read it. One loop per process reads it empty and then takes the calls,
+ * until NULL. From here on no other thread closes a connection: the loop may still have it in its
+ * multiplexer. */
+int upstream_grants_fd(struct upstream_pool *);
+struct upstream_call *upstream_next_granted(struct upstream_pool *);
+
+/* The failure of a call in a constant sentence. */
+const char *upstream_reason(int error);
+
+#endif

@@ -1,0 +1,119 @@
+/* stats: what workers count, in memory that they share with the coordinator. Each worker writes
+ * its own part only; the coordinator adds the parts up. */
+#ifndef ARCHBENCH_STATS_H
+#define ARCHBENCH_STATS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loadgen/books/hist.h"
+#include "loadgen/plan/workload.h"
+
+/* X(name): what can become of a request instead of a good reply. */
+#define ERROR_LIST(X)                                                                              \
+    X(connect)    /* the connection it waited for could not be made */                             \
+    X(timeout)    /* no complete reply in time after it was sent */                                \
+    X(reset)      /* the connection broke */                                                       \
+    X(closed)     /* the server closed without a byte of a reply */                                \
+    X(cut)        /* the server closed in the middle of the reply */                               \
+    X(malformed)  /* the reply was not HTTP, or longer than it said */                             \
+    X(digest)     /* the work was not done, or not this work */                                    \
+    X(status_4xx) /* */                                                                            \
+    X(status_5xx) /* */                                                                            \
+    X(unsent)     /* no connection came free before the end of the drain */                        \
+    X(unanswered) /* still open at the end of the drain */
+
+enum outcome {
+#define X(name) ERROR_##name,
+    ERROR_LIST(X)
+#undef X
+        ERRORS,
+    OUTCOME_GOOD = ERRORS
+};
+
+/* "timeout", "status_5xx", ... */
+const char *error_name(int error);
+
+/* The requests of one class that were intended in the window. Every one of them ends in `good` or
+ * in one of `errors`. */
+struct class_stats {
+    uint64_t requests, answered, good;
+    uint64_t errors[ERRORS];
+    uint64_t missed;         /* of a class with a deadline: good too late, or never */
+    uint64_t attempts;       /* sends: more than one for a request that was retried */
+    uint64_t retries;        /* attempts after the first */
+    uint64_t rescued;        /* good only thanks to a retry */
+    uint64_t failed[ERRORS]; /* attempts that failed, by kind, whether or not they were retried */
+    uint64_t denied;         /* retries that the budget did not allow */
+    uint64_t status[6];      /* complete replies by status class: [2] counts 2xx; of all attempts */
+    struct hist response, service, lag;
+};
+
+struct worker_stats {
+    /* Milestones, for the coordinator. */
+    bool connected;    /* every connection is made or has failed once */
+    bool finished;     /* the drain is over; nothing below changes any more */
+    bool realtime;     /* SCHED_FIFO was granted */
+    int open;          /* connections that stood when `connected` was set, idle ones included */
+    int used;          /* connections that have carried a reply, over the whole run */
+    int connect_errno; /* why a connection failed last, or 0 */
+
+    /* Over the window. */
+    uint64_t good_in_window; /* good replies that came in during it, whenever they were sent */
+    uint64_t reconnects;     /* connections made anew, those that churn asks for not counted */
+    uint64_t churned;        /* connections that had carried their share and were made anew */
+    uint64_t idle_lost;      /* connections of the idle ones that the server ended */
+    uint64_t backlog_max;    /* arrivals that waited for a connection at one time */
+    uint64_t backlog_end;    /* arrivals that waited when it closed */
+    int64_t backlogged_ns;   /* how long arrivals waited at all */
+    int64_t cpu_ns, wall_ns; /* CPU time used, and the time it was measured over */
+    int64_t spin_ns;         /* of cpu_ns: waiting for a moment that was near */
+    struct hist connect;     /* connect() to established; with churn, those of the window only */
+
+    struct class_stats class[WORKLOAD_CLASSES];
+};
+
+/* The schedule of a run, on CLOCK_MONOTONIC. Written by the coordinator before `go`; it may move
+ * the end forward later, to stop early. */
+struct schedule {
+    int64_t start_ns, begin_ns, end_ns; /* the window is begin to end */
+};
+
+/* The whole shared area. */
+struct shared {
+    struct schedule schedule;
+    struct worker_stats worker[]; /* one for each worker */
+};
+
+/* Map a zeroed area that forked children share. Dies when memory is out. */
+struct shared *shared_create(int workers);
+void shared_free(struct shared *, int workers);
+
+void class_stats_merge(struct class_stats *into, const struct class_stats *from);
+uint64_t class_stats_errors(const struct class_stats *);
+
+/* All workers' numbers and all classes', as the reports want them. */
+struct totals {
+    struct class_stats all; /* over all classes */
+    struct class_stats class[WORKLOAD_CLASSES];
+    uint64_t good_in_window, reconnects, churned, idle_lost, backlog_max;
+    bool realtime, saturated;
+    double busy_max; /* CPU share of the busiest worker, without the spin */
+    double spin_max; /* CPU share that the worker with most of it spent spinning */
+    int connect_errno;
+    int open, used;
+    struct hist connect;
+};
+
+/* A worker is saturated when arrivals waited for a connection at the end of the window, and not only
+ * for a moment (1 % of it), or for over half of it: the server (or the number of connections) limits the rate, not the generator. */
+bool worker_saturated(const struct worker_stats *);
+/* CPU share over the window without the spin, 0 to 1. */
+double worker_busy(const struct worker_stats *);
+/* CPU share over the window that it spent waiting for moments that were near. */
+double worker_spin(const struct worker_stats *);
+
+/* Add everything up. The result is allocated, the caller frees it. */
+struct totals *totals_of(const struct shared *, int workers, int classes);
+
+#endif

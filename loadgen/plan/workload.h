@@ -1,0 +1,118 @@
+/* workload: one .ini file, one question. The format is described in docs/formats.md. */
+#ifndef ARCHBENCH_WORKLOAD_H
+#define ARCHBENCH_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    WORKLOAD_CLASSES = 16,
+    WORKLOAD_PHASES = 16,
+    WORKLOAD_NAME = 32,    /* bytes of a class or point name, with its 0 */
+    WORKLOAD_TARGET = 192, /* the INI reader takes no longer line than 200 */
+    WORKLOAD_PATH = 1024,
+};
+
+/* When the next request is due: after a reply, or whatever the server does. */
+enum arrivals_kind {
+    ARRIVALS_CLOSED,
+    ARRIVALS_CONSTANT,
+    ARRIVALS_POISSON,
+    ARRIVALS_BURSTS, /* several at once, at Poisson moments */
+    ARRIVALS_TRACE,  /* as a file says */
+};
+
+/* How long a closed loop's connection pauses between a reply and its next request. */
+struct think {
+    bool fixed; /* else exponentially distributed, as M/M/c with a finite population wants it */
+    int64_t mean_ns; /* 0: not at all */
+};
+
+enum placement { PLACEMENT_SHARED, PLACEMENT_SPLIT };
+
+/* Requests per second, or a percentage of the calibrated capacity. */
+struct rate {
+    bool given, percent;
+    double value;
+};
+
+struct workload_class {
+    char name[WORKLOAD_NAME];
+    double weight; /* relative frequency; ignored when the classes have rates */
+    struct rate rate;
+    char method[WORKLOAD_NAME];
+    char target[WORKLOAD_TARGET]; /* path and query; empty: not stated */
+    int connections;              /* of its own; 0: it shares the workload's */
+    int64_t deadline_ns;          /* a later reply is good but missed it; 0: there is none */
+    double send_rate;             /* bytes/s of a slow writer; 0: as fast as it goes */
+    double receive_rate;          /* bytes/s of a slow reader */
+};
+
+/* What rates are multiplied by: evenly from `from` at the begin of a phase to `to` at its end. */
+struct load {
+    double from, to;
+};
+
+/* A stretch of the window in which the rates are a multiple of the workload's: at the time t after
+ * its begin `load` (1 + swing sin(2 pi t / period)). */
+struct phase {
+    char name[WORKLOAD_NAME];
+    int64_t length_ns;
+    struct load load;                      /* of every class without its own */
+    bool has_class_load[WORKLOAD_CLASSES]; /* CLASS.load was given */
+    struct load class_load[WORKLOAD_CLASSES];
+    double swing;      /* 0 to 1, of the load of every class */
+    int64_t period_ns; /* 0: there is no swing */
+};
+
+struct workload {
+    char question[WORKLOAD_TARGET];
+    enum arrivals_kind arrivals;
+    int connections;
+    struct rate rate;
+    enum placement placement;
+    int64_t timeout_ns;
+    struct think think;
+    int burst;                 /* requests in a burst */
+    char trace[WORKLOAD_PATH]; /* file of times and classes, from the current folder; or empty */
+    double ramp;               /* connections made per second; 0: as fast as it goes */
+    int idle;                  /* connections held beside the active ones */
+    int churn;                 /* requests per connection; 0: no limit */
+    /* For the runner: options of every server, and of the upstream if requests call it. */
+    char server_options[WORKLOAD_TARGET], upstream[WORKLOAD_TARGET];
+    int64_t kill_ns; /* for the runner: a process of the server is killed so long after the window's
+                        opening; 0: none */
+    int phase_count;
+    struct phase phase[WORKLOAD_PHASES];
+    int class_count;
+    struct workload_class class[WORKLOAD_CLASSES];
+};
+
+/* What holds where a file says nothing: a closed loop over 10 connections without classes. */
+void workload_defaults(struct workload *);
+
+/* Read `path` as `point` sees it. NULL stands for the only point, `base`, of a file without [point]
+ * sections. Returns false with a sentence in `error` that names the file and, where there is one,
+ * the line. */
+bool workload_load(struct workload *, const char *path, const char *point, char *error,
+                   size_t size);
+
+/* "250", "1200.5" or "70%". Returns false when the text is no rate. */
+bool workload_parse_rate(const char *text, struct rate *);
+
+/* "100ms" and "exponential 100ms" are exponentially distributed pauses, "fixed 100ms" one like the
+ * other. Returns false when the text is none of these. */
+bool workload_parse_think(const char *text, struct think *);
+
+/* The classes have rates of their own, and the one of the whole workload does not matter. */
+bool workload_has_class_rates(const struct workload *);
+
+/* Some request has a step io=upstream, so the server needs an upstream. */
+bool workload_calls_upstream(const struct workload *);
+/* Some request has a step io=disk. */
+bool workload_reads_disk(const struct workload *);
+
+const char *arrivals_name(enum arrivals_kind);
+
+#endif

@@ -1,0 +1,21 @@
+/* backlog: arrivals that wait for a connection, first come first served, as many as it takes. */
+#ifndef ARCHBENCH_BACKLOG_H
+#define ARCHBENCH_BACKLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "loadgen/plan/arrivals.h"
+
+/* A ring that doubles when it is full. Zeroed memory is an empty one. */
+struct backlog {
+    struct arrival *ring; /* owned; `room` entries, a power of two, or NULL */
+    size_t room, head, length;
+};
+
+void backlog_push(struct backlog *, struct arrival);
+/* Take the one that waits longest. Returns false when nobody waits. */
+bool backlog_pop(struct backlog *, struct arrival *);
+void backlog_free(struct backlog *);
+
+#endif

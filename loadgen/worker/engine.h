@@ -1,0 +1,141 @@
+/* engine: the inside of a worker, shared by the files that make it up. client.c has the schedule and
+ * the loop, connect.c makes and ends connections, exchange.c sends requests and takes replies.
+ *
+ * All run in one thread, from one clock reading to the next: `now_ns` is fresh after tick(). */
+#ifndef ARCHBENCH_ENGINE_H
+#define ARCHBENCH_ENGINE_H
+
+#include "common/base/util.h"
+#include "loadgen/books/stats.h"
+#include "loadgen/books/tally.h"
+#include "loadgen/plan/plan.h"
+#include "loadgen/worker/backlog.h"
+#include "loadgen/worker/connection.h"
+#include "loadgen/worker/retries.h"
+
+enum {
+    CONNECTING_MAX = 128, /* at one time: a listen queue is short, and a lost SYN costs a second */
+    RECEIVE_BUFFER = 64 * 1024,
+    RECEIVE_ROUNDS = 16, /* full buffers from one connection before the others have their turn */
+};
+
+/* After a connection came to nothing. */
+#define RECONNECT_PAUSE_NS (100 * NSEC_PER_MSEC)
+
+enum client_phase {
+    PHASE_CONNECT, /* making connections, nothing is sent */
+    PHASE_READY,   /* the schedule is known and has not begun */
+    PHASE_RUN,     /* warm-up and window */
+    PHASE_DRAIN,   /* no new arrivals; what the window began may end */
+    PHASE_OVER,
+};
+
+/* Connections that carry the same classes, as far as they are this worker's. */
+struct connections {
+    struct connection_list idle;
+    struct backlog backlog;
+    struct mix mix; /* closed loop: of which class the next request is */
+    int retrying;   /* requests that will be tried again after a pause */
+    bool unused;    /* its connections carry nothing */
+    bool slow;      /* some class of it reads slowly */
+};
+
+struct client {
+    const struct plan *plan;
+    const struct schedule *schedule;
+    struct worker_stats *stats;
+    enum client_phase phase;
+    int epoll;
+    int64_t now_ns;    /* the last reading of the clock */
+    bool begun, ended; /* the window, for this worker */
+    int64_t begun_ns, begun_cpu_ns;
+    struct tally tally;
+    struct connection_list list[STATES]; /* STATE_IDLE has a list in each pool instead */
+    struct connections *pools;           /* owned; as many as the plan has */
+    struct connection *connections;      /* owned */
+    int count;
+    struct timers timers;                     /* of connections that think or are slow */
+    struct reply_kind kind[WORKLOAD_CLASSES]; /* of the replies to each class */
+    struct retries retries;
+    struct random random; /* for all that is not an arrival */
+    struct arrivals arrivals;
+    struct arrival next;         /* the arrival that comes next */
+    size_t backlogged;           /* arrivals in all backlogs */
+    int64_t backlog_since_ns;    /* since when some wait */
+    int64_t connected_ns;        /* when a connection was made last */
+    int64_t ramp_gap_ns;         /* between two connects at the start; 0: none */
+    int64_t next_connect_ns;     /* by the ramp */
+    char buffer[RECEIVE_BUFFER]; /* replies are parsed where they land: one for all connections */
+};
+
+static inline void tick(struct client *c)
+{
+    c->now_ns = now_ns();
+}
+
+static inline bool is_closed_loop(const struct client *c)
+{
+    return c->plan->arrivals == ARRIVALS_CLOSED;
+}
+
+static inline const struct plan_class *class_of(const struct client *c,
+                                                const struct connection *conn)
+{
+    return &c->plan->class[conn->arrival.class];
+}
+
+static inline const struct request *request_of(const struct client *c,
+                                               const struct connection *conn)
+{
+    return &class_of(c, conn)->request[conn->target];
+}
+
+static inline struct connections *pool_of(struct client *c, const struct connection *conn)
+{
+    return &c->pools[conn->pool];
+}
+
+static inline void set_state(struct client *c, struct connection *conn, enum connection_state state)
+{
+    struct connection_list *idle = &pool_of(c, conn)->idle;
+
+    list_remove(conn->state == STATE_IDLE ? idle : &c->list[conn->state], conn);
+    conn->state = (uint8_t)state;
+    conn->since_ns = c->now_ns;
+    list_append(state == STATE_IDLE ? idle : &c->list[state], conn);
+}
+
+/* connect.c */
+
+/* Make the connections that are missing, as fast as the ramp and the listen queue allow. */
+void connect_missing(struct client *);
+/* A connection that was being made has an event. */
+void connect_event(struct client *, struct connection *, uint32_t events);
+/* Give those up that take too long. */
+void connect_expire(struct client *);
+/* Be told of its events; again of those that are there already, if it was watched before. */
+void connection_watch(struct client *, struct connection *);
+/* The socket is useless. The connection is made anew: at once if it had been of use, else after a
+ * pause, so that a server which hangs up costs a few attempts a second and not a core. */
+void connection_drop(struct client *, struct connection *);
+/* It has carried as many requests as it may: the next socket takes over. */
+void connection_renew(struct client *, struct connection *);
+
+/* exchange.c */
+
+/* A request is due: send it at once, or let it wait for a connection. now_ns must be fresh. */
+void exchange_admit(struct client *, struct arrival);
+/* A connection is free: give it the next request, or let it idle. */
+void exchange_next(struct client *, struct connection *);
+/* It was to carry a request and could not be made. */
+void exchange_lost_connection(struct client *, struct connection *);
+/* An open connection can be read or written. */
+void exchange_event(struct client *, struct connection *, uint32_t events);
+/* A user has thought for long enough; a slow client moves on. */
+void exchange_timers(struct client *);
+/* Give up replies that take too long. */
+void exchange_expire(struct client *);
+/* What has no outcome at the end never gets one. */
+void exchange_abandon(struct client *);
+
+#endif

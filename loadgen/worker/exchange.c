@@ -1,0 +1,397 @@
+/* exchange: a request goes out on a connection and its reply comes in. See engine.h.
+ *
+ * A reply that completes is counted and the next request goes out at once, in the same breath: two
+ * system calls for a request (recv, send) plus a share of one epoll_pwait2. Edges are not lost
+ * because a recv that returned less than it could have has emptied the socket, and a peer that has
+ * closed (EPOLLRDHUP) is read until the end. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "loadgen/worker/engine.h"
+
+static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
+
+/* Arrivals that wait. */
+
+static void queue_arrival(struct client *c, struct connections *pool, struct arrival arrival)
+{
+    if (c->backlogged++ == 0)
+        c->backlog_since_ns = c->now_ns;
+    backlog_push(&pool->backlog, arrival);
+    if (tally_in_window(&c->tally, arrival.intended_ns) && c->backlogged > c->stats->backlog_max)
+        c->stats->backlog_max = c->backlogged;
+}
+
+static bool unqueue_arrival(struct client *c, struct connections *pool, struct arrival *arrival)
+{
+    if (!backlog_pop(&pool->backlog, arrival))
+        return false;
+    if (--c->backlogged == 0)
+        tally_waited(&c->tally, c->backlog_since_ns, c->now_ns);
+    return true;
+}
+
+/* In a closed loop the connection's user makes the next request. */
+static struct arrival make_arrival(struct client *c, const struct connections *pool, int64_t due_ns)
+{
+    struct arrival arrival = {due_ns, mix_draw(&pool->mix, &c->random), 0};
+
+    c->retries.requests++;
+    tally_arrival(&c->tally, &arrival);
+    return arrival;
+}
+
+/* An attempt failed: it is tried again, or that was the request's outcome. */
+static void attempt_failed(struct client *c, const struct arrival *arrival, enum outcome error,
+                           bool answered)
+{
+    enum retry_answer answer = retries_ask(&c->retries, arrival, error, c->now_ns);
+
+    tally_attempt_failed(&c->tally, arrival, error);
+    if (answer == RETRY_DENIED)
+        tally_denied(&c->tally, arrival);
+    if (answer == RETRY_GRANTED)
+        c->pools[c->plan->class[arrival->class].pool].retrying++;
+    else
+        tally_failure(&c->tally, arrival, error, answered);
+}
+
+/* Sending. */
+
+/* The attempt ended without a complete reply, and with it the connection. */
+static void request_failed(struct client *c, struct connection *conn, enum outcome error)
+{
+    struct arrival arrival = conn->arrival;
+
+    connection_drop(c, conn);
+    attempt_failed(c, &arrival, error, false);
+}
+
+/* Write up to `max` bytes of what is left of the request. What does not fit waits for the next
+ * EPOLLOUT edge. Returns false when that ended the connection. */
+static bool send_some(struct client *c, struct connection *conn, size_t max)
+{
+    const struct request *request = request_of(c, conn);
+    size_t rest = request->len - conn->sent;
+    ssize_t n = send(conn->fd, request->bytes + conn->sent, rest < max ? rest : max, MSG_NOSIGNAL);
+
+    if (n >= 0) {
+        conn->sent += (uint32_t)n;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        request_failed(c, conn, ERROR_reset);
+        return false;
+    }
+    return true;
+}
+
+/* How much a slow client moves at one time, and how long it then waits. */
+static size_t slow_bytes(double rate)
+{
+    double bytes = rate * (double)SLOW_STEP_NS / 1e9;
+
+    return bytes > 1 ? (size_t)bytes : 1;
+}
+
+static void slow_wait(struct client *c, struct connection *conn, double rate)
+{
+    double gap_s = (double)slow_bytes(rate) / rate;
+
+    timers_add(&c->timers, &conn->timer, c->now_ns + (int64_t)(gap_s * 1e9));
+}
+
+/* Send `arrival` on an idle or just freed connection. c->now_ns must be fresh: it is the send
+ * time. */
+static void start_request(struct client *c, struct connection *conn, struct arrival arrival)
+{
+    const struct plan_class *class = &c->plan->class[arrival.class];
+    int64_t could_ns = arrival.intended_ns > conn->since_ns ? arrival.intended_ns : conn->since_ns;
+
+    conn->arrival = arrival;
+    conn->sent = 0;
+    tally_sent(&c->tally, &arrival, c->now_ns - could_ns);
+    reply_begin(&conn->reply, &c->kind[arrival.class]);
+    set_state(c, conn, STATE_BUSY);
+    if (class->send_rate > 0)
+        slow_wait(c, conn, class->send_rate);
+    else if (send_some(c, conn, SIZE_MAX) && class->receive_rate > 0)
+        slow_wait(c, conn, class->receive_rate);
+}
+
+/* A user's next request, unless the run is over. */
+static void user_sends(struct client *c, struct connection *conn, int64_t due_ns)
+{
+    if (c->phase == PHASE_RUN && due_ns < c->schedule->end_ns)
+        start_request(c, conn, make_arrival(c, pool_of(c, conn), due_ns));
+}
+
+/* The first of pauses that are all alike is cut at random, or all users would for ever send in the
+ * same moment. */
+static double think_units(struct client *c, const struct connection *conn)
+{
+    if (!c->plan->workload.think.fixed)
+        return random_exponential(&c->random);
+    return conn->used ? 1 : random_unit(&c->random);
+}
+
+/* A user does not notice that his connection is lost and made anew while he thinks. */
+static void user_thinks(struct client *c, struct connection *conn)
+{
+    double mean_ns = (double)c->plan->workload.think.mean_ns;
+
+    if (conn->thinks_until_ns == 0)
+        conn->thinks_until_ns = c->now_ns + (int64_t)(think_units(c, conn) * mean_ns);
+    set_state(c, conn, STATE_THINKING);
+    timers_add(&c->timers, &conn->timer,
+               conn->thinks_until_ns > c->now_ns ? conn->thinks_until_ns : c->now_ns);
+}
+
+/* `free_ns`: since when he could have sent, for the connection may have come back later. */
+static void user_is_done_thinking(struct client *c, struct connection *conn, int64_t free_ns)
+{
+    int64_t due_ns = conn->thinks_until_ns;
+
+    conn->thinks_until_ns = 0;
+    set_state(c, conn, STATE_IDLE);
+    conn->since_ns = free_ns;
+    user_sends(c, conn, due_ns);
+}
+
+/* In a closed loop a connection may have to wait for the second attempt of a request whose first
+ * failed: its user has not had the reply. */
+void exchange_next(struct client *c, struct connection *conn)
+{
+    struct connections *pool = pool_of(c, conn);
+    bool owed = pool->retrying > pool->idle.length;
+    struct arrival arrival;
+
+    set_state(c, conn, STATE_IDLE);
+    if (unqueue_arrival(c, pool, &arrival))
+        start_request(c, conn, arrival);
+    else if (!is_closed_loop(c) || owed || pool->unused || c->phase != PHASE_RUN)
+        return;
+    else if (c->plan->workload.think.mean_ns > 0)
+        user_thinks(c, conn);
+    else
+        user_sends(c, conn, c->now_ns);
+}
+
+void exchange_admit(struct client *c, struct arrival arrival)
+{
+    struct connections *pool = &c->pools[c->plan->class[arrival.class].pool];
+
+    if (pool->idle.oldest)
+        start_request(c, pool->idle.oldest, arrival);
+    else
+        queue_arrival(c, pool, arrival);
+}
+
+/* In an open loop that costs the arrival that waited for the connection; in a closed loop the
+ * request that it would have sent. */
+void exchange_lost_connection(struct client *c, struct connection *conn)
+{
+    struct connections *pool = pool_of(c, conn);
+    struct arrival arrival;
+
+    if (c->phase < PHASE_RUN || pool->unused)
+        return;
+    if (!unqueue_arrival(c, pool, &arrival)) {
+        if (!is_closed_loop(c) || c->phase != PHASE_RUN || pool->retrying > 0)
+            return;
+        arrival = make_arrival(c, pool, c->now_ns);
+    }
+    attempt_failed(c, &arrival, ERROR_connect, false);
+}
+
+/* Receiving. */
+
+static enum outcome judge_reply(const struct client *c, const struct connection *conn)
+{
+    const struct plan_class *class = class_of(c, conn);
+
+    switch (conn->reply.status / 100) {
+    case 2:
+    case 3:
+        if (class->has_digest && !reply_has_digest(&conn->reply, class->digest))
+            return ERROR_digest;
+        return OUTCOME_GOOD;
+    case 4: return ERROR_status_4xx;
+    case 5: return ERROR_status_5xx;
+    default: return ERROR_malformed;
+    }
+}
+
+/* A reply that came before the request was written whole leaves a connection on which the rest
+ * would be taken for the next request. */
+static bool can_go_on(const struct client *c, const struct connection *conn)
+{
+    return conn->reply.keep_alive && !conn->peer_closed && conn->sent == request_of(c, conn)->len;
+}
+
+static void reply_complete(struct client *c, struct connection *conn)
+{
+    struct arrival arrival = conn->arrival;
+    enum outcome outcome = judge_reply(c, conn);
+
+    tally_status(&c->tally, &arrival, conn->reply.status);
+    if (outcome == OUTCOME_GOOD)
+        tally_good(&c->tally, &arrival, conn->since_ns, c->now_ns);
+    else
+        attempt_failed(c, &arrival, outcome, true);
+    c->stats->used += !conn->used;
+    conn->used = true;
+    conn->replies++;
+    if (!can_go_on(c, conn))
+        connection_drop(c, conn);
+    else if (c->plan->workload.churn > 0 && conn->replies >= (uint32_t)c->plan->workload.churn)
+        connection_renew(c, conn);
+    else
+        exchange_next(c, conn);
+}
+
+static void received(struct client *c, struct connection *conn, size_t len)
+{
+    if (conn->state != STATE_BUSY) {
+        connection_drop(c, conn); /* nobody asked, e.g. "408 Request Timeout" before a close */
+        return;
+    }
+    switch (reply_feed(&conn->reply, c->buffer, len)) {
+    case REPLY_MORE: break;
+    case REPLY_DONE: reply_complete(c, conn); break;
+    case REPLY_BAD: request_failed(c, conn, ERROR_malformed); break;
+    }
+}
+
+/* The stream ended: with an error, or because the peer closed it. */
+static void stream_ended(struct client *c, struct connection *conn, int error)
+{
+    if (conn->state != STATE_BUSY)
+        connection_drop(c, conn);
+    else if (error)
+        request_failed(c, conn, ERROR_reset);
+    else if (reply_end(&conn->reply) == REPLY_DONE)
+        reply_complete(c, conn);
+    else
+        request_failed(c, conn, reply_begun(&conn->reply) ? ERROR_cut : ERROR_closed);
+}
+
+/* One recv of up to `max` bytes and what follows from it. Returns what recv did. */
+static ssize_t receive_some(struct client *c, struct connection *conn, size_t max)
+{
+    ssize_t n = recv(conn->fd, c->buffer, max, 0);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return n;
+    tick(c);
+    if (n > 0) {
+        received(c, conn, (size_t)n);
+    } else {
+        conn->peer_closed = true;
+        stream_ended(c, conn, n < 0 ? errno : 0);
+    }
+    return n;
+}
+
+/* Read until the socket is empty, or to the very end if the peer has closed; but a peer that sends
+ * faster than we parse must not keep us from the others and from the clock. */
+static void receive(struct client *c, struct connection *conn)
+{
+    uint32_t generation = conn->generation;
+    int rounds = 0;
+    ssize_t n;
+
+    do {
+        if (rounds++ == RECEIVE_ROUNDS) {
+            connection_watch(c, conn);
+            return;
+        }
+        n = receive_some(c, conn, RECEIVE_BUFFER);
+    } while (n >= 0 && (n == RECEIVE_BUFFER || conn->peer_closed) && conn->fd >= 0 &&
+             conn->generation == generation);
+}
+
+/* Whether the timer, and not the socket, says when to go on. */
+static bool reads_slowly(const struct client *c, const struct connection *conn)
+{
+    return conn->state == STATE_BUSY && class_of(c, conn)->receive_rate > 0;
+}
+
+static bool writes_slowly(const struct client *c, const struct connection *conn)
+{
+    return class_of(c, conn)->send_rate > 0;
+}
+
+void exchange_event(struct client *c, struct connection *conn, uint32_t events)
+{
+    conn->peer_closed |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (conn->state == STATE_BUSY && events & EPOLLOUT && conn->sent < request_of(c, conn)->len &&
+        !writes_slowly(c, conn))
+        send_some(c, conn, SIZE_MAX);
+    if (conn->fd >= 0 && (events & EPOLLIN || conn->peer_closed) && !reads_slowly(c, conn))
+        receive(c, conn);
+}
+
+/* What is due. */
+
+/* A slow client moves a little and waits again, unless that was the end of its request. */
+static void slow_step(struct client *c, struct connection *conn)
+{
+    const struct plan_class *class = class_of(c, conn);
+    bool writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
+    double rate = writing ? class->send_rate : class->receive_rate;
+    uint32_t generation = conn->generation, replies = conn->replies;
+
+    if (writing)
+        send_some(c, conn, slow_bytes(rate));
+    else
+        receive_some(c, conn, slow_bytes(rate));
+    if (conn->fd < 0 || conn->generation != generation || conn->replies != replies)
+        return;
+    writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
+    rate = writing ? class->send_rate : class->receive_rate;
+    if (rate > 0)
+        slow_wait(c, conn, rate);
+}
+
+/* Those that become due meanwhile wait for the next round: with many slow clients there is always
+ * one. */
+void exchange_timers(struct client *c)
+{
+    int64_t due_ns = c->now_ns;
+    struct timer *timer;
+
+    while ((timer = timers_expire(&c->timers, due_ns))) {
+        struct connection *conn = (struct connection *)timer;
+
+        tick(c);
+        if (conn->state == STATE_BUSY)
+            slow_step(c, conn);
+        else
+            user_is_done_thinking(c, conn, timer->deadline_ns);
+    }
+}
+
+void exchange_expire(struct client *c)
+{
+    struct connection *conn;
+
+    while ((conn = c->list[STATE_BUSY].oldest) && conn->since_ns + c->plan->timeout_ns <= c->now_ns)
+        request_failed(c, conn, ERROR_timeout);
+}
+
+void exchange_abandon(struct client *c)
+{
+    struct arrival arrival;
+    enum outcome error;
+
+    for (int i = 0; i < c->plan->pool_count; i++) {
+        while (unqueue_arrival(c, &c->pools[i], &arrival))
+            tally_failure(&c->tally, &arrival, ERROR_unsent, false);
+    }
+    while (retries_abandon(&c->retries, &arrival, &error))
+        tally_failure(&c->tally, &arrival, error, false);
+    for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer) {
+        tally_attempt_failed(&c->tally, &conn->arrival, ERROR_unanswered);
+        tally_failure(&c->tally, &conn->arrival, ERROR_unanswered, false);
+    }
+}

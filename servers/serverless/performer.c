@@ -1,0 +1,128 @@
+#include "servers/serverless/performer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --- the child -------------------------------------------------------------------------------- */
+
+static void isolate(int socket)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* crashes are part of the exercise */
+    if (socket > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned)socket - 1, 0);
+    close_range((unsigned)socket + 1, ~0U, 0);
+}
+
+static int64_t own_cpu_us(void)
+{
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    return (int64_t)cpu.tv_sec * 1000000 + cpu.tv_nsec / NSEC_PER_USEC;
+}
+
+/* The second number of /proc/self/statm is the resident set, in pages. */
+static double resident_mib(int statm)
+{
+    char text[128];
+    long pages = 0;
+    ssize_t n = pread(statm, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    sscanf(text, "%*d %ld", &pages);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+static bool say(int socket, int statm, const struct job *job)
+{
+    struct performer_report report = {.digest = job->digest,
+                                      .error = job->error,
+                                      .step = job->next,
+                                      .cpu_us = own_cpu_us(),
+                                      .resident_mib = resident_mib(statm)};
+    return send(socket, &report, sizeof report, MSG_NOSIGNAL) == sizeof report;
+}
+
+static _Noreturn void perform(struct service *service, const struct performer_manner *manner,
+                              int socket)
+{
+    struct timespec start_up = {manner->start_up_ns / NSEC_PER_SEC,
+                                manner->start_up_ns % NSEC_PER_SEC};
+    struct job job = {.calibration = &service->calibration,
+                      .disk = &service->disk,
+                      .upstream = &service->upstream,
+                      .counters = counters_claim(service->counters)};
+    isolate(socket);
+    int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    nanosleep(&start_up, NULL);
+    bool heard = say(socket, statm, &job);
+    while (heard && recv(socket, &job.program, sizeof job.program, 0) == sizeof job.program) {
+        if ((int)arc4random_uniform(100) < manner->crash_percent)
+            abort();
+        job_start(&job, WAIT_NONE);
+        heard = say(socket, statm, &job);
+    }
+    _exit(0);
+}
+
+/* --- the parent ------------------------------------------------------------------------------- */
+
+bool performer_start(struct performer *performer, struct service *service,
+                     const struct performer_manner *manner)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0)
+        perform(service, manner, pair[1]);
+    close(pair[1]);
+    if (pid < 0)
+        close(pair[0]);
+    else
+        *performer = (struct performer){.pid = pid, .socket = pair[0]};
+    return pid > 0;
+}
+
+bool performer_give(const struct performer *performer, const struct program *program)
+{
+    return send(performer->socket, program, sizeof *program, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           sizeof *program;
+}
+
+enum performer_word performer_hear(const struct performer *performer,
+                                   struct performer_report *report)
+{
+    ssize_t n = recv(performer->socket, report, sizeof *report, MSG_DONTWAIT);
+    if (n == sizeof *report)
+        return PERFORMER_REPORT;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? PERFORMER_SILENT : PERFORMER_GONE;
+}
+
+void performer_kill(const struct performer *performer)
+{
+    kill(performer->pid, SIGKILL);
+}
+
+void performer_bury(struct performer *performer, struct rusage *usage)
+{
+    close(performer->socket);
+    while (wait4(performer->pid, NULL, 0, usage) < 0 && errno == EINTR) {
+    }
+    performer->pid = 0;
+}
+
+int64_t performer_cpu_us(const struct rusage *usage)
+{
+    return (int64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
+           usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
+}

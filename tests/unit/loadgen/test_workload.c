@@ -1,0 +1,557 @@
+/* Tests of loadgen/workload.c: what a workload file says, point by point, and its mistakes. */
+#include "loadgen/plan/workload.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loadgen/plan/trace.h"
+
+static char error[512];
+
+/* Load `text` as a file. The name of the file is replaced by FILE in `error`. */
+static bool load(struct workload *w, const char *text, const char *point)
+{
+    char path[] = "/tmp/archbench-workload-XXXXXX", raw[512] = "";
+    int fd = mkstemp(path);
+    bool loaded;
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    loaded = workload_load(w, path, point, raw, sizeof(raw));
+    unlink(path);
+    snprintf(error, sizeof(error), "%s%s", *raw ? "FILE" : "",
+             strncmp(raw, path, strlen(path)) == 0 ? raw + strlen(path) : raw);
+    return loaded;
+}
+
+static const char mix[] = "; What does CPU work do?\n"
+                          "[workload]\n"
+                          "question    = What does CPU work do?\n"
+                          "arrivals    = poisson ; a comment\n"
+                          "connections = 64\n"
+                          "rate        = 70%\n"
+                          "placement   = split\n"
+                          "timeout     = 1500ms\n"
+                          "\n"
+                          "[class io]\n"
+                          "weight  = 70\n"
+                          "request = /work?io=timer:10ms&class=io\n"
+                          "[class cpu]\n"
+                          "weight  = 30\n"
+                          "request = HEAD /work?cpu=hash:5ms;x&class=cpu\n";
+
+Test(workload, says_what_the_file_says)
+{
+    struct workload w;
+
+    cr_assert(load(&w, mix, NULL), "%s", error);
+    cr_assert_str_eq(w.question, "What does CPU work do?");
+    cr_assert_eq(w.arrivals, ARRIVALS_POISSON);
+    cr_assert_eq(w.connections, 64);
+    cr_assert(w.rate.given && w.rate.percent);
+    cr_assert_eq(w.rate.value, 70);
+    cr_assert_eq(w.placement, PLACEMENT_SPLIT);
+    cr_assert_eq(w.timeout_ns, 1500000000);
+    cr_assert_eq(w.class_count, 2);
+    cr_assert_str_eq(w.class[0].name, "io");
+    cr_assert_eq(w.class[0].weight, 70);
+    cr_assert_str_eq(w.class[0].method, "GET");
+    cr_assert_str_eq(w.class[0].target, "/work?io=timer:10ms&class=io");
+    cr_assert_str_eq(w.class[1].method, "HEAD");
+    cr_assert_str_eq(w.class[1].target, "/work?cpu=hash:5ms;x&class=cpu");
+    cr_assert_not(workload_has_class_rates(&w));
+}
+
+Test(workload, defaults_stand_where_the_file_is_silent)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "[class a]\nrequest = /\n", "base"), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_CLOSED);
+    cr_assert_eq(w.connections, 10);
+    cr_assert_eq(w.placement, PLACEMENT_SHARED);
+    cr_assert_eq(w.timeout_ns, 2000000000);
+    cr_assert_eq(w.class[0].weight, 1);
+}
+
+static const char sweep[] = "[workload]\narrivals = constant\nrate = 100\n"
+                            "[class io]\nrequest = /io\n"
+                            "[class cpu]\nrequest = /cpu\n"
+                            "[point light]\nrate = 30%\ncpu.weight = 10\n"
+                            "[point as_it_is]\n"
+                            "[point heavy]\narrivals = closed\nio.weight = 0\ncpu.request = /more\n"
+                            "[quick]\npoints = light heavy\ntrials = 3\nduration = 1500ms\n"
+                            "servers = event:--upstream=poll all\n"
+                            "[full]\nwarmup = 2s\nconnections = 100\n";
+
+Test(workload, a_point_overrides_and_the_others_do_not)
+{
+    struct workload w;
+
+    cr_assert(load(&w, sweep, "light"), "%s", error);
+    cr_assert_eq(w.rate.value, 30);
+    cr_assert(w.rate.percent);
+    cr_assert_eq(w.class[1].weight, 10);
+    cr_assert_eq(w.arrivals, ARRIVALS_CONSTANT);
+    cr_assert_str_eq(w.class[1].target, "/cpu");
+
+    cr_assert(load(&w, sweep, "heavy"), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_CLOSED);
+    cr_assert_eq(w.rate.value, 100);
+    cr_assert_eq(w.class[0].weight, 0);
+    cr_assert_eq(w.class[1].weight, 1);
+    cr_assert_str_eq(w.class[1].target, "/more");
+}
+
+Test(workload, a_point_without_keys_exists)
+{
+    struct workload w;
+
+    cr_assert(load(&w, sweep, "as_it_is"), "%s", error);
+    cr_assert_eq(w.rate.value, 100);
+    cr_assert_eq(w.class[1].weight, 1);
+}
+
+static const char every_key[] = "[workload]\n"
+                                "arrivals = bursts\n"
+                                "rate     = 100\n"
+                                "burst    = 25\n"
+                                "ramp     = 2500.5\n"
+                                "idle     = 1000\n"
+                                "churn    = 3\n"
+                                "kill     = 1500ms\n"
+                                "[class fast]\n"
+                                "request     = /fast\n"
+                                "deadline    = 20ms\n"
+                                "[class slow]\n"
+                                "request      = /slow\n"
+                                "connections  = 7\n"
+                                "send_rate    = 100\n"
+                                "receive_rate = 1.5k\n"
+                                "[point other]\n"
+                                "burst = 1\n"
+                                "ramp  = 0\n"
+                                "idle  = 0\n"
+                                "churn = 0\n"
+                                "kill  = 0\n"
+                                "slow.connections  = 0\n"
+                                "slow.send_rate    = 0\n"
+                                "slow.receive_rate = 0\n"
+                                "fast.deadline     = 0\n"
+                                "[point same]\n";
+
+Test(workload, connections_and_clients_may_be_special)
+{
+    struct workload w;
+
+    cr_assert(load(&w, every_key, "same"), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_BURSTS);
+    cr_assert_eq(w.burst, 25);
+    cr_assert_eq(w.ramp, 2500.5);
+    cr_assert_eq(w.idle, 1000);
+    cr_assert_eq(w.churn, 3);
+    cr_assert_eq(w.kill_ns, 1500000000);
+    cr_assert_eq(w.class[0].deadline_ns, 20000000);
+    cr_assert_eq(w.class[0].connections, 0);
+    cr_assert_eq(w.class[0].send_rate, 0);
+    cr_assert_eq(w.class[1].deadline_ns, 0);
+    cr_assert_eq(w.class[1].connections, 7);
+    cr_assert_eq(w.class[1].send_rate, 100);
+    cr_assert_eq(w.class[1].receive_rate, 1536);
+}
+
+Test(workload, a_point_may_take_back_what_is_special)
+{
+    struct workload w;
+
+    cr_assert(load(&w, every_key, "other"), "%s", error);
+    cr_assert_eq(w.burst, 1);
+    cr_assert_eq(w.ramp, 0);
+    cr_assert_eq(w.idle, 0);
+    cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.kill_ns, 0);
+    cr_assert_eq(w.class[0].deadline_ns, 0);
+    cr_assert_eq(w.class[1].connections, 0);
+    cr_assert_eq(w.class[1].send_rate, 0);
+    cr_assert_eq(w.class[1].receive_rate, 0);
+}
+
+Test(workload, what_is_special_is_not_by_default)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "[class a]\nrequest = /\n", NULL), "%s", error);
+    cr_assert_eq(w.think.mean_ns, 0);
+    cr_assert_eq(w.burst, 10);
+    cr_assert_str_eq(w.trace, "");
+    cr_assert_eq(w.ramp, 0);
+    cr_assert_eq(w.idle, 0);
+    cr_assert_eq(w.churn, 0);
+    cr_assert_eq(w.kill_ns, 0);
+    cr_assert_eq(w.phase_count, 0);
+}
+
+Test(workload, a_upstream_may_have_options)
+{
+    static const char text[] = "[workload]\n"
+                               "upstream = --delay 1ms --fail 2\n"
+                               "server_options = --upstream-pool=5\n"
+                               "[class a]\n"
+                               "request = /work?cpu=hash:1ms&io=upstream:20ms&class=a\n"
+                               "[point slow]\n"
+                               "upstream = --delay 5ms\n"
+                               "[point plain]\n"
+                               "upstream =\n"
+                               "server_options =\n"
+                               "a.request = /work?io=timer:20ms\n";
+    struct workload w;
+
+    cr_assert(load(&w, text, "slow"), "%s", error);
+    cr_assert_str_eq(w.upstream, "--delay 5ms");
+    cr_assert_str_eq(w.server_options, "--upstream-pool=5");
+    cr_assert(workload_calls_upstream(&w));
+    cr_assert(load(&w, text, "plain"), "%s", error);
+    cr_assert_str_eq(w.upstream, "");
+    cr_assert_str_eq(w.server_options, "");
+    cr_assert_not(workload_calls_upstream(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /\n[class b]\nrequest = /?io=upstream:1s\n", NULL));
+    cr_assert_str_eq(w.upstream, "");
+    cr_assert(workload_calls_upstream(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /work?io=backend:1s\n", NULL));
+    cr_assert(workload_calls_upstream(&w));
+    cr_assert_not(workload_reads_disk(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /work?cpu=hash:1ms&io=disk:1m\n", NULL));
+    cr_assert(workload_reads_disk(&w));
+}
+
+Test(workload, think_time_is_exponential_unless_it_is_fixed)
+{
+    struct workload w;
+    struct think think;
+
+    cr_assert(load(&w, "[workload]\nthink = 100ms\n[class a]\nrequest = /\n", NULL), "%s", error);
+    cr_assert_not(w.think.fixed);
+    cr_assert_eq(w.think.mean_ns, 100000000);
+    cr_assert(workload_parse_think("fixed 1.5s", &think));
+    cr_assert(think.fixed);
+    cr_assert_eq(think.mean_ns, 1500000000);
+    cr_assert(workload_parse_think("exponential  20us", &think));
+    cr_assert_not(think.fixed);
+    cr_assert_eq(think.mean_ns, 20000);
+    cr_assert(workload_parse_think("0", &think));
+    cr_assert_eq(think.mean_ns, 0);
+    for (const char *const *bad =
+             (const char *const[]){"", "fixed", "fixed100ms", "100", "100ms fixed", "uniform 100ms",
+                                   "fixed -1s", "-1s", NULL};
+         *bad; bad++)
+        cr_assert_not(workload_parse_think(*bad, &think), "accepted: '%s'", *bad);
+}
+
+static const char phases[] = "[workload]\narrivals = poisson\nrate = 100\n"
+                             "[class io]\nrequest = /io\n"
+                             "[class cpu]\nrequest = /cpu\n"
+                             "[phase calm]\nduration = 2s\n"
+                             "[phase spike]\nduration = 500ms\nload = 2.5\ncpu.load = 10\n"
+                             "[phase climb]\nduration = 1s\nload = 1..3\nio.load = .5..0\n"
+                             "[phase day]\nduration = 4s\nswing = 0.5\nperiod = 2s\n"
+                             "[point p]\nrate = 200\n";
+
+Test(workload, phases_come_in_their_order)
+{
+    static const char *const names[] = {"calm", "spike", "climb", "day"};
+    static const int64_t lengths_ns[] = {2000000000, 500000000, 1000000000, 4000000000};
+    struct workload w;
+
+    cr_assert(load(&w, phases, "p"), "%s", error);
+    cr_assert_eq(w.phase_count, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_str_eq(w.phase[i].name, names[i]);
+        cr_assert_eq(w.phase[i].length_ns, lengths_ns[i]);
+    }
+}
+
+static void expect_load(struct load load, double from, double to)
+{
+    cr_assert_eq(load.from, from);
+    cr_assert_eq(load.to, to);
+}
+
+Test(workload, a_phase_has_a_load_and_classes_may_have_their_own)
+{
+    struct workload w;
+
+    cr_assert(load(&w, phases, "p"), "%s", error);
+    expect_load(w.phase[0].load, 1, 1);
+    expect_load(w.phase[1].load, 2.5, 2.5);
+    expect_load(w.phase[2].load, 1, 3);
+    expect_load(w.phase[3].load, 1, 1);
+    cr_assert_not(w.phase[0].has_class_load[0] || w.phase[0].has_class_load[1]);
+    cr_assert(!w.phase[1].has_class_load[0] && w.phase[1].has_class_load[1]);
+    cr_assert(w.phase[2].has_class_load[0] && !w.phase[2].has_class_load[1]);
+    expect_load(w.phase[1].class_load[1], 10, 10);
+    expect_load(w.phase[2].class_load[0], 0.5, 0);
+    cr_assert_eq(w.phase[2].swing, 0);
+    cr_assert_eq(w.phase[3].swing, 0.5);
+    cr_assert_eq(w.phase[3].period_ns, 2000000000);
+}
+
+/* The folder of the file that `load` makes is /tmp. */
+Test(workload, a_trace_is_named_from_the_folder_of_the_workload)
+{
+    static const char text[] = "[workload]\narrivals = trace\ntrace = %s\n[class a]\nrequest = /\n";
+    struct workload w;
+    char named[200];
+
+    snprintf(named, sizeof(named), text, "more/day.csv");
+    cr_assert(load(&w, named, NULL), "%s", error);
+    cr_assert_eq(w.arrivals, ARRIVALS_TRACE);
+    cr_assert_str_eq(w.trace, "/tmp/more/day.csv");
+    snprintf(named, sizeof(named), text, "/var/day.csv");
+    cr_assert(load(&w, named, NULL), "%s", error);
+    cr_assert_str_eq(w.trace, "/var/day.csv");
+}
+
+Test(workload, a_trace_beside_a_workload_of_the_current_folder_has_no_folder)
+{
+    char name[] = "workload-XXXXXX", folder[] = "/tmp/archbench-folder-XXXXXX", raw[256] = "";
+    static const char text[] =
+        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
+    struct workload w;
+    bool loaded;
+    int fd;
+
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+    fd = mkstemp(name);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    loaded = workload_load(&w, name, NULL, raw, sizeof(raw));
+    unlink(name);
+    rmdir(folder);
+    cr_assert(loaded, "%s", raw);
+    cr_assert_str_eq(w.trace, "a.csv");
+}
+
+Test(workload, a_path_too_long_for_a_trace_is_an_error)
+{
+    char path[1300] = "/tmp", raw[2048] = "";
+    static const char text[] =
+        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
+    char name[] = "/tmp/archbench-workload-XXXXXX";
+    struct workload w;
+    int fd = mkstemp(name);
+
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    while (strlen(path) < 1100)
+        strcat(path, "/././././.");
+    strcat(path, name + strlen("/tmp"));
+    bool loaded = workload_load(&w, path, NULL, raw, sizeof(raw));
+
+    unlink(name);
+    cr_assert_not(loaded);
+    cr_assert_not_null(strstr(raw, ": trace: the path is too long"), "%s", raw);
+}
+
+Test(workload, every_kind_of_arrivals_is_called_as_in_a_file)
+{
+    for (int kind = ARRIVALS_CLOSED; kind <= ARRIVALS_TRACE; kind++) {
+        struct workload w;
+        char text[200];
+
+        snprintf(text, sizeof(text), "[workload]\narrivals = %s\n%s\n[class a]\nrequest = /\n",
+                 arrivals_name((enum arrivals_kind)kind),
+                 kind == ARRIVALS_TRACE    ? "trace = x"
+                 : kind == ARRIVALS_CLOSED ? ""
+                                           : "rate = 1");
+        cr_assert(load(&w, text, NULL), "%s", error);
+        cr_assert_eq((int)w.arrivals, kind);
+    }
+}
+
+Test(workload, classes_may_have_rates)
+{
+    struct workload w;
+
+    cr_assert(load(&w,
+                   "[workload]\narrivals = poisson\n[class a]\nrate = 50\nrequest = /a\n"
+                   "[class b]\nrate = 2.5%\nrequest = POST /b\n",
+                   NULL),
+              "%s", error);
+    cr_assert(workload_has_class_rates(&w));
+    cr_assert_eq(w.class[0].rate.value, 50);
+    cr_assert_not(w.class[0].rate.percent);
+    cr_assert_eq(w.class[1].rate.value, 2.5);
+    cr_assert(w.class[1].rate.percent);
+}
+
+struct mistake {
+    const char *text, *point, *complaint;
+};
+
+#define CLASS "[class a]\nrequest = /\n"
+#define OPEN  "[workload]\narrivals = poisson\nrate = 5\n" /* three lines */
+
+static const struct mistake mistakes[] = {
+    {"[workload]\nspeed = 1\n" CLASS, NULL, "FILE:2: unknown key 'speed'"},
+    {"[workload]\narrivals = sometimes\n" CLASS, NULL, "FILE:2: arrivals: 'sometimes'"},
+    {"[workload]\nconnections = 0\n" CLASS, NULL, "FILE:2: connections: '0'"},
+    {"[workload]\nconnections = 5x\n" CLASS, NULL, "FILE:2: connections: '5x'"},
+    {"[workload]\nrate = -5\n" CLASS, NULL, "FILE:2: rate: '-5'"},
+    {"[workload]\nrate = nan\n" CLASS, NULL, "FILE:2: rate: 'nan'"},
+    {"[workload]\nrate = 5 per second\n" CLASS, NULL, "FILE:2: rate"},
+    {"[workload]\nrate = 5%%\n" CLASS, NULL, "FILE:2: rate"},
+    {"[workload]\ntimeout = 5\n" CLASS, NULL, "FILE:2: timeout: '5'"},
+    {"[workload]\nplacement = here\n" CLASS, NULL, "FILE:2: placement: 'here'"},
+    {"[workload]\narrivals = poisson\n" CLASS, NULL, "FILE: poisson arrivals need a rate"},
+    {"[workload]\njust words\n" CLASS, NULL, "FILE:2: neither"},
+    {"[workloads]\nrate = 5\n" CLASS, NULL, "FILE:1: unknown section [workloads]"},
+    {"rate = 5\n" CLASS, NULL, "FILE:1: 'rate' stands before any [section]"},
+    {"[workload]\nrate = 5\n", NULL, "FILE: there is no [class NAME]"},
+    {"[class a]\nweight = 1\n", NULL, "FILE: [class a] has no request"},
+    {"[class a]\nrequest = work\n", NULL, "FILE:2: request: 'work'"},
+    {"[class a]\nrequest = get /\n", NULL, "FILE:2: request: 'get /'"},
+    {"[class a]\nrequest = / HTTP/1.1\n", NULL, "FILE:2: request"},
+    {"[class a]\nweight = heavy\n", NULL, "FILE:2: weight: 'heavy'"},
+    {"[class a]\nwait = 1\n", NULL, "FILE:2: unknown key 'wait' of a class"},
+    {"[class a b]\nrequest = /\n", NULL, "FILE:1: 'a b' cannot name a class"},
+    {"[class total]\nrequest = /\n", NULL, "FILE:1: 'total' cannot name a class"},
+    {CLASS CLASS, NULL, "FILE:3: [class a] stands here twice"},
+    {"[class a]\nweight = 0\nrequest = /\n", NULL, "FILE: no class has a weight"},
+    {"[class a]\nrequest = /\nrate = 5\n[class b]\nrequest = /\n", NULL,
+     "FILE: either every class has a rate or none"},
+    {"[class a]\nrequest = /\nrate = 5\n", NULL, "FILE: classes with a rate need"},
+    {CLASS "[point p]\nb.weight = 1\n", "p", "FILE:4: 'b.weight' speaks of a class"},
+    {CLASS "[point p]\nspeed = 1\n", "p", "FILE:4: unknown key 'speed'"},
+    {CLASS "[point p]\nspeed = 1\n[point q]\n", "q", "FILE:4: unknown key 'speed'"},
+    {CLASS "[point p]\n[point q]\n", NULL, "FILE: choose a point; there is: p q"},
+    {CLASS "[point p]\n[point q]\n", "r", "FILE: no point 'r'; there is: p q"},
+    {CLASS, "r", "FILE: no point 'r'; there is: base"},
+    {CLASS "[point p]\n[point p]\n", "p", "FILE:4: [point p] stands here twice"},
+    {"[point p]\n" CLASS, "p", "FILE:2: [class a] has to stand before"},
+    {CLASS "[point p]\n[workload]\nrate = 1\n", "p", "FILE:4: [workload] has to stand before"},
+    {CLASS "[quick]\ntrials = none\n", NULL, "FILE:4: trials: 'none'"},
+    {CLASS "[quick]\nduration = 3\n", NULL, "FILE:4: duration: '3'"},
+    {CLASS "[quick]\nspeed = 3\n", NULL, "FILE:4: unknown key 'speed' of a profile"},
+    {CLASS "[quick]\nservers =\n", NULL, "FILE:4: servers: '' is not the names of servers"},
+    {"[workload]\nthink = 5\n" CLASS, NULL, "FILE:2: think: '5' is not [fixed"},
+    {"[workload]\nburst = 0\n" CLASS, NULL, "FILE:2: burst: '0' is not a whole number from 1"},
+    {"[workload]\nramp = fast\n" CLASS, NULL, "FILE:2: ramp: 'fast' is not connections"},
+    {"[workload]\nidle = -1\n" CLASS, NULL, "FILE:2: idle: '-1' is not a whole number from 0"},
+    {"[workload]\nupstream = fast\n" CLASS, NULL,
+     "FILE:2: upstream: 'fast' is not options such as"},
+    {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
+    {"[workload]\nkill = soon\n" CLASS, NULL, "FILE:2: kill: 'soon' is not a duration"},
+    {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
+    {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
+    {"[workload]\narrivals = trace\n" CLASS, NULL, "FILE: trace arrivals need a trace"},
+    {"[workload]\narrivals = trace\ntrace = x\nrate = 5\n" CLASS, NULL,
+     "FILE: trace arrivals have the rate of the trace"},
+    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "rate = 5\n", NULL,
+     "FILE: classes with a rate need"},
+    {"[workload]\narrivals = bursts\n" CLASS, NULL, "FILE: bursts arrivals need a rate"},
+    {OPEN "think = 5ms\n" CLASS, NULL, "FILE: think needs closed arrivals"},
+    {"[class a]\ndeadline = 5\n", NULL, "FILE:2: deadline: '5' is not a duration"},
+    {"[class a]\nconnections = -1\n", NULL, "FILE:2: connections: '-1'"},
+    {"[class a]\nsend_rate = 5 k\n", NULL, "FILE:2: send_rate: '5 k' is not a number of bytes"},
+    {"[class a]\nreceive_rate = -5\n", NULL, "FILE:2: receive_rate: '-5' is not a number of bytes"},
+    {CLASS "[point p]\na.send_rate = x\n", "p", "FILE:4: send_rate: 'x'"},
+    {OPEN CLASS "[phase p]\nload = 2\n", NULL, "FILE: [phase p] has no duration"},
+    {OPEN CLASS "[phase p]\nduration = 0\n", NULL, "FILE:7: duration: '0'"},
+    {OPEN CLASS "[phase p]\nload = 1..\n", NULL, "FILE:7: load: '1..' is neither"},
+    {OPEN CLASS "[phase p]\nload = ..3\n", NULL, "FILE:7: load: '..3' is neither"},
+    {OPEN CLASS "[phase p]\nload = -1\n", NULL, "FILE:7: load: '-1' is neither"},
+    {OPEN CLASS "[phase p]\nload = 1 .. 3\n", NULL, "FILE:7: load: '1 .. 3' is neither"},
+    {OPEN CLASS "[phase p]\na.load = x\n", NULL, "FILE:7: a.load: 'x' is neither"},
+    {OPEN CLASS "[phase p]\nb.load = 2\n", NULL, "FILE:7: 'b.load' speaks of a class"},
+    {OPEN "[phase p]\na.load = 2\n" CLASS, NULL, "FILE:5: 'a.load' speaks of a class"},
+    {OPEN CLASS "[phase p]\na.weight = 2\n", NULL, "FILE:7: 'a.weight': a phase sets nothing"},
+    {OPEN CLASS "[phase p]\nrate = 2\n", NULL, "FILE:7: unknown key 'rate' of a phase"},
+    {OPEN CLASS "[phase p]\nswing = 1.1\n", NULL, "FILE:7: swing: '1.1' is not a number from 0"},
+    {OPEN CLASS "[phase p]\nduration = 1s\nswing = 1\n", NULL, "FILE: [phase p] has a swing with"},
+    {OPEN CLASS "[phase p]\nduration = 1s\nperiod = 1s\n", NULL, "FILE: [phase p] has a period"},
+    {OPEN CLASS "[phase p]\nduration = 1s\n[phase p]\n", NULL, "FILE:8: [phase p] stands here tw"},
+    {OPEN CLASS "[phase p q]\n", NULL, "FILE:6: 'p q' cannot name a phase"},
+    {OPEN CLASS "[point x]\n[phase p]\n", "x", "FILE:7: [phase p] has to stand before"},
+    {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: phases need constant, poisson or bursts"},
+    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "[phase p]\nduration = 1s\n", NULL,
+     "FILE: phases need constant, poisson or bursts"},
+    {"[workload]\nquestion = one\n  two\n" CLASS, NULL, "FILE:3: a line must not begin"},
+};
+
+Test(workload, mistakes_are_named_with_their_line)
+{
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        struct workload w;
+
+        cr_assert_not(load(&w, mistakes[i].text, mistakes[i].point), "accepted: %s",
+                      mistakes[i].text);
+        cr_assert_eq(strncmp(error, mistakes[i].complaint, strlen(mistakes[i].complaint)), 0,
+                     "for %s\nexpected: %s\n     got: %s", mistakes[i].text, mistakes[i].complaint,
+                     error);
+    }
+}
+
+Test(workload, a_line_too_long_is_an_error_and_not_cut)
+{
+    struct workload w;
+    char text[600] = "[class a]\nrequest = /";
+
+    memset(text + strlen(text), 'x', 400);
+    cr_assert_not(load(&w, text, NULL));
+    cr_assert_eq(strncmp(error, "FILE:2: the line has more than", 30), 0, "%s", error);
+}
+
+Test(workload, has_room_for_so_many_phases_and_no_more)
+{
+    struct workload w;
+    char text[1000] = OPEN CLASS;
+
+    for (int i = 0; i <= WORKLOAD_PHASES; i++) {
+        size_t used = strlen(text);
+
+        snprintf(text + used, sizeof(text) - used, "[phase p%d]\nduration = 1s\n", i);
+        cr_assert_eq(load(&w, text, NULL), i < WORKLOAD_PHASES, "%s", error);
+    }
+    cr_assert_str_eq(error, "FILE:38: more than 16 phases");
+}
+
+/* Tests are run in the root of the tree. */
+Test(workload, the_examples_can_be_read)
+{
+    static const char *const names[] = {"ramp", "replay", "sine", "slow_clients", "spike"};
+    struct workload w;
+    char path[100], raw[256] = "";
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "loadgen/examples/%s.ini", names[i]);
+        cr_assert(workload_load(&w, path, NULL, raw, sizeof(raw)), "%s", raw);
+    }
+    cr_assert(workload_load(&w, "loadgen/examples/churn.ini", "10", raw, sizeof(raw)), "%s", raw);
+    cr_assert_eq(w.churn, 10);
+}
+
+Test(workload, the_replayed_example_has_its_trace_beside_it)
+{
+    struct workload w;
+    struct trace trace;
+    char raw[256] = "";
+
+    cr_assert(workload_load(&w, "loadgen/examples/replay.ini", NULL, raw, sizeof(raw)), "%s", raw);
+    cr_assert(trace_load(&trace, w.trace, &w, raw, sizeof(raw)), "%s", raw);
+    cr_assert_gt(trace.count, 50);
+    trace_free(&trace);
+}
+
+Test(workload, a_missing_file_is_an_error)
+{
+    struct workload w;
+    char reason[256];
+
+    cr_assert_not(workload_load(&w, "/nowhere/x.ini", NULL, reason, sizeof(reason)));
+    cr_assert_str_eq(reason, "/nowhere/x.ini: No such file or directory");
+}
