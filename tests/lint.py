@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 FORBIDDEN = {
-    "an absolute home or work path": re.compile(r"/(home|root|work)/\w"),
+    "an absolute home or work path": re.compile(r"(?<![\w.])/(home|root|work)/\w"),
     "trailing blanks": re.compile(r"[ \t]+$", re.MULTILINE),
 }
 
