@@ -80,4 +80,4 @@ class Peers(ServerCase):
 
 
 if __name__ == "__main__":
-    harness.main(__name__, jobs=2)
+    harness.main(__doc__, [Peers], jobs=2)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests of the runner in harness.py: what it does with a failure on a disturbed machine."""
+"""Tests of the runner in harness/: what it does with a failure on a disturbed machine."""
 import os
 import signal
 import time
@@ -24,7 +24,7 @@ class Runner(unittest.TestCase):
         for owner, name, value in ((harness.Tally, "sentinel", self.machine),
                                    (harness.Tally, "say",
                                     lambda _, *lines: self.said.extend(lines)),
-                                   (harness, "REST_S", 0)):
+                                   (harness.suite, "REST_S", 0)):
             self.addCleanup(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
 

@@ -1,0 +1,85 @@
+"""What is refused when something has run out, and what must not grow."""
+
+import os
+import random
+import re
+import shutil
+import time
+
+import harness
+from harness import SLOW, ServerCase, wait_until
+
+
+class Refusals(ServerCase):
+    """Each connection needs a process or thread, and the system gives no more."""
+
+    options = None
+    MOST = 20
+
+    @classmethod
+    def suits(cls, target):
+        return target.name in ("processes", "threads")
+
+    def start_limited(self, folder):
+        """The user may not reach the build folder: so it gets a copy of what it needs."""
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(self.target.path, folder)
+        calibration = shutil.copy(os.path.join(harness.BUILD, "calibration.json"), folder)
+        user = str(random.randrange(30_000, 60_000))  # nobody else's: only these processes count
+        server = harness.Server(harness.Target(copy, ("--calibration", calibration)), prefix=(
+            "setpriv", "--reuid", user, "--regid", user, "--clear-groups",
+            "prlimit", f"--nproc={self.MOST}"))
+        self.addCleanup(server.settle)
+        return server
+
+    @staticmethod
+    def is_served(peer):
+        try:
+            return peer.get().status == 200
+        except (AssertionError, ConnectionError):
+            return False
+
+    def test_counted_and_survived(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can give the server a user, and so a count, of its own")
+        with harness.tempfile.TemporaryDirectory() as folder:
+            server = self.start_limited(folder)
+            peers = [self.peer(server) for _ in range(2 * self.MOST)]
+            served = [peer for peer in peers if self.is_served(peer)]
+            self.assertTrue(self.MOST // 2 <= len(served) <= self.MOST, f"{len(served)} served")
+            refused = re.search(r"^archbench_refused_total (\d+)$",
+                                served[0].get("/metrics").body.decode(), re.MULTILINE)
+            self.assertEqual(int(refused[1]), len(peers) - len(served))
+            self.assertEqual([peer.get().status for peer in served], [200] * len(served))
+            for peer in served[1:]:
+                peer.close()
+            self.assertTrue(wait_until(lambda: self.is_served(self.peer(server)), 5))
+
+
+class Leaks(ServerCase):
+    """Connections come and go and leave nothing behind."""
+
+    def visit(self, count):
+        for index in range(count):
+            with self.server.peer() as peer:
+                peer.get("/work?body=10")
+                if index % 3 == 0:
+                    peer.vanish()
+
+    def test_many_short_connections(self):
+        count = int(2000 / SLOW)
+        self.visit(200)
+        wait_until(lambda: not harness.zombies(self.server.pid), 5)
+        time.sleep(0.2 * SLOW)
+        descriptors = harness.descriptors(self.server.pid)
+        memory_kb = harness.memory_kb(self.server.pid)
+        self.visit(count)
+        self.assertTrue(wait_until(
+            lambda: harness.descriptors(self.server.pid) <= descriptors, 5),
+            f"{harness.descriptors(self.server.pid)} descriptors after {descriptors}")
+        if SLOW == 1:  # a sanitizer keeps freed memory back on purpose
+            self.assertLess(harness.memory_kb(self.server.pid) - memory_kb, 2 * count)
+
+    def test_no_zombies(self):
+        self.visit(30)
+        self.assertTrue(wait_until(lambda: not harness.zombies(self.server.pid), 5))

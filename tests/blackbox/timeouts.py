@@ -1,0 +1,71 @@
+"""Silence and slowness."""
+
+import socket
+import time
+
+from harness import SLOW, ServerCase, request, wait_until
+
+from .helpers import together
+
+
+class Timeouts(ServerCase):
+    """Silence and slowness end a connection, and nothing else does."""
+
+    options = ("--idle-timeout", f"{700 * SLOW:g}ms", "--header-timeout", f"{500 * SLOW:g}ms")
+
+    def ends_within(self, peer, least, most):
+        begin = time.monotonic()
+        while peer.receive():
+            pass
+        lasted = (time.monotonic() - begin) / SLOW
+        self.assertGreater(lasted, least)
+        self.assertLess(lasted, most)
+
+    def test_silent_peer(self):
+        self.ends_within(self.peer(), 0.3, 6)
+
+    def test_idle_after_reply(self):
+        peer = self.peer()
+        peer.get()
+        self.ends_within(peer, 0.3, 6)
+
+    def test_dripped_header(self):
+        """Bytes keep coming, so only a limit on the whole header helps."""
+        peer = self.peer(timeout=0.05)
+        begin = time.monotonic()
+        peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nX-Drip: ")
+        ended = False
+        while not ended and time.monotonic() - begin < 10 * SLOW:
+            try:
+                peer.send(b"x")
+                ended = not peer.receive()
+            except socket.timeout:
+                pass
+            except (ConnectionResetError, BrokenPipeError):
+                ended = True
+        self.assertTrue(ended, "still served after 10 s")
+        self.assertGreater(time.monotonic() - begin, 0.3 * SLOW)
+        if peer.buffer:
+            self.assertEqual(peer.reply().status, 408)
+
+    def test_stalled_body(self):
+        peer = self.peer()
+        peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc")
+        self.ends_within(peer, 0.2, 6)
+
+    def test_long_request_is_not_idle(self):
+        with self.server.peer() as peer:
+            self.assertEqual(peer.get(f"/work?io=timer:{1500 * SLOW:g}ms").status, 200)
+            self.assertEqual(peer.get().status, 200)
+
+    def test_slow_but_steady_peer_lives(self):
+        """Each request comes within the limits, all of them together do not."""
+        peer = self.peer()
+        for _ in range(6):
+            time.sleep(0.2 * SLOW)
+            self.assertEqual(peer.get().status, 200)
+
+    def test_counted(self):
+        before = self.server.metrics()["timeouts"]
+        self.peer().ended()
+        self.assertTrue(wait_until(lambda: self.server.metrics()["timeouts"] > before, 3))
