@@ -4,8 +4,8 @@ import json
 import re
 import struct
 import subprocess
+import tempfile
 
-import harness
 from harness import SLOW, ServerCase
 
 from .helpers import counter_names
@@ -89,7 +89,7 @@ class Commands(ServerCase):
         self.assertEqual((second.port, second.get().status), (first.port, 200))
 
     def test_stats_file(self):
-        with harness.tempfile.NamedTemporaryFile() as file:
+        with tempfile.NamedTemporaryFile() as file:
             server = self.start("--stats-file", file.name)
             for _ in range(4):
                 server.get()

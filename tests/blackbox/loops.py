@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
+import tempfile
 
 import harness
 from harness import SLOW, ServerCase, request, wait_until
 
+from .crowds import Crowds
 from .helpers import read_slots
 
 
@@ -110,7 +112,7 @@ class Cluster(ServerCase):
 
     def test_each_loop_has_its_share(self):
         """The slots of the stats file tell the balance; own listeners give each loop some."""
-        with harness.tempfile.NamedTemporaryFile() as file:
+        with tempfile.NamedTemporaryFile() as file:
             server = self.start("--workers", "2", "--stats-file", file.name)
             self.crowd(server, 100)
             shares = [slot["connections"] for slot in read_slots(file.name)[:4]]

@@ -4,7 +4,6 @@ import random
 
 from harness import ServerCase, request
 
-from .helpers import chunked
 
 
 class Malformed(ServerCase):

@@ -3,10 +3,10 @@
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 
-import harness
 from harness import SLOW, ServerCase, request, wait_until
 
 from .helpers import MIB, read_slots, together
@@ -105,7 +105,7 @@ class Backpressure(ServerCase):
         return target.has("--depth")
 
     def test_all_are_served_in_the_end(self):
-        with harness.tempfile.NamedTemporaryFile() as file:
+        with tempfile.NamedTemporaryFile() as file:
             server = self.start("--depth", "2", "--workers", "1", "--stats-file", file.name)
             peers = [self.peer(server, timeout=60) for _ in range(40)]
             for peer in peers:
@@ -127,7 +127,7 @@ class Backpressure(ServerCase):
 
     def test_room_is_used_at_once(self):
         """Six requests found at the same moment fill every queue before the first is done."""
-        with harness.tempfile.NamedTemporaryFile() as file:
+        with tempfile.NamedTemporaryFile() as file:
             server = self.start("--depth", "1", "--workers", "1", "--stats-file", file.name)
             peers = [self.peer(server, timeout=60) for _ in range(6)]
             for peer in peers:

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 import time
 
 import harness
@@ -42,7 +43,7 @@ class Refusals(ServerCase):
     def test_counted_and_survived(self):
         if os.geteuid() != 0:
             self.skipTest("only root can give the server a user, and so a count, of its own")
-        with harness.tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             server = self.start_limited(folder)
             peers = [self.peer(server) for _ in range(2 * self.MOST)]
             served = [peer for peer in peers if self.is_served(peer)]

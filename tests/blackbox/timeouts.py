@@ -3,9 +3,8 @@
 import socket
 import time
 
-from harness import SLOW, ServerCase, request, wait_until
+from harness import SLOW, ServerCase, wait_until
 
-from .helpers import together
 
 
 class Timeouts(ServerCase):

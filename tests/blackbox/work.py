@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import tempfile
 import time
 
 import harness
@@ -124,7 +125,7 @@ class CountingModes(ServerCase):
 
     def test_slots(self):
         for mode, fewest, most in (("tss", 4, 8), ("mutex", 1, 1), ("atomic", 1, 1)):
-            with self.subTest(mode=mode), harness.tempfile.NamedTemporaryFile() as file:
+            with self.subTest(mode=mode), tempfile.NamedTemporaryFile() as file:
                 server = self.start("--counters", mode, "--workers", "4", "--stats-file", file.name)
                 peers = [self.peer(server) for _ in range(8)]
                 together(8, lambda index, peers=peers:

@@ -14,7 +14,7 @@ import time
 import unittest
 
 from .base import BUILD, SANITIZER, SLOW
-from .peers import Peer, request
+from .peers import Peer
 from .processes import tree
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import tempfile
 import threading
 import time
 import unittest
@@ -439,7 +440,7 @@ class Survival(Case):
     CLIENTS = 4
 
     def setUp(self):
-        self.folder = harness.tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.journal = os.path.join(self.folder.name, "journal")
         self.lock = threading.Lock()

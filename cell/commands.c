@@ -1,0 +1,80 @@
+#include "cell/run.h"
+#include "common/base/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Fine enough to see a surge of a second; long enough for the p99 of 2000 requests/s. */
+static const char TIMESERIES_INTERVAL[] = "250ms";
+
+static void append(json_t *list, const char *option, json_t *value)
+{
+    json_array_append_new(list, json_string(option));
+    json_array_append_new(list, value);
+}
+
+/* Words separated by blanks. */
+static void append_words(json_t *list, const char *text)
+{
+    char *copy = must_strdup(text), *rest = copy, *word;
+    while ((word = strtok_r(rest, " \t", &rest)))
+        json_array_append_new(list, json_string(word));
+    free(copy);
+}
+
+json_t *command_of_server(const struct run *run)
+{
+    const struct trial_setup *setup = run->setup;
+    json_t *list = json_pack("[o]", json_sprintf("%s/servers/%s", setup->build, setup->server));
+    append(list, "--port", json_sprintf("%d", run->server.port));
+    append(list, "--stats-file", json_sprintf("/dev/fd/%d", run->stats));
+    if (setup->upstream)
+        append(list, "--upstream-address", json_sprintf("127.0.0.1:%d", run->upstream.port));
+    append_words(list, setup->server_options);
+    for (char *const *extra = setup->extra; *extra; extra++)
+        json_array_append_new(list, json_string(*extra));
+    return list;
+}
+
+json_t *command_of_upstream(const struct trial_setup *setup)
+{
+    json_t *list = json_pack("[o]", json_sprintf("%s/upstream", setup->build));
+    append(list, "--port", json_string("0"));
+    append_words(list, setup->upstream);
+    return list;
+}
+
+static json_t *seconds(int64_t ns)
+{
+    return json_sprintf("%.6gs", (double)ns / NSEC_PER_SEC);
+}
+
+json_t *command_of_loadgen(const struct run *run, int control)
+{
+    const struct trial_setup *setup = run->setup;
+    char cores[1024];
+    json_t *list = json_pack("[o]", json_sprintf("%s/loadgen", setup->build));
+    append(list, "--workload", json_string(setup->workload));
+    append(list, "--point", json_string(setup->point));
+    append(list, "-w", json_sprintf("%d", CPU_COUNT(&setup->cores.generator)));
+    append(list, "--cpus", json_string(cores_list(&setup->cores.generator, cores, sizeof cores)));
+    append(list, "--server-cores", json_sprintf("%d", CPU_COUNT(&setup->cores.server)));
+    append(list, "--warmup", seconds(setup->warmup_ns));
+    append(list, "-d", seconds(setup->duration_ns));
+    if (setup->connections)
+        append(list, "-c", json_sprintf("%d", setup->connections));
+    if (setup->seed)
+        append(list, "--seed", json_sprintf("%d", setup->seed));
+    append(list, "--json", json_sprintf("%s/load.json", setup->folder));
+    append(list, "--hgrm", json_sprintf("%s/response", setup->folder));
+    append(list, "--timeseries", json_sprintf("%s/timeseries.jsonl", setup->folder));
+    append(list, "--interval", json_string(TIMESERIES_INTERVAL));
+    append(list, "--control", json_sprintf("%d", control));
+    json_array_append_new(list, json_string("--realtime"));
+    /* Awake, it would take the core from the server, or from the upstream. */
+    if (setup->cores.shared || setup->upstream)
+        append(list, "--spin", json_string("0"));
+    json_array_append_new(list, json_string("--quiet"));
+    json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->server.port));
+    return list;
+}
