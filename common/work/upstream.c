@@ -1,9 +1,9 @@
 #include "common/work/upstream.h"
 #include "common/base/net.h"
 #include "common/base/util.h"
+#include "common/work/upstream_connection.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +11,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { RECEIVE_BYTES = 512 };
-
-/* The pool's while it is idle, else that of one call. hiredis writes and reads the protocol; the
- * bytes are moved here. */
-struct upstream_connection {
-    int fd;
-    char *command; /* hiredis's memory; NULL: none is under way */
-    size_t len, sent;
-    redisReader *reader;
-    SLIST_ENTRY(upstream_connection) link;
-};
 
 /* --- the pool -------------------------------------------------------------------------------- */
 
@@ -48,20 +36,12 @@ void upstream_init(struct upstream_pool *pool, const char *where, int limit, int
         die("cannot resolve the upstream's host '%s'", host);
 }
 
-static void close_connection(struct upstream_connection *connection)
-{
-    close(connection->fd);
-    redisFreeCommand(connection->command);
-    redisReaderFree(connection->reader);
-    free(connection);
-}
-
 static void close_all(struct upstream_connections *connections)
 {
     struct upstream_connection *connection;
     while ((connection = SLIST_FIRST(connections))) {
         SLIST_REMOVE_HEAD(connections, link);
-        close_connection(connection);
+        upstream_connection_close(connection);
     }
 }
 
@@ -170,54 +150,6 @@ static void leave_queue(struct upstream_call *call)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* --- a connection ---------------------------------------------------------------------------- */
-
-static int outcome(ssize_t n)
-{
-    if (n < 0)
-        return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    return (int)n;
-}
-
-/* Between two calls an upstream has nothing to say: what can be read is the end, or rubbish. To look
- * before a command is sent, and not to send it again when no reply comes, is what makes a second
- * attempt safe: nobody knows whether the first was carried out. */
-static bool is_stale(const struct upstream_connection *connection)
-{
-    char byte;
-    return outcome(recv(connection->fd, &byte, 1, MSG_PEEK)) != -EAGAIN;
-}
-
-/* Start to connect. NULL with -errno in *error. */
-static struct upstream_connection *open_connection(const struct upstream_pool *pool, int *error)
-{
-    int fd = net_connect(&pool->address, NULL, 0);
-    if (fd < 0) {
-        *error = fd;
-        return NULL;
-    }
-    struct upstream_connection *connection = must_calloc(1, sizeof *connection);
-    connection->fd = fd;
-    connection->reader = redisReaderCreate();
-    if (!connection->reader)
-        die("out of memory");
-    return connection;
-}
-
-/* To wait for an element of a list that nobody fills keeps a Redis connection busy for as long as
- * one likes, and the server behind it idle. There, no time means for ever. */
-static void set_command(struct upstream_connection *connection, int64_t duration_ns)
-{
-    double seconds = (double)duration_ns / (double)NSEC_PER_SEC;
-    int len = duration_ns
-                  ? redisFormatCommand(&connection->command, "BLPOP archbench:none %.9f", seconds)
-                  : redisFormatCommand(&connection->command, "PING");
-    if (len < 0)
-        die("out of memory");
-    connection->len = (size_t)len;
-    connection->sent = 0;
-}
-
 /* --- a call, step by step: each returns 0 to go on, -EAGAIN to wait, or the failure ----------- */
 
 static void go_over(struct upstream_call *call, int result)
@@ -249,29 +181,24 @@ static int leave_turn(struct upstream_call *call)
         return -ETIMEDOUT;
     count_wait(call);
     call->state = UPSTREAM_SENDING;
-    if (call->connection && is_stale(call->connection)) {
+    if (call->connection && upstream_connection_is_stale(call->connection)) {
         discard(call->pool, call->connection);
         call->connection = NULL;
     }
     if (!call->connection) {
         call->state = UPSTREAM_CONNECTING;
-        call->connection = open_connection(call->pool, &error);
+        call->connection = upstream_connection_open(&call->pool->address, &error);
     }
     if (!error)
-        set_command(call->connection, call->duration_ns);
+        upstream_connection_set_command(call->connection, call->duration_ns);
     return error;
 }
 
 static int finish_connect(struct upstream_call *call)
 {
-    struct pollfd pollfd = {.fd = call->connection->fd, .events = POLLOUT};
-    int error = 0;
-    socklen_t len = sizeof error;
-    if (poll(&pollfd, 1, 0) <= 0)
-        return -EAGAIN;
-    getsockopt(pollfd.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    int error = upstream_connection_finish(call->connection);
     if (error)
-        return -error;
+        return error;
     count_add(call->counters, COUNTER_upstream_connects, 1);
     call->state = UPSTREAM_SENDING;
     return 0;
@@ -279,18 +206,10 @@ static int finish_connect(struct upstream_call *call)
 
 static int send_command(struct upstream_call *call)
 {
-    struct upstream_connection *connection = call->connection;
-    int n = outcome(send(connection->fd, connection->command + connection->sent,
-                         connection->len - connection->sent, MSG_NOSIGNAL));
-    if (n < 0)
-        return n;
-    connection->sent += (size_t)n;
-    if (connection->sent < connection->len)
-        return 0;
-    redisFreeCommand(connection->command);
-    connection->command = NULL;
-    call->state = UPSTREAM_RECEIVING;
-    return 0;
+    int error = upstream_connection_send(call->connection);
+    if (!error)
+        call->state = UPSTREAM_RECEIVING;
+    return error;
 }
 
 /* A whole reply. After an error, too, the connection is as good as before; not so if more follows,
@@ -308,20 +227,11 @@ static void take_reply(struct upstream_call *call, redisReply *reply)
 
 static int receive_reply(struct upstream_call *call)
 {
-    struct upstream_connection *connection = call->connection;
-    char bytes[RECEIVE_BYTES];
-    void *reply = NULL;
-    int n = outcome(recv(connection->fd, bytes, sizeof bytes, 0));
-    if (n < 0)
-        return n;
-    if (n == 0)
-        return -ECONNRESET;
-    if (redisReaderFeed(connection->reader, bytes, (size_t)n) != REDIS_OK ||
-        redisReaderGetReply(connection->reader, &reply) != REDIS_OK)
-        return -EPROTO;
+    redisReply *reply = NULL;
+    int error = upstream_connection_receive(call->connection, &reply);
     if (reply)
         take_reply(call, reply);
-    return 0;
+    return error;
 }
 
 static int step(struct upstream_call *call)

@@ -1,0 +1,44 @@
+/* upstream_connection: one connection of a pool of upstream calls. hiredis writes and reads the
+ * protocol; the bytes are moved here. It belongs to the pool while it is idle, else to one call. */
+#ifndef ARCHBENCH_UPSTREAM_CONNECTION_H
+#define ARCHBENCH_UPSTREAM_CONNECTION_H
+
+#include <hiredis/hiredis.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct upstream_connection {
+    int fd;
+    char *command; /* hiredis's memory; NULL: none is under way */
+    size_t len, sent;
+    redisReader *reader;
+    SLIST_ENTRY(upstream_connection) link;
+};
+
+/* Start to connect, without waiting. NULL with -errno in *error. */
+struct upstream_connection *upstream_connection_open(const struct sockaddr_in *, int *error);
+void upstream_connection_close(struct upstream_connection *);
+
+/* Has the upstream closed it, or said something unasked? Between two calls it has nothing to say.
+ * To look before a command is sent, and not to send it again when no reply comes, is what makes a
+ * second attempt safe: nobody knows whether the first was carried out. */
+bool upstream_connection_is_stale(const struct upstream_connection *);
+
+/* The command that keeps the upstream busy for duration_ns. To wait for an element of a list that
+ * nobody fills keeps a Redis connection busy for as long as one likes, and the server behind it
+ * idle. No time means for ever there, so it is a PING. */
+void upstream_connection_set_command(struct upstream_connection *, int64_t duration_ns);
+
+/* Each of these returns -EAGAIN when it must wait for the descriptor, or another -errno when the
+ * connection is of no further use. */
+
+/* 0: it is connected. */
+int upstream_connection_finish(struct upstream_connection *);
+/* 0: the whole command has been sent. */
+int upstream_connection_send(struct upstream_connection *);
+/* 0: more is to come, or *reply is complete; it is the caller's then (freeReplyObject). */
+int upstream_connection_receive(struct upstream_connection *, redisReply **reply);
+
+#endif
