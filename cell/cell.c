@@ -296,8 +296,8 @@ static void remember(struct past *past, int attempt, const json_t *reasons)
             json_sprintf("attempt %d: %s", attempt, json_string_value(json_array_get(reasons, i))));
 }
 
-/* The past of a cell, from the folder that this attempt is going to replace. There is none when no
- * invalid cell stands there. */
+/* The past of a cell, from the folder that this attempt is going to replace. There is none when it
+ * holds no invalid cell. */
 static struct past read_past(const struct cell *cell)
 {
     struct past past = {0, json_array()};

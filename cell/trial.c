@@ -123,7 +123,7 @@ static bool restart_server(struct run *run)
 }
 
 /* A server that works with child processes loses the youngest; one that is a single process dies,
- * and must be back before the window closes, for that is where it is looked at again. */
+ * and must be back before the window closes, because it is looked at again there. */
 static bool kill_one(struct run *run, int64_t begin_ns)
 {
     struct killing *killing = &run->trial->killing;

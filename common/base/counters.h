@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-/* X(name, type, help): the list stands once; /metrics, the final line and readers use it. */
+/* X(name, type, help): the one list, which /metrics, the final line and readers use. */
 #define COUNTER_LIST(X)                                                                            \
     X(connections, counter, "Connections accepted.")                                               \
     X(closed, counter, "Connections ended.")                                                       \

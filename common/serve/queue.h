@@ -40,8 +40,8 @@ struct queue_item *queue_take(struct queue *);
 /* The first item, or NULL at once. */
 struct queue_item *queue_poll(struct queue *);
 
-/* Ask `takers` of those who take to leave; who is busy does so at the next take. Items wait for
- * the rest. */
+/* Ask so many takers to leave. One that is busy does so when it comes to take again. Items are left
+ * to the others. */
 void queue_dismiss(struct queue *, int takers);
 
 /* The longest wait in nanoseconds since the last call, of items taken or of the first that

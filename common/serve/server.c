@@ -1,4 +1,5 @@
 #include "common/serve/server.h"
+#include "common/serve/calibrate.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -21,7 +21,7 @@ enum {
 /* All threads of a process share one. A forked child may use its parent's. */
 struct disk {
     char path[1024];
-    pthread_mutex_t opening; /* guards what stands below until fd is set */
+    pthread_mutex_t opening; /* guards all below until fd is set */
     int fd;                  /* -1: not opened yet. Read and written atomically */
     uint64_t blocks;
     uint64_t reads; /* so far: makes each place another one. Atomic */

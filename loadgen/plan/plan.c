@@ -8,7 +8,7 @@
 
 #include "common/base/net.h"
 #include "common/base/util.h"
-#include "common/work/calibration.h"
+#include "common/serve/calibrate.h"
 #include "common/work/program.h"
 #include "loadgen/plan/arrivals.h"
 

@@ -45,8 +45,8 @@ static void close_peer(struct client *peer)
     free(peer);
 }
 
-/* A peer whom we owe something is not read: it must take its replies before it asks for more. One
- * in a call is, up to a limit, for only so we learn that it has left. */
+/* A client that has not taken its replies is not read: it must take them before it asks for more.
+ * One in a call is read, up to a limit: only so do we learn that it has left. */
 static int wanted_events(const struct client *peer)
 {
     if (peer->output_len)

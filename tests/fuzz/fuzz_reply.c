@@ -16,7 +16,7 @@
 
 static const char separator[] = "\n--\n";
 
-enum { OPTIONS = 4, SEPARATOR = sizeof(separator) - 1 };
+enum { OPTIONS = 4, SEPARATOR = sizeof separator - 1 };
 
 /* The oracle. */
 
@@ -45,7 +45,7 @@ struct oracle {
 
 static void text_add(struct text *text, const char *at, size_t len)
 {
-    for (size_t i = 0; i < len && text->len < sizeof(text->bytes) - 1; i++)
+    for (size_t i = 0; i < len && text->len < sizeof text->bytes - 1; i++)
         text->bytes[text->len++] = at[i];
     text->bytes[text->len] = '\0';
 }
