@@ -1,6 +1,6 @@
 /* calibrate: measure afresh how much work a millisecond is on this machine, and save it. */
-#include "common/base/options.h"
 #include "common/serve/calibrate.h"
+#include "common/base/options.h"
 
 #include <stdio.h>
 
