@@ -23,7 +23,7 @@ PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 LIB       = $(B)/libcommon.a
 # A server is servers/NAME.c, or the folder servers/NAME/ with NAME.c and the parts that only it has.
 server_main  = $(firstword $(wildcard servers/$(1).c servers/$(1)/$(1).c))
-server_parts = $(wildcard servers/$(1)/*.c)
+server_objects = $(call objects,$(or $(wildcard servers/$(1)/*.c),servers/$(1).c))
 NAMES     = $(basename $(notdir $(wildcard servers/*.c))) $(patsubst servers/%/,%,$(wildcard servers/*/))
 SERVERS   = $(addprefix $(B)/servers/,$(NAMES))
 UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(CELL)) $(filter-out %/serverless.o,$(call objects,$(wildcard servers/serverless/*.c)))
@@ -51,12 +51,14 @@ $(LIB): $(call objects,$(call tree,common,*.c)) $(PARSER)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# The header lines of a server's file become its --about line and its link flags.
+# The header lines of a server's file become its --about line and its link flags. All files of its
+# folder are prerequisites, because the --about line counts their lines.
 .SECONDEXPANSION:
-$(SERVERS): $(B)/servers/%: $$(call server_main,$$*) $$(wildcard servers/$$*/*.[ch]) servers/about.awk $(LIB)
+$(SERVERS): $(B)/servers/%: $$(call server_main,$$*) $$(wildcard servers/$$*/*.[ch]) \
+    $$(call server_objects,$$*) servers/about.awk $(LIB)
 	$(call say,SERVER)
 	$(Q)mkdir -p $(@D) && awk -f servers/about.awk $< $(filter-out $<,$(filter servers/$*/%,$^)) >$@.about.c
-	$(Q)$(COMPILE) -MF $@.d -MT $@ $(or $(call server_parts,$*),$<) $@.about.c -o $@ $(LIB) \
+	$(Q)$(CC) $(BASE) $(WARN) $(filter %.o,$^) $@.about.c -o $@ $(LIB) \
 	    $$(sed -n 's/^ \* Link: *//p' $<) $(LIBS)
 
 $(B)/loadgen: $(LOADGEN)

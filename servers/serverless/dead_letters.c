@@ -4,23 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-void dead_letters_init(struct dead_letters *letters, struct journal *journal, int limit)
+void dead_letters_init(struct dead_letters *dead_letters, struct journal *journal, int limit)
 {
-    *letters = (struct dead_letters){.journal = journal, .limit = limit};
-    TAILQ_INIT(&letters->list);
+    *dead_letters = (struct dead_letters){.journal = journal, .limit = limit};
+    TAILQ_INIT(&dead_letters->list);
 }
 
-/* --- what stands in the journal: "event TARGET" or "dead ATTEMPTS TARGET REASON" -------------- */
+/* --- texts in the journal: "event TARGET" or "dead ATTEMPTS TARGET REASON" -------------------- */
 
-static void describe(struct dead_letter *letter)
+static void describe(struct dead_letter *dead_letter)
 {
     char target[PROGRAM_TEXT_MAX];
-    program_format(&letter->program, target);
-    int len = asprintf(&letter->text, "dead %d %s %s", letter->attempts, target, letter->reason);
+    program_format(&dead_letter->program, target);
+    int len = asprintf(&dead_letter->text, "dead %d %s %s", dead_letter->attempts, target,
+                       dead_letter->reason);
     if (len < 0)
         die("out of memory");
-    letter->entry.text = letter->text;
-    letter->entry.len = (size_t)len;
+    dead_letter->entry.text = dead_letter->text;
+    dead_letter->entry.len = (size_t)len;
 }
 
 static struct span word(struct span *rest)
@@ -53,149 +54,153 @@ bool dead_letters_read(const struct journal_record *record, struct recovered *fo
     return program_parse(&found->program, target.data, target.len, &complaint);
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- accepted events -------------------------------------------------------------------------- */
 
-int dead_letters_note(struct dead_letters *letters, const struct program *program,
-                      struct note **note)
+int dead_letters_accept(struct dead_letters *dead_letters, const struct program *program,
+                        struct accepted_event **accepted)
 {
     char target[PROGRAM_TEXT_MAX];
-    *note = NULL;
-    if (!journal_is_kept(letters->journal))
+    *accepted = NULL;
+    if (!journal_is_kept(dead_letters->journal))
         return 0;
     program_format(program, target);
-    struct note *made = must_calloc(1, sizeof *made + sizeof "event " + strlen(target));
+    struct accepted_event *made = must_calloc(1, sizeof *made + sizeof "event " + strlen(target));
     made->entry.len = (size_t)sprintf(made->text, "event %s", target);
     made->entry.text = made->text;
-    int error = journal_put(letters->journal, &made->entry);
+    int error = journal_put(dead_letters->journal, &made->entry);
     if (error) {
-        dead_letters_done(letters, made);
+        dead_letters_done(dead_letters, made);
         return error;
     }
-    *note = made;
+    *accepted = made;
     return 0;
 }
 
-void dead_letters_done(struct dead_letters *letters, struct note *note)
+void dead_letters_done(struct dead_letters *dead_letters, struct accepted_event *accepted)
 {
-    if (note)
-        journal_remove(letters->journal, &note->entry);
-    free(note);
+    if (accepted)
+        journal_remove(dead_letters->journal, &accepted->entry);
+    free(accepted);
 }
 
-/* --- letters ---------------------------------------------------------------------------------- */
+/* --- dead letters ----------------------------------------------------------------------------- */
 
-static bool make_room(struct dead_letters *letters)
+static bool make_room(struct dead_letters *dead_letters)
 {
-    struct dead_letter *letter;
-    if (letters->count < letters->limit)
+    struct dead_letter *dead_letter;
+    if (dead_letters->count < dead_letters->limit)
         return true;
-    letters->lost++;
-    TAILQ_FOREACH (letter, &letters->list, link) {
-        if (!letter->pinned) {
-            dead_letters_remove(letters, letter);
+    dead_letters->lost++;
+    TAILQ_FOREACH (dead_letter, &dead_letters->list, link) {
+        if (!dead_letter->pinned) {
+            dead_letters_remove(dead_letters, dead_letter);
             return true;
         }
     }
     return false;
 }
 
-static struct dead_letter *new_letter(const char *function, const struct program *program,
-                                      const char *reason, int attempts)
+static struct dead_letter *new_dead_letter(const char *function, const struct program *program,
+                                           const char *reason, int attempts)
 {
-    struct dead_letter *letter = must_calloc(1, sizeof *letter);
-    *letter = (struct dead_letter){.function = function,
-                                   .program = *program,
-                                   .reason = reason,
-                                   .attempts = attempts,
-                                   .died_ns = now_ns()};
-    return letter;
+    struct dead_letter *dead_letter = must_calloc(1, sizeof *dead_letter);
+    *dead_letter = (struct dead_letter){.function = function,
+                                        .program = *program,
+                                        .reason = reason,
+                                        .attempts = attempts,
+                                        .died_ns = now_ns()};
+    return dead_letter;
 }
 
-static void append(struct dead_letters *letters, struct dead_letter *letter)
+static void append(struct dead_letters *dead_letters, struct dead_letter *dead_letter)
 {
-    TAILQ_INSERT_TAIL(&letters->list, letter, link);
-    letters->count++;
+    TAILQ_INSERT_TAIL(&dead_letters->list, dead_letter, link);
+    dead_letters->count++;
 }
 
-/* If it cannot be written, the note of the event stays on the disk: found anew, it is a letter. */
-void dead_letters_add(struct dead_letters *letters, struct note *note, const char *function,
-                      const struct program *program, const char *reason, int attempts)
+/* If the dead letter cannot be written, the accepted event stays in the file: the next process
+ * that reads it makes a dead letter of it. */
+void dead_letters_add(struct dead_letters *dead_letters, struct accepted_event *accepted,
+                      const char *function, const struct program *program, const char *reason,
+                      int attempts)
 {
-    if (!make_room(letters)) {
-        dead_letters_done(letters, note);
+    if (!make_room(dead_letters)) {
+        dead_letters_done(dead_letters, accepted);
         return;
     }
-    struct dead_letter *letter = new_letter(function, program, reason, attempts);
-    if (note) {
-        describe(letter);
-        journal_replace(letters->journal, &note->entry, &letter->entry);
-        free(note);
+    struct dead_letter *dead_letter = new_dead_letter(function, program, reason, attempts);
+    if (accepted) {
+        describe(dead_letter);
+        journal_replace(dead_letters->journal, &accepted->entry, &dead_letter->entry);
+        free(accepted);
     } else {
-        journal_put(letters->journal, &letter->entry);
+        journal_put(dead_letters->journal, &dead_letter->entry);
     }
-    append(letters, letter);
+    append(dead_letters, dead_letter);
 }
 
-void dead_letters_recover(struct dead_letters *letters, uint64_t id, const char *function,
+void dead_letters_recover(struct dead_letters *dead_letters, uint64_t id, const char *function,
                           const struct recovered *found, const char *reason)
 {
-    if (!make_room(letters))
+    if (!make_room(dead_letters))
         return;
-    struct dead_letter *letter = new_letter(function, &found->program, reason, found->attempts);
-    letter->entry.id = id;
-    describe(letter);
-    journal_put(letters->journal, &letter->entry);
-    append(letters, letter);
+    struct dead_letter *dead_letter =
+        new_dead_letter(function, &found->program, reason, found->attempts);
+    dead_letter->entry.id = id;
+    describe(dead_letter);
+    journal_put(dead_letters->journal, &dead_letter->entry);
+    append(dead_letters, dead_letter);
 }
 
-static void discard(struct dead_letters *letters, struct dead_letter *letter)
+static void discard(struct dead_letters *dead_letters, struct dead_letter *dead_letter)
 {
-    TAILQ_REMOVE(&letters->list, letter, link);
-    letters->count--;
-    free(letter->text);
-    free(letter);
+    TAILQ_REMOVE(&dead_letters->list, dead_letter, link);
+    dead_letters->count--;
+    free(dead_letter->text);
+    free(dead_letter);
 }
 
-void dead_letters_remove(struct dead_letters *letters, struct dead_letter *letter)
+void dead_letters_remove(struct dead_letters *dead_letters, struct dead_letter *dead_letter)
 {
-    journal_remove(letters->journal, &letter->entry);
-    discard(letters, letter);
+    journal_remove(dead_letters->journal, &dead_letter->entry);
+    discard(dead_letters, dead_letter);
 }
 
-void dead_letters_update(struct dead_letters *letters, struct dead_letter *letter)
+void dead_letters_update(struct dead_letters *dead_letters, struct dead_letter *dead_letter)
 {
-    if (!journal_is_kept(letters->journal))
+    if (!journal_is_kept(dead_letters->journal))
         return;
-    free(letter->text);
-    describe(letter);
-    journal_put(letters->journal, &letter->entry);
+    free(dead_letter->text);
+    describe(dead_letter);
+    journal_put(dead_letters->journal, &dead_letter->entry);
 }
 
-void dead_letters_free(struct dead_letters *letters)
+void dead_letters_free(struct dead_letters *dead_letters)
 {
-    while (!TAILQ_EMPTY(&letters->list))
-        discard(letters, TAILQ_FIRST(&letters->list));
+    while (!TAILQ_EMPTY(&dead_letters->list))
+        discard(dead_letters, TAILQ_FIRST(&dead_letters->list));
 }
 
-static void print(const struct dead_letter *letter, FILE *out)
+static void print(const struct dead_letter *dead_letter, FILE *out)
 {
     char target[PROGRAM_TEXT_MAX];
-    program_format(&letter->program, target);
+    program_format(&dead_letter->program, target);
     fprintf(out,
             "{\"id\":%llu,\"function\":\"%s\",\"target\":\"%s\",\"reason\":\"%s\","
             "\"attempts\":%d,\"age_s\":%.3f,\"replaying\":%s}",
-            (unsigned long long)letter->entry.id, letter->function, target, letter->reason,
-            letter->attempts, (double)(now_ns() - letter->died_ns) / NSEC_PER_SEC,
-            letter->pinned ? "true" : "false");
+            (unsigned long long)dead_letter->entry.id, dead_letter->function, target,
+            dead_letter->reason, dead_letter->attempts,
+            (double)(now_ns() - dead_letter->died_ns) / NSEC_PER_SEC,
+            dead_letter->pinned ? "true" : "false");
 }
 
-void dead_letters_print(const struct dead_letters *letters, FILE *out)
+void dead_letters_print(const struct dead_letters *dead_letters, FILE *out)
 {
-    const struct dead_letter *letter;
+    const struct dead_letter *dead_letter;
     fputc('[', out);
-    TAILQ_FOREACH (letter, &letters->list, link) {
-        print(letter, out);
-        if (TAILQ_NEXT(letter, link))
+    TAILQ_FOREACH (dead_letter, &dead_letters->list, link) {
+        print(dead_letter, out);
+        if (TAILQ_NEXT(dead_letter, link))
             fputs(",\n", out);
     }
     fputs("]\n", out);

@@ -20,25 +20,25 @@ void instances_watch(struct instances *instances, int fd)
 
 static void set_state(struct instance *instance, enum instance_state state)
 {
-    struct instance_pool *pool = instance->pool;
-    pool->starting += (state == INSTANCE_STARTING) - (instance->state == INSTANCE_STARTING);
-    pool->alive += (state != INSTANCE_VACANT) - (instance->state != INSTANCE_VACANT);
+    struct function *function = instance->function;
+    function->starting += (state == INSTANCE_STARTING) - (instance->state == INSTANCE_STARTING);
+    function->alive += (state != INSTANCE_VACANT) - (instance->state != INSTANCE_VACANT);
     if (instance->state == INSTANCE_IDLE)
         LIST_REMOVE(instance, idle);
     if (state == INSTANCE_IDLE)
-        LIST_INSERT_HEAD(&pool->idle, instance, idle);
+        LIST_INSERT_HEAD(&function->idle, instance, idle);
     instance->state = state;
     instance->since_ns = now_ns();
 }
 
-bool instances_start(struct instances *instances, struct instance_pool *pool)
+bool instances_start(struct instances *instances, struct function *function)
 {
     struct instance *instance = instances->place;
     int64_t decided_ns = now_ns();
     while (instance->state != INSTANCE_VACANT)
         instance++;
-    *instance = (struct instance){.pool = pool};
-    if (!performer_start(&instance->performer, instances->service, &pool->manner))
+    *instance = (struct instance){.function = function};
+    if (!performer_start(&instance->performer, instances->service, &function->manner))
         return false;
     set_state(instance, INSTANCE_STARTING);
     instance->since_ns = instance->charged_ns = decided_ns; /* the fork is part of a cold start */
@@ -50,41 +50,41 @@ bool instances_start(struct instances *instances, struct instance_pool *pool)
     return true;
 }
 
-bool instances_give(struct instance_pool *pool, const struct program *program, void *task)
+bool instances_give(struct function *function, const struct program *program, void *task)
 {
-    struct instance *instance = LIST_FIRST(&pool->idle);
+    struct instance *instance = LIST_FIRST(&function->idle);
     set_state(instance, INSTANCE_BUSY); /* billed from here on */
     bool given = performer_give(&instance->performer, program);
     instance->task = given ? task : NULL;
-    pool->account[ACCOUNT_invocations] += given;
+    function->account[ACCOUNT_invocations] += given;
     return given;
 }
 
 /* --- accounts --------------------------------------------------------------------------------- */
 
-/* An instance costs its resident set for as long as it has a place, idle or not. */
+/* An instance costs its resident set for as long as it has a place, whether it is idle or not. */
 static void charge_memory(struct instance *instance)
 {
     int64_t at_ns = now_ns();
-    instance->pool->account[ACCOUNT_instance_memory_mib_ms] +=
+    instance->function->account[ACCOUNT_instance_memory_mib_ms] +=
         instance->resident_mib * (double)(at_ns - instance->charged_ns) / NSEC_PER_MSEC;
     instance->charged_ns = at_ns;
 }
 
-/* And CPU time from its first instruction on: `total_us` is what it used in all its life. */
+/* It costs CPU time from its first instruction on. `total_us`: what it has used in all its life. */
 static void charge_cpu(struct instance *instance, int64_t total_us)
 {
     if (total_us <= instance->cpu_us)
         return;
-    instance->pool->account[ACCOUNT_instance_cpu_us] += (double)(total_us - instance->cpu_us);
+    instance->function->account[ACCOUNT_instance_cpu_us] += (double)(total_us - instance->cpu_us);
     instance->cpu_us = total_us;
 }
 
-/* An invocation is billed by its duration, also one that ends with its instance. */
+/* An invocation is billed by its duration, even if its instance dies in it. */
 static void bill(const struct instance *instance)
 {
     int64_t ms = (now_ns() - instance->since_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
-    instance->pool->account[ACCOUNT_billed_us] += (double)ms * 1000;
+    instance->function->account[ACCOUNT_billed_us] += (double)ms * 1000;
 }
 
 void instances_end(struct instances *instances, struct instance *instance)
@@ -105,13 +105,13 @@ void instances_charge(struct instances *instances)
 
 /* --- news ------------------------------------------------------------------------------------- */
 
-/* The socket is taken out of the set by hand: a child that has just been forked may have a copy of
- * it, which keeps it there after our close. */
-static void bury(struct instances *instances, struct instance *instance)
+/* The socket must be taken out of the epoll set explicitly: a child that has just been forked may
+ * hold a copy of it, and then our close would not take it out. */
+static void reap(struct instances *instances, struct instance *instance)
 {
     struct rusage usage;
     epoll_ctl(instances->fd, EPOLL_CTL_DEL, instance->performer.socket, NULL);
-    performer_bury(&instance->performer, &usage);
+    performer_reap(&instance->performer, &usage);
     charge_memory(instance);
     charge_cpu(instance, performer_cpu_us(&usage));
     counters_retire(instances->counters, &usage);
@@ -122,13 +122,13 @@ static void bury(struct instances *instances, struct instance *instance)
 
 static struct news take_report(struct instance *instance, const struct performer_report *report)
 {
-    struct news news = {.instance = instance, .pool = instance->pool, .report = *report};
-    double *account = instance->pool->account;
+    struct news news = {.instance = instance, .function = instance->function, .report = *report};
+    double *account = instance->function->account;
 
     charge_memory(instance);
     charge_cpu(instance, report->cpu_us);
     instance->resident_mib = report->resident_mib;
-    if (instance->state == INSTANCE_ENDING) /* too late */
+    if (instance->state == INSTANCE_ENDING) /* the report comes too late */
         return news;
     if (instance->state == INSTANCE_STARTING) {
         news.kind = NEWS_READY;
@@ -146,7 +146,8 @@ static struct news take_report(struct instance *instance, const struct performer
 
 static struct news take_leave(struct instances *instances, struct instance *instance)
 {
-    struct news news = {.instance = instance, .pool = instance->pool, .task = instance->task};
+    struct news news = {
+        .instance = instance, .function = instance->function, .task = instance->task};
     if (instance->state == INSTANCE_ENDING) {
         news.kind = NEWS_ENDED;
         instances->clearing--;
@@ -156,17 +157,17 @@ static struct news take_leave(struct instances *instances, struct instance *inst
         if (news.task)
             bill(instance);
     }
-    bury(instances, instance);
+    reap(instances, instance);
     return news;
 }
 
-/* NEWS_NONE: there was nothing behind it after all. */
+/* NULL: the descriptor of instances_watch(). NEWS_NONE: nothing has happened after all. */
 static struct news look_at(struct instances *instances, struct instance *instance)
 {
     struct performer_report report;
     if (!instance)
         return (struct news){.kind = NEWS_OTHER};
-    if (instance->state == INSTANCE_VACANT) /* buried since this batch was fetched */
+    if (instance->state == INSTANCE_VACANT) /* reaped after this batch was fetched */
         return (struct news){.kind = NEWS_NONE};
     switch (performer_hear(&instance->performer, &report)) {
     case PERFORMER_SILENT: break;
@@ -197,17 +198,10 @@ void instances_end_all(struct instances *instances)
             performer_kill(&instances->place[i].performer);
     for (int i = 0; i < instances->places; i++)
         if (instances->place[i].state != INSTANCE_VACANT)
-            bury(instances, &instances->place[i]);
+            reap(instances, &instances->place[i]);
 }
 
-/* --- pools ------------------------------------------------------------------------------------ */
-
-void instance_pool_init(struct instance_pool *pool, const char *name,
-                        const struct performer_manner *manner)
-{
-    *pool = (struct instance_pool){.name = name, .manner = *manner};
-    LIST_INIT(&pool->idle);
-}
+/* --- what is shown of them -------------------------------------------------------------------- */
 
 static void print_instance(const struct instance *instance, FILE *out)
 {
@@ -216,8 +210,7 @@ static void print_instance(const struct instance *instance, FILE *out)
             states[instance->state], instance->resident_mib);
 }
 
-void instance_pool_print(const struct instance_pool *pool, const struct instances *instances,
-                         FILE *out)
+void instances_print(const struct instances *instances, const struct function *function, FILE *out)
 {
     static const char *const names[] = {
 #define X(name, type, help) #name,
@@ -225,13 +218,13 @@ void instance_pool_print(const struct instance_pool *pool, const struct instance
 #undef X
     };
     const char *separator = "";
-    fprintf(out, "\"name\":\"%s\"", pool->name);
+    fprintf(out, "\"name\":\"%s\"", function->name);
     for (int i = 0; i < ACCOUNTS; i++)
-        fprintf(out, ",\"%s\":%.0f", names[i], pool->account[i]);
+        fprintf(out, ",\"%s\":%.0f", names[i], function->account[i]);
     fputs(",\"instances\":[", out);
     for (int i = 0; i < instances->places; i++) {
         const struct instance *instance = &instances->place[i];
-        if (instance->state == INSTANCE_VACANT || instance->pool != pool)
+        if (instance->state == INSTANCE_VACANT || instance->function != function)
             continue;
         fputs(separator, out);
         print_instance(instance, out);

@@ -1,64 +1,33 @@
-/* instances: the processes of functions, in a bounded number of places behind one descriptor, and
- * what each function costs. When one is started, given something or ended is the caller's to
- * decide; here is how, and what it cost. */
+/* instances: the processes that perform the events of functions. There is a bounded number of
+ * places for them, and one descriptor that tells when any of them has news. The caller decides
+ * when one is started, gets an event, or is ended; this module does it, and keeps the accounts. */
 #ifndef ARCHBENCH_INSTANCES_H
 #define ARCHBENCH_INSTANCES_H
 
+#include "servers/serverless/functions.h"
 #include "servers/serverless/performer.h"
 
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
 
-/* X(name, type, help): the accounts of a function. */
-#define ACCOUNT_LIST(X)                                                                            \
-    X(invocations, counter, "Events handed to an instance, each attempt counted.")                 \
-    X(billed_us, counter, "Microseconds that invocations took, each rounded up to milliseconds.")  \
-    X(cold_starts, counter, "Instances that became ready.")                                        \
-    X(cold_start_us, counter, "Microseconds from deciding on an instance until it was ready.")     \
-    X(instance_cpu_us, counter, "CPU microseconds of instances in all their life.")                \
-    X(instance_memory_mib_ms, counter, "Resident MiB of instances times their milliseconds.")      \
-    X(retries, counter, "Attempts made again.")                                                    \
-    X(timed_out, counter, "Invocations ended because they took too long.")                         \
-    X(given_up, counter, "Events that became dead letters.")                                       \
-    X(replayed, counter, "Dead letters that were done after all.")
-
-enum account {
-#define X(name, type, help) ACCOUNT_##name,
-    ACCOUNT_LIST(X)
-#undef X
-        ACCOUNTS
-};
-
-/* The instances of one function, and its accounts. The caller adds to the last four and owns it;
- * it outlives its instances. */
-struct instance_pool {
-    const char *name; /* the caller's; without characters that JSON would escape */
-    struct performer_manner manner;
-    int starting; /* not ready yet */
-    int alive;    /* in all, until they are buried */
-    /* The one used last comes first, so that others age. */
-    LIST_HEAD(idle_instances, instance) idle;
-    double account[ACCOUNTS];
-};
-
 enum instance_state {
-    INSTANCE_VACANT,
-    INSTANCE_STARTING,
+    INSTANCE_VACANT,   /* this place has no process */
+    INSTANCE_STARTING, /* forked, and not ready yet */
     INSTANCE_IDLE,
-    INSTANCE_BUSY,
-    INSTANCE_ENDING
+    INSTANCE_BUSY,   /* it performs a program */
+    INSTANCE_ENDING, /* killed, and not reaped yet */
 };
 
 struct instance {
     struct performer performer;
     enum instance_state state;
-    int64_t since_ns; /* of the state */
-    struct instance_pool *pool;
+    int64_t since_ns;          /* when it entered this state */
+    struct function *function; /* whose events it performs */
     void *task;          /* the caller's: what a BUSY one works on, or an ENDING one did; or NULL */
-    int64_t cpu_us;      /* in the accounts already */
+    int64_t cpu_us;      /* CPU time that is in the accounts already */
     double resident_mib; /* as of its last report */
-    int64_t charged_ns;  /* up to then its memory is in the accounts */
+    int64_t charged_ns;  /* its memory is in the accounts up to this moment */
     LIST_ENTRY(instance) idle;
 };
 
@@ -81,16 +50,17 @@ void instances_init(struct instances *, struct service *, struct counter_slot *,
 /* Have NEWS_OTHER told while this descriptor, which stays the caller's, can be read. */
 void instances_watch(struct instances *, int fd);
 
-/* Start one, which takes a place: there must be a free one. False when the system has no process or
- * descriptor left. */
-bool instances_start(struct instances *, struct instance_pool *);
-/* Hand a program, and whatever `task` is, to an idle one of this pool: it is BUSY until its report.
- * False when that one has just died, which will be told of without a task. */
-bool instances_give(struct instance_pool *, const struct program *, void *task);
-/* Kill it, which will be told of: nothing is lost with one that idles, and one that takes too long
- * would not listen. */
+/* Start an instance of this function. It takes a place, and there must be a free one. False when
+ * the system has no process or descriptor left. */
+bool instances_start(struct instances *, struct function *);
+/* Hand a program to an idle instance of this function; there must be one. It is BUSY until its
+ * report, which comes with `task`. False when that instance has just died; instances_next() will
+ * tell of its death without a task. */
+bool instances_give(struct function *, const struct program *, void *task);
+/* Kill it; instances_next() will tell of its end. An instance that idles loses nothing, and one
+ * that takes too long would not listen to anything milder. */
 void instances_end(struct instances *, struct instance *);
-/* End them all and wait for it. */
+/* Kill them all and wait for their ends. */
 void instances_end_all(struct instances *);
 
 /* Bring the memory accounts up to date. */
@@ -108,17 +78,16 @@ enum news_kind {
 struct news {
     enum news_kind kind;
     struct instance *instance;
-    struct instance_pool *pool;
+    struct function *function;
     void *task;
     struct performer_report report;
 };
 
-/* What has happened next, without blocking. After NEWS_NONE others may have their turn, even if fd
- * is readable again. */
+/* What has happened next, without blocking. After NEWS_NONE the caller should look after its other
+ * work, even if fd is readable again. */
 struct news instances_next(struct instances *);
 
-void instance_pool_init(struct instance_pool *, const char *name, const struct performer_manner *);
-/* Accounts and instances as members of a JSON object, without braces. */
-void instance_pool_print(const struct instance_pool *, const struct instances *, FILE *);
+/* Name, accounts and instances of this function as members of a JSON object, without braces. */
+void instances_print(const struct instances *, const struct function *, FILE *);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static size_t count_lines(const char *text, size_t len)
     return lines;
 }
 
-/* The last line of each id decides; those that were put remain, one behind the other. */
+/* The last line of each id decides. The ids whose last line is a put remain, in ascending order. */
 static long keep_last(struct line *lines, size_t count, struct journal_record *records)
 {
     long kept = 0;
@@ -69,7 +70,7 @@ static long keep_last(struct line *lines, size_t count, struct journal_record *r
     return kept;
 }
 
-/* Whole lines into records. */
+/* Turn whole lines into records. Returns their number, or -EILSEQ. */
 static long parse(char *text, size_t len, struct journal_record *records, uint64_t *last_id)
 {
     struct line *lines = must_calloc(count_lines(text, len) + 1, sizeof *lines);
@@ -107,7 +108,8 @@ static ssize_t read_all(int fd, char *text, size_t size)
     return (ssize_t)len;
 }
 
-/* Everything in the file: room for the records, and behind it the text they will point into. */
+/* Read the whole file. The allocation has room for the records, and behind them the text that they
+ * will point into. */
 static long recover(struct journal *journal, struct journal_record **records)
 {
     struct stat status;
@@ -131,7 +133,7 @@ static long recover(struct journal *journal, struct journal_record **records)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-/* All of it or, as far as one can see to that, nothing. */
+/* Write all parts, or nothing: what was written of them in part is cut off again. */
 static int append(struct journal *journal, const struct iovec *part, int parts)
 {
     size_t len = 0;
@@ -158,7 +160,8 @@ static int write_entry(struct journal *journal, struct journal_entry *entry)
     return journal->settled && journal->fd >= 0 ? append(journal, part, 3) : 0;
 }
 
-/* Children that an owner forked just before it was killed may hold its lock a moment longer. */
+/* Children that an earlier owner forked just before it was killed may hold its lock for a moment
+ * longer: try several times. */
 static int open_locked(const char *path, int flags)
 {
     int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | flags, 0644);
@@ -183,7 +186,7 @@ static int write_set(struct journal *journal)
     return error;
 }
 
-/* The set into a new file, which takes the place of the old one when it is whole. */
+/* Write the set into a new file, which takes the place of the old one when it is complete. */
 static int compact(struct journal *journal)
 {
     struct journal old = *journal;
@@ -218,6 +221,7 @@ long journal_open(struct journal *journal, const char *path, struct journal_reco
     TAILQ_INIT(&journal->live);
     if (!path)
         return 0;
+    signal(SIGXFSZ, SIG_IGN);
     journal->path = strdup(path);
     if (!journal->path)
         return -ENOMEM;

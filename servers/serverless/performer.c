@@ -113,7 +113,7 @@ void performer_kill(const struct performer *performer)
     kill(performer->pid, SIGKILL);
 }
 
-void performer_bury(struct performer *performer, struct rusage *usage)
+void performer_reap(struct performer *performer, struct rusage *usage)
 {
     close(performer->socket);
     while (wait4(performer->pid, NULL, 0, usage) < 0 && errno == EINTR) {

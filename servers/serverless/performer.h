@@ -1,10 +1,11 @@
 /* performer: a child process that performs programs for its parent, one at a time.
  *
  * Parent and child speak through a pair of sockets: a program goes over, a report comes back. The
- * child keeps nothing else of the parent's: a client's descriptor would otherwise stay open for as
- * long as the child lives. It ignores SIGTERM and SIGINT, which may go to a whole process group:
- * the parent alone decides who ends when. It does not outlive the parent: the kernel kills it then
- * (PR_SET_PDEATHSIG), and one that was forked too late for that reads the end of its socket. */
+ * child closes all other descriptors of the parent; otherwise a client's connection would stay open
+ * for as long as the child lives. The child ignores SIGTERM and SIGINT, which may go to a whole
+ * process group: the parent alone decides when a child ends. The child does not outlive the parent:
+ * the kernel kills it when the parent dies (PR_SET_PDEATHSIG). A child whose parent died before it
+ * could ask for that reads the end of its socket. */
 #ifndef ARCHBENCH_PERFORMER_H
 #define ARCHBENCH_PERFORMER_H
 
@@ -22,38 +23,38 @@ struct performer {
 struct performer_report {
     uint64_t digest;
     int error;           /* -errno of the step that failed, or 0 */
-    int step;            /* that one */
+    int step;            /* which step that was */
     int64_t cpu_us;      /* CPU time of the process so far */
     double resident_mib; /* now, pages shared with the parent included; 0: unknown */
 };
 
 struct performer_manner {
-    int64_t start_up_ns; /* it is ready only after this: an initialisation to be waited for */
-    int crash_percent;   /* fault injection: so often it aborts when it gets a program */
+    int64_t start_up_ns; /* how long it sleeps before it is ready, as if it initialised itself */
+    int crash_percent;   /* fault injection: of so many programs it aborts instead */
 };
 
 /* Fork one. False when the system has no process or descriptor left. Its state is a copy of the
  * caller's: do not call it while other threads hold locks. */
 bool performer_start(struct performer *, struct service *, const struct performer_manner *);
 
-/* Hand it a program; only when all before have been reported. False: it has died. */
+/* Hand it a program; all programs before must have been reported. False: it has died. */
 bool performer_give(const struct performer *, const struct program *);
 
 enum performer_word {
     PERFORMER_SILENT,
     PERFORMER_REPORT, /* *report is filled in */
-    PERFORMER_GONE,   /* it has died, or soon will have: performer_bury() */
+    PERFORMER_GONE,   /* it has died, or is about to: call performer_reap() */
 };
 
 /* Never blocks. */
 enum performer_word performer_hear(const struct performer *, struct performer_report *report);
 
-/* End it, whatever it does; then it will be heard to be GONE. */
+/* Kill it, whatever it does; then performer_hear() will return PERFORMER_GONE. */
 void performer_kill(const struct performer *);
 
-/* Of one that is GONE or was killed: wait for its end, which is near, close the socket, and tell
- * what it used. */
-void performer_bury(struct performer *, struct rusage *);
+/* It is GONE or was killed: wait for its end, which is near, and close the socket. *usage: what it
+ * has used. */
+void performer_reap(struct performer *, struct rusage *);
 
 /* CPU time in microseconds, user and system. */
 int64_t performer_cpu_us(const struct rusage *);

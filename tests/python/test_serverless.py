@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""Event-driven serverless: from nothing and back, paid by use, retries, dead letters, and one
+"""Event-driven serverless: from nothing and back, paid by use, refusals that say why, and one
 function's failures that are nobody else's."""
 
-import json
 import os
-import random
 import re
+import resource
 import signal
 import tempfile
 import threading
@@ -14,54 +13,10 @@ import unittest
 
 import harness
 from harness import SLOW, request, wait_until
+from serverless_router import Case
 
-PATH = os.path.join(harness.BUILD, "servers", "serverless")
 KEYS = ("invocations", "billed_us", "cold_starts", "cold_start_us", "instance_cpu_us",
         "instance_memory_mib_ms", "retries", "timed_out", "given_up", "replayed")
-
-
-@unittest.skipUnless(os.access(PATH, os.X_OK), "serverless is not built")
-class Case(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.target = harness.Target(PATH)
-
-    def start(self, *options):
-        server = harness.Server(self.target, *options)
-        self.addCleanup(server.errors.close)
-        self.addCleanup(server.settle)
-        return server
-
-    def page(self, server, target, method="GET"):
-        with server.peer() as peer:
-            reply = peer.get(target, method=method)
-        self.assertEqual((reply.status, reply.headers["content-type"]), (200, "application/json"))
-        return json.loads(reply.body)
-
-    def function(self, server, name):
-        """The accounts and instances of one function; None: nobody has called it."""
-        found = [each for each in self.page(server, "/functions") if each["name"] == name]
-        return found[0] if found else None
-
-    def pids(self, server, name, states=("starting", "idle", "busy")):
-        function = self.function(server, name)
-        return [each["pid"] for each in function["instances"] if each["state"] in states]
-
-    def together(self, server, count, target):
-        """Statuses of so many requests at the same time, each on its own connection."""
-        peers = [server.peer() for _ in range(count)]
-        for peer in peers:
-            peer.send(request(target))
-        statuses = [peer.reply().status for peer in peers]
-        for peer in peers:
-            peer.close()
-        return statuses
-
-    @staticmethod
-    def timed(server, target):
-        begin = time.monotonic()
-        reply = server.get(target)
-        return reply, time.monotonic() - begin
 
 
 class Scaling(Case):
@@ -128,6 +83,53 @@ class Scaling(Case):
         with server.peer() as peer:
             statuses = [peer.get(f"/work?class=c{n}").status for n in range(260)]
         self.assertEqual(statuses, [200] * 256 + [503] * 4)
+
+
+class Refusals(Case):
+    """A refusal says what is the matter, and is counted as what it is."""
+
+    def reasons(self, replies):
+        self.assertEqual({reply.status for reply in replies}, {503})
+        return {reply.body for reply in replies}
+
+    def test_the_queue_is_full(self):
+        server = self.start("--max-instances", "1", "--queue", "1")
+        with server.peer() as first, server.peer() as second:
+            first.send(request("/work?io=timer:300ms&class=a"))
+            self.assertTrue(wait_until(lambda: server.metrics()["dequeued"] == 1, 5))
+            second.send(request("/work?class=a"))
+            self.assertTrue(wait_until(lambda: server.metrics()["queued"] == 1, 5))
+            self.assertEqual(self.reasons([server.get("/work?class=a")]), {b"the queue is full\n"})
+            self.assertEqual((first.reply().status, second.reply().status), (200, 200))
+        final = server.stop()
+        self.assertEqual((final["shed"], final["bad_requests"]), (1, 0))
+
+    def test_there_are_too_many_functions(self):
+        server = self.start("--cold-start", "0", "--keep-alive", "0")
+        with server.peer() as peer:
+            for n in range(256):
+                self.assertEqual(peer.get(f"/work?class=c{n}").status, 200)
+            replies = [peer.get(f"/work?class=c{n}") for n in range(256, 260)]
+            self.assertEqual(self.reasons(replies), {b"there are 256 functions already\n"})
+            self.assertEqual(peer.get("/work?class=c0").status, 200, "the others go on")
+        self.assertEqual(len(self.page(server, "/functions")), 256)
+        final = server.stop()
+        self.assertEqual((final["shed"], final["bad_requests"]), (0, 4))
+
+    def test_the_journal_cannot_be_written(self):
+        """The file must not grow for a while: nothing is accepted, and the router lives on."""
+        with tempfile.TemporaryDirectory() as folder:
+            server = self.start("--journal", os.path.join(folder, "journal"))
+            self.assertEqual(server.get("/work?class=a").status, 200)
+            limits = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (1, limits[1]))
+            replies = [server.get("/work?class=a") for _ in range(3)]
+            self.assertEqual(self.reasons(replies), {b"the journal cannot be written\n"})
+            self.assertEqual(self.function(server, "a")["invocations"], 1)
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, limits)
+            self.assertEqual(server.get("/work?class=a").status, 200)
+            final = server.stop()
+        self.assertEqual((final["shed"], final["bad_requests"]), (0, 3))
 
 
 class Accounts(Case):
@@ -299,8 +301,8 @@ class Failures(Case):
         self.assertEqual(server.get("/work?io=disk:4096&class=disk").status, 500)
         function = self.function(server, "disk")
         self.assertEqual((function["invocations"], function["cold_starts"]), (4, 1))
-        [letter] = self.page(server, "/dead-letters")
-        self.assertEqual((letter["reason"], letter["attempts"]), ("failed", 4))
+        [dead_letter] = self.page(server, "/dead-letters")
+        self.assertEqual((dead_letter["reason"], dead_letter["attempts"]), ("failed", 4))
 
     def test_time_limit(self):
         server = self.start("--function-timeout", f"{300 * SLOW:g}ms")
@@ -311,8 +313,8 @@ class Failures(Case):
         self.assertGreater(lasted_s, 0.3 * SLOW)
         self.assertLess(lasted_s, 1.5 * SLOW)
         self.assertEqual(patient.reply().status, 200)
-        [letter] = self.page(server, "/dead-letters")
-        self.assertEqual((letter["function"], letter["reason"], letter["attempts"]),
+        [dead_letter] = self.page(server, "/dead-letters")
+        self.assertEqual((dead_letter["function"], dead_letter["reason"], dead_letter["attempts"]),
                          ("slow", "timed out", 1))
         function = self.function(server, "slow")
         self.assertEqual((function["timed_out"], function["retries"]), (1, 0))
@@ -346,247 +348,6 @@ class Failures(Case):
         for value in ("bad", "bad:", "bad:x", "bad:101", ":50x"):
             with self.subTest(value=value), self.assertRaisesRegex(AssertionError, "not ready"):
                 harness.Server(self.target, "--crash", value)
-
-
-class DeadLetters(Case):
-    def test_listed_and_bounded(self):
-        server = self.start("--crash", "bad:100", "--retries", "0", "--dead-letters", "3",
-                            "--cold-start", "0")
-        self.assertEqual(self.page(server, "/dead-letters"), [])
-        for n in range(5):
-            server.get(f"/work?cpu=hash:{n + 1}ms&body={n}&io=timer:1500us&class=bad")
-        letters = self.page(server, "/dead-letters")
-        self.assertEqual([letter["id"] for letter in letters], [3, 4, 5])
-        self.assertEqual(letters[0]["target"],
-                         "/work?cpu=hash:3ms&io=timer:1500us&body=2&class=bad")
-        self.assertEqual((letters[0]["function"], letters[0]["reason"], letters[0]["attempts"]),
-                         ("bad", "crashed", 1))
-        self.assertGreaterEqual(letters[0]["age_s"], letters[2]["age_s"])
-        metrics = server.metrics()
-        self.assertEqual([metrics[key] for key in ("dead_letters", "dead_letters_lost",
-                                                   "given_up")], [3, 2, 5])
-
-    def test_none_are_kept(self):
-        server = self.start("--crash", "bad:100", "--retries", "0", "--dead-letters", "0")
-        self.assertEqual(server.get("/work?class=bad").status, 502)
-        self.assertEqual(self.page(server, "/dead-letters"), [])
-
-    def test_replay_in_vain(self):
-        server = self.start("--crash", "bad:100", "--retries", "1", "--cold-start", "0")
-        server.get("/work?class=bad")
-        self.assertEqual(self.page(server, "/dead-letters/replay", "POST"), {"replaying": 1})
-        self.assertTrue(wait_until(
-            lambda: self.page(server, "/dead-letters")[0]["attempts"] == 3, 5))
-        time.sleep(0.2)
-        [letter] = self.page(server, "/dead-letters")
-        self.assertEqual((letter["attempts"], letter["replaying"], letter["id"]), (3, False, 1))
-
-    def test_replay_succeeds(self):
-        """The cause is mended (here: somebody ends the instance no more), and all is done."""
-        server = self.start("--retries", "0", "--cold-start", "0")
-        for _ in range(3):
-            peer = server.peer()
-            peer.send(request("/work?io=timer:300ms&class=a"))
-            self.assertTrue(wait_until(lambda: self.function(server, "a") and
-                                       self.pids(server, "a", ("busy",)), 5))
-            os.kill(self.pids(server, "a", ("busy",))[0], signal.SIGKILL)
-            self.assertEqual(peer.reply().status, 502)
-        self.assertEqual(len(self.page(server, "/dead-letters")), 3)
-        before = server.metrics()["requests"]
-        self.assertEqual(self.page(server, "/dead-letters/replay", "POST"), {"replaying": 3})
-        self.assertEqual(self.page(server, "/dead-letters/replay", "POST"), {"replaying": 0})
-        self.assertTrue(wait_until(lambda: not self.page(server, "/dead-letters"), 5))
-        metrics = server.metrics()
-        self.assertEqual((metrics["replayed"], metrics["dead_letters"]), (3, 0))
-        self.assertLess(metrics["requests"] - before, 200, "no client, no request")
-
-    def test_replay_under_way_does_not_hold_the_end(self):
-        server = self.start("--retries", "0", "--function-timeout", f"{200 * SLOW:g}ms")
-        server.get("/work?io=timer:50s&class=slow")
-        self.page(server, "/dead-letters/replay", "POST")
-        _, lasted_s = server.finish() if server.terminate() else (None, 0)
-        self.assertLess(lasted_s, 2 * SLOW)
-
-    def test_only_post_replays(self):
-        server = self.start()
-        self.assertEqual(server.get("/dead-letters/replay").status, 404)
-
-    def test_a_long_list_comes_whole(self):
-        """Far more than a connection's buffer, and in a pipeline."""
-        server = self.start("--crash", "bad:100", "--retries", "0", "--cold-start", "0",
-                            "--dead-letters", "200")
-        steps = "&".join(["io=timer:1us"] * 16)
-        self.assertEqual(set(self.together(server, 60, f"/work?{steps}&class=bad")), {502})
-        with server.peer(receive_buffer=4096) as peer:
-            peer.send(request("/dead-letters") * 3 + request("/dead-letters", "HEAD") + request())
-            bodies = [peer.reply().body for _ in range(3)]
-            self.assertEqual(peer.reply(head=True).headers["content-type"], "application/json")
-            self.assertEqual(peer.reply().status, 200)
-        for body in bodies:
-            self.assertEqual([each["id"] for each in json.loads(body)], list(range(1, 61)))
-
-    def test_a_class_does_not_stick_to_a_connection(self):
-        server = self.start()
-        with server.peer() as peer:
-            peer.get("/work?class=a")
-            peer.get("/")
-        self.assertEqual(self.function(server, "default")["invocations"], 1)
-
-
-class Survival(Case):
-    """With a journal nothing that was accepted is lost, whoever is killed at whatever moment."""
-
-    KILLS = 100  # of instances, and as many of the router
-    CLIENTS = 4
-
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.journal = os.path.join(self.folder.name, "journal")
-        self.lock = threading.Lock()
-        self.number, self.outcome = 0, {}  # of events: a status, or None for no answer
-        self.accepted = set()  # whatever has stood in the journal
-
-    def begin(self, *options):
-        server = harness.Server(self.target, "--journal", self.journal, "--dead-letters", "100000",
-                                "--cold-start", "0", "--retries", "1", "--retry-base", "1ms",
-                                *options)
-        self.addCleanup(server.errors.close)
-        return server
-
-    def kill(self, server):
-        """SIGKILL to the router; then what it had accepted is known."""
-        server.process.kill()
-        server.process.wait()
-        server.process.stdout.close()
-        harness.Server.running.discard(server.process)
-        with open(self.journal, encoding="ascii") as file:
-            self.accepted |= set(map(int, re.findall(r"[?&]count=(\d+)", file.read())))
-
-    def next_number(self):
-        with self.lock:
-            self.number += 1
-            return self.number
-
-    def client(self, going_on):
-        """One event after the other, each with a number of its own."""
-        peer = None
-        while going_on():
-            number = self.next_number()
-            try:
-                peer = peer or self.router.peer()
-                status = peer.get(f"/work?io=timer:1ms&count={number}&class=f{number % 3}").status
-            except (OSError, AssertionError):  # the router has gone
-                if peer:
-                    peer.close()
-                status, peer = None, None
-            self.outcome[number] = status
-            if status is None:
-                time.sleep(0.002)
-
-    def letters(self, server):
-        found = self.page(server, "/dead-letters")
-        numbers = [int(re.search(r"count=(\d+)", each["target"])[1]) for each in found]
-        self.assertEqual(len(set(numbers)), len(numbers), "an event lies there twice")
-        return dict(zip(numbers, (each["reason"] for each in found)))
-
-    def under_load(self, disturb):
-        self.router = self.begin()
-        stop = threading.Event()
-        clients = [threading.Thread(target=self.client, args=(lambda: not stop.is_set(),))
-                   for _ in range(self.CLIENTS)]
-        for thread in clients:
-            thread.start()
-        try:
-            disturb()
-        finally:
-            stop.set()
-            for thread in clients:
-                thread.join()
-
-    def account(self):
-        """Every event that a client sent, in one way or the other."""
-        letters = self.letters(self.router)
-        self.kill(self.router)
-        statuses = {status: {n for n, each in self.outcome.items() if each == status}
-                    for status in set(self.outcome.values())}
-        self.assertLessEqual(set(statuses), {200, 502, None})
-        failed, silent = (statuses.get(status, set()) for status in (502, None))
-        self.assertEqual(failed - set(letters), set(), "was told to have failed, and is lost")
-        self.assertEqual(silent & self.accepted - set(letters), set(), "accepted, and lost")
-        self.assertLessEqual(set(letters), self.accepted)
-        return statuses, letters
-
-    def test_routers_are_killed(self):
-        def disturb():
-            for _ in range(self.KILLS):
-                time.sleep(random.uniform(0, 0.03))
-                self.kill(self.router)
-                self.router = self.begin()
-        self.under_load(disturb)
-        statuses, letters = self.account()
-        self.assertGreater(len(statuses[200]), self.KILLS)
-        self.assertGreater(len(letters), 20)
-        self.assertEqual(set(letters.values()), {"router ended"})
-        # Told at the last moment, and dead before the note of it had gone: at least once.
-        self.assertLess(len(statuses[200] & set(letters)), self.KILLS)
-        self.assertTrue(wait_until(lambda: not self.orphans(), 2))
-
-    def orphans(self):
-        """Instances of ours whose router has gone: they have its command line."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    found += [pid] * (self.journal.encode() in file.read())
-            except OSError:
-                pass
-        return found
-
-    def test_instances_are_killed(self):
-        killed = set()
-
-        def disturb():
-            while len(killed) < self.KILLS:
-                instances = set(harness.children(self.router.pid)) - killed
-                if instances:
-                    victim = random.choice(sorted(instances))
-                    os.kill(victim, signal.SIGKILL)
-                    killed.add(victim)
-                time.sleep(0.005)
-        self.under_load(disturb)
-        self.assertTrue(wait_until(lambda: self.router.metrics()["crashed"] == self.KILLS, 5))
-        statuses, letters = self.account()
-        self.assertEqual(set(letters), statuses.get(502, set()))
-        self.assertNotIn(None, statuses)
-        self.assertGreater(len(statuses[200]), self.KILLS)
-
-    def test_what_was_left_can_be_replayed(self):
-        server = self.begin("--crash", "bad:100")
-        self.assertEqual(server.get("/work?count=1&class=bad").status, 502)
-        peer = server.peer()
-        peer.send(request("/work?io=timer:50s&count=2&class=slow"))
-        self.assertTrue(wait_until(lambda: self.function(server, "slow"), 5))
-        self.kill(server)
-        server = self.begin()
-        self.assertEqual(self.letters(server), {1: "crashed", 2: "router ended"})
-        self.assertEqual([each["id"] for each in self.page(server, "/dead-letters")], [1, 2])
-        self.page(server, "/dead-letters/replay", "POST")
-        self.assertTrue(wait_until(lambda: list(self.letters(server)) == [2], 5))
-        self.kill(server)
-        server = self.begin()
-        self.assertEqual(self.letters(server), {2: "router ended"}, "1 was done, 2 was not")
-        self.kill(server)
-
-    def test_one_router_a_journal(self):
-        server = self.start("--journal", self.journal)
-        with self.assertRaisesRegex(AssertionError, "in use"):
-            harness.Server(self.target, "--journal", self.journal)
-        self.assertEqual(server.get().status, 200)
-        with open(self.journal + ".x", "w", encoding="ascii") as file:
-            file.write("something else\n")
-        with self.assertRaisesRegex(AssertionError, "is no journal"):
-            harness.Server(self.target, "--journal", self.journal + ".x")
 
 
 class Names(Case):

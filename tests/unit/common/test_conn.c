@@ -217,6 +217,7 @@ Test(conn, a_shed_job_says_so_and_keeps_the_connection)
     struct span out = conn_out(&conn);
     cr_assert(memmem(out.data, out.len, "HTTP/1.1 503 ", 13) == out.data);
     cr_assert(memmem(out.data, out.len, "Retry-After: ", 13));
+    cr_assert(memmem(out.data, out.len, "\r\n\r\nthe queue is full\n", 22));
     cr_assert(!memmem(out.data, out.len, "X-Work-Digest", 13));
     cr_assert_eq(conn_sent(&conn, (ssize_t)out.len), WANT_READ);
     cr_assert_eq(counters_sum(service.counters, COUNTER_shed), 1);

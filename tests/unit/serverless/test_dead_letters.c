@@ -25,84 +25,84 @@ static long open_journal(const char *path, struct journal_record **records)
     return count;
 }
 
-/* `count` letters whose bodies are 1, 2, ... bytes. */
-static void fill(struct dead_letters *letters, int limit, int count)
+/* `count` dead letters whose bodies are 1, 2, ... bytes. */
+static void fill(struct dead_letters *dead_letters, int limit, int count)
 {
     struct program program = program_of("/work?body=0&class=f");
     struct journal_record *records;
     open_journal(NULL, &records);
-    dead_letters_init(letters, &journal, limit);
+    dead_letters_init(dead_letters, &journal, limit);
     while (count-- > 0) {
         program.body_bytes++;
-        dead_letters_add(letters, NULL, "f", &program, "crashed", 4);
+        dead_letters_add(dead_letters, NULL, "f", &program, "crashed", 4);
     }
 }
 
-static void assert_ids(const struct dead_letters *letters, const unsigned *ids)
+static void assert_ids(const struct dead_letters *dead_letters, const unsigned *ids)
 {
-    const struct dead_letter *letter;
+    const struct dead_letter *dead_letter;
     int n = 0;
-    TAILQ_FOREACH (letter, &letters->list, link) {
-        cr_assert_eq(letter->entry.id, ids[n]);
-        cr_assert_eq(letter->program.body_bytes, ids[n++]);
+    TAILQ_FOREACH (dead_letter, &dead_letters->list, link) {
+        cr_assert_eq(dead_letter->entry.id, ids[n]);
+        cr_assert_eq(dead_letter->program.body_bytes, ids[n++]);
     }
-    cr_assert_eq(letters->count, n);
+    cr_assert_eq(dead_letters->count, n);
     cr_assert_eq(ids[n], 0);
 }
 
-Test(letters, the_oldest_goes)
+Test(dead_letters, the_oldest_goes)
 {
-    struct dead_letters letters;
-    fill(&letters, 3, 5);
-    assert_ids(&letters, (unsigned[]){3, 4, 5, 0});
-    cr_assert_eq(letters.lost, 2);
-    dead_letters_free(&letters);
-    cr_assert(letters.count == 0 && TAILQ_EMPTY(&letters.list));
+    struct dead_letters dead_letters;
+    fill(&dead_letters, 3, 5);
+    assert_ids(&dead_letters, (unsigned[]){3, 4, 5, 0});
+    cr_assert_eq(dead_letters.lost, 2);
+    dead_letters_free(&dead_letters);
+    cr_assert(dead_letters.count == 0 && TAILQ_EMPTY(&dead_letters.list));
 }
 
-Test(letters, a_pinned_one_stays)
+Test(dead_letters, a_pinned_one_stays)
 {
-    struct dead_letters letters;
+    struct dead_letters dead_letters;
     struct program program = program_of("/work?body=4");
-    fill(&letters, 3, 3);
-    TAILQ_FIRST(&letters.list)->pinned = true;
-    dead_letters_add(&letters, NULL, "f", &program, "crashed", 1);
-    assert_ids(&letters, (unsigned[]){1, 3, 4, 0});
-    dead_letters_free(&letters);
+    fill(&dead_letters, 3, 3);
+    TAILQ_FIRST(&dead_letters.list)->pinned = true;
+    dead_letters_add(&dead_letters, NULL, "f", &program, "crashed", 1);
+    assert_ids(&dead_letters, (unsigned[]){1, 3, 4, 0});
+    dead_letters_free(&dead_letters);
 }
 
-Test(letters, the_new_one_goes_where_all_are_pinned)
+Test(dead_letters, the_new_one_goes_where_all_are_pinned)
 {
-    struct dead_letters letters;
-    struct dead_letter *letter;
+    struct dead_letters dead_letters;
+    struct dead_letter *dead_letter;
     struct program program = program_of("/work?body=3");
-    fill(&letters, 2, 2);
-    TAILQ_FOREACH (letter, &letters.list, link)
-        letter->pinned = true;
-    dead_letters_add(&letters, NULL, "f", &program, "crashed", 1);
-    assert_ids(&letters, (unsigned[]){1, 2, 0});
-    cr_assert_eq(letters.lost, 1);
-    dead_letters_free(&letters);
-    fill(&letters, 0, 1);
-    cr_assert_eq(letters.lost, 1);
+    fill(&dead_letters, 2, 2);
+    TAILQ_FOREACH (dead_letter, &dead_letters.list, link)
+        dead_letter->pinned = true;
+    dead_letters_add(&dead_letters, NULL, "f", &program, "crashed", 1);
+    assert_ids(&dead_letters, (unsigned[]){1, 2, 0});
+    cr_assert_eq(dead_letters.lost, 1);
+    dead_letters_free(&dead_letters);
+    fill(&dead_letters, 0, 1);
+    cr_assert_eq(dead_letters.lost, 1);
 }
 
-Test(letters, a_removed_one_is_no_loss)
+Test(dead_letters, a_removed_one_is_no_loss)
 {
-    struct dead_letters letters;
-    fill(&letters, 3, 3);
-    dead_letters_remove(&letters, TAILQ_NEXT(TAILQ_FIRST(&letters.list), link));
-    assert_ids(&letters, (unsigned[]){1, 3, 0});
-    cr_assert_eq(letters.lost, 0);
-    dead_letters_free(&letters);
+    struct dead_letters dead_letters;
+    fill(&dead_letters, 3, 3);
+    dead_letters_remove(&dead_letters, TAILQ_NEXT(TAILQ_FIRST(&dead_letters.list), link));
+    assert_ids(&dead_letters, (unsigned[]){1, 3, 0});
+    cr_assert_eq(dead_letters.lost, 0);
+    dead_letters_free(&dead_letters);
 }
 
-static json_t *printed(const struct dead_letters *letters)
+static json_t *printed(const struct dead_letters *dead_letters)
 {
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
-    dead_letters_print(letters, out);
+    dead_letters_print(dead_letters, out);
     fclose(out);
     json_t *json = json_loads(text, 0, NULL);
     cr_assert(json_is_array(json), "%s", text);
@@ -110,15 +110,15 @@ static json_t *printed(const struct dead_letters *letters)
     return json;
 }
 
-Test(letters, print_as_json)
+Test(dead_letters, print_as_json)
 {
-    struct dead_letters letters;
+    struct dead_letters dead_letters;
     const char *function, *target, *reason;
     int id, attempts, replaying;
     double age_s;
     for (int count = 0; count < 3; count++) {
-        fill(&letters, 10, count);
-        json_t *json = printed(&letters);
+        fill(&dead_letters, 10, count);
+        json_t *json = printed(&dead_letters);
         cr_assert_eq((int)json_array_size(json), count);
         if (count) {
             cr_assert_eq(json_unpack(json_array_get(json, 0), "{s:i,s:s,s:s,s:s,s:i,s:f,s:b !}",
@@ -133,7 +133,7 @@ Test(letters, print_as_json)
             cr_assert(attempts == 4 && !replaying && age_s >= 0 && age_s < 60);
         }
         json_decref(json);
-        dead_letters_free(&letters);
+        dead_letters_free(&dead_letters);
     }
 }
 
@@ -148,43 +148,43 @@ static char *temporary_path(void)
 }
 
 /* The queue as the next process makes it from the file. */
-static void reopen(struct dead_letters *letters, const char *path, int limit)
+static void reopen(struct dead_letters *dead_letters, const char *path, int limit)
 {
     struct journal_record *records;
     struct recovered found;
     long count = open_journal(path, &records);
-    dead_letters_init(letters, &journal, limit);
+    dead_letters_init(dead_letters, &journal, limit);
     for (long i = 0; i < count; i++) {
         cr_assert(dead_letters_read(&records[i], &found));
-        dead_letters_recover(letters, records[i].id, "f", &found,
+        dead_letters_recover(dead_letters, records[i].id, "f", &found,
                              found.reason.len ? "kept" : "new");
     }
     free(records);
     cr_assert_eq(journal_settle(&journal), 0);
 }
 
-Test(letters, survive_with_what_was_under_way)
+Test(dead_letters, survive_with_what_was_under_way)
 {
     const char *path = temporary_path();
     struct program program = program_of("/work?cpu=hash:5ms&body=7&class=f");
-    struct dead_letters letters;
-    struct note *done, *dead, *under_way;
+    struct dead_letters dead_letters;
+    struct accepted_event *done, *dead, *under_way;
 
     for (int round = 0; round < 2; round++) { /* recovered twice, it is the same */
-        reopen(&letters, path, 10);
+        reopen(&dead_letters, path, 10);
         if (round == 0) {
-            cr_assert_eq(dead_letters_note(&letters, &program, &done), 0);
-            cr_assert_eq(dead_letters_note(&letters, &program, &dead), 0);
-            cr_assert_eq(dead_letters_note(&letters, &program, &under_way), 0);
-            dead_letters_add(&letters, dead, "f", &program, "timed out", 4);
-            dead_letters_done(&letters, done);
+            cr_assert_eq(dead_letters_accept(&dead_letters, &program, &done), 0);
+            cr_assert_eq(dead_letters_accept(&dead_letters, &program, &dead), 0);
+            cr_assert_eq(dead_letters_accept(&dead_letters, &program, &under_way), 0);
+            dead_letters_add(&dead_letters, dead, "f", &program, "timed out", 4);
+            dead_letters_done(&dead_letters, done);
         }
         journal_close(&journal);
-        dead_letters_free(&letters);
+        dead_letters_free(&dead_letters);
     }
-    reopen(&letters, path, 10);
-    struct dead_letter *first = TAILQ_FIRST(&letters.list), *second = TAILQ_NEXT(first, link);
-    cr_assert_eq(letters.count, 2);
+    reopen(&dead_letters, path, 10);
+    struct dead_letter *first = TAILQ_FIRST(&dead_letters.list), *second = TAILQ_NEXT(first, link);
+    cr_assert_eq(dead_letters.count, 2);
     cr_assert(first->entry.id == 2 && first->attempts == 4);
     cr_assert_str_eq(first->reason, "kept");
     cr_assert(second->entry.id == 3 && second->attempts == 0);
@@ -192,36 +192,36 @@ Test(letters, survive_with_what_was_under_way)
     cr_assert_eq(second->program.body_bytes, 7);
 
     first->attempts = 9;
-    dead_letters_update(&letters, first);
-    dead_letters_remove(&letters, second);
+    dead_letters_update(&dead_letters, first);
+    dead_letters_remove(&dead_letters, second);
     journal_close(&journal);
-    dead_letters_free(&letters);
-    reopen(&letters, path, 10);
-    cr_assert_eq(letters.count, 1);
-    cr_assert_eq(TAILQ_FIRST(&letters.list)->attempts, 9);
+    dead_letters_free(&dead_letters);
+    reopen(&dead_letters, path, 10);
+    cr_assert_eq(dead_letters.count, 1);
+    cr_assert_eq(TAILQ_FIRST(&dead_letters.list)->attempts, 9);
     unlink(path);
 }
 
-Test(letters, a_smaller_queue_finds_the_newest)
+Test(dead_letters, a_smaller_queue_finds_the_newest)
 {
     const char *path = temporary_path();
     struct program program = program_of("/work");
-    struct dead_letters letters;
-    struct note *note;
+    struct dead_letters dead_letters;
+    struct accepted_event *accepted;
 
-    reopen(&letters, path, 10);
+    reopen(&dead_letters, path, 10);
     for (int i = 0; i < 5; i++) {
-        dead_letters_note(&letters, &program, &note);
-        dead_letters_add(&letters, note, "f", &program, "crashed", 1);
+        dead_letters_accept(&dead_letters, &program, &accepted);
+        dead_letters_add(&dead_letters, accepted, "f", &program, "crashed", 1);
     }
     journal_close(&journal);
-    reopen(&letters, path, 2);
-    cr_assert_eq(TAILQ_FIRST(&letters.list)->entry.id, 4);
-    cr_assert(letters.count == 2 && letters.lost == 3);
+    reopen(&dead_letters, path, 2);
+    cr_assert_eq(TAILQ_FIRST(&dead_letters.list)->entry.id, 4);
+    cr_assert(dead_letters.count == 2 && dead_letters.lost == 3);
     unlink(path);
 }
 
-Test(letters, read_only_what_is_theirs)
+Test(dead_letters, read_only_what_is_theirs)
 {
     static const char *const bad[] = {"",
                                       "event",

@@ -14,7 +14,7 @@ enum { PLACES = 3 };
 static struct service service;
 static struct counter_slot *slot;
 static struct instances instances;
-static struct instance_pool pool;
+static struct function function;
 
 static void setup(void)
 {
@@ -24,7 +24,7 @@ static void setup(void)
     slot = counters_claim(service.counters);
     disk_init(&service.disk, "/nowhere/disk.data");
     instances_init(&instances, &service, slot, PLACES);
-    instance_pool_init(&pool, "f", &manner);
+    function_init(&function, "f", &manner);
 }
 
 static void cleanup(void)
@@ -56,14 +56,14 @@ static struct program program_of(const char *target)
 
 static struct instance *started(void)
 {
-    cr_assert(instances_start(&instances, &pool));
-    cr_assert_eq(pool.starting, 1);
+    cr_assert(instances_start(&instances, &function));
+    cr_assert_eq(function.starting, 1);
     struct news news = await();
     cr_assert_eq(news.kind, NEWS_READY);
-    cr_assert_eq(news.pool, &pool);
+    cr_assert_eq(news.function, &function);
     cr_assert_null(news.task);
     cr_assert_eq(news.instance->state, INSTANCE_IDLE);
-    cr_assert_eq(pool.starting, 0);
+    cr_assert_eq(function.starting, 0);
     return news.instance;
 }
 
@@ -73,18 +73,18 @@ Test(instances, perform_programs_and_report)
     int task;
     struct instance *instance = started();
     for (int i = 1; i <= 3; i++) {
-        cr_assert(instances_give(&pool, &program, &task));
-        cr_assert(LIST_EMPTY(&pool.idle));
+        cr_assert(instances_give(&function, &program, &task));
+        cr_assert(LIST_EMPTY(&function.idle));
         struct news news = await();
         cr_assert_eq(news.kind, NEWS_DONE);
         cr_assert(news.instance == instance && news.task == &task && !news.report.error);
         cr_assert_eq(news.report.digest, program_digest(&program, &service.calibration));
-        cr_assert_eq(pool.account[ACCOUNT_invocations], i);
-        cr_assert_geq(pool.account[ACCOUNT_billed_us], i * 5000);
+        cr_assert_eq(function.account[ACCOUNT_invocations], i);
+        cr_assert_geq(function.account[ACCOUNT_billed_us], i * 5000);
     }
-    cr_assert_eq(pool.account[ACCOUNT_cold_starts], 1);
-    cr_assert_geq(pool.account[ACCOUNT_cold_start_us], 20000);
-    cr_assert_gt(pool.account[ACCOUNT_instance_cpu_us], 0);
+    cr_assert_eq(function.account[ACCOUNT_cold_starts], 1);
+    cr_assert_geq(function.account[ACCOUNT_cold_start_us], 20000);
+    cr_assert_gt(function.account[ACCOUNT_instance_cpu_us], 0);
     cr_assert_eq(counters_sum(service.counters, COUNTER_crashed), 0);
 }
 
@@ -92,7 +92,7 @@ Test(instances, tell_of_a_step_that_failed)
 {
     struct program program = program_of("/work?io=disk:4096");
     started();
-    cr_assert(instances_give(&pool, &program, &program));
+    cr_assert(instances_give(&function, &program, &program));
     struct news news = await();
     cr_assert_eq(news.kind, NEWS_DONE);
     cr_assert_eq(news.report.error, -ENOENT);
@@ -103,12 +103,12 @@ Test(instances, one_that_dies_gives_its_task_back)
     struct program program = program_of("/work?io=timer:50s");
     int task;
     struct instance *instance = started();
-    cr_assert(instances_give(&pool, &program, &task));
+    cr_assert(instances_give(&function, &program, &task));
     kill(instance->performer.pid, SIGKILL);
     struct news news = await();
     cr_assert(news.kind == NEWS_CRASHED && news.task == &task);
-    cr_assert(pool.alive == 0 && instances.taken == 0 && instances.clearing == 0);
-    cr_assert_gt(pool.account[ACCOUNT_billed_us], 0);
+    cr_assert(function.alive == 0 && instances.taken == 0 && instances.clearing == 0);
+    cr_assert_gt(function.account[ACCOUNT_billed_us], 0);
     cr_assert_eq(counters_sum(service.counters, COUNTER_crashed), 1);
 }
 
@@ -117,15 +117,15 @@ Test(instances, one_that_dies_while_it_idles_takes_no_task)
     struct program program = program_of("/work");
     siginfo_t info;
     struct instance *instance = started();
-    cr_assert(instances_give(&pool, &program, &program));
+    cr_assert(instances_give(&function, &program, &program));
     cr_assert_eq(await().kind, NEWS_DONE);
     kill(instance->performer.pid, SIGKILL);
     waitid(P_PID, (id_t)instance->performer.pid, &info, WEXITED | WNOWAIT);
-    cr_assert(!instances_give(&pool, &program, &program));
-    cr_assert(LIST_EMPTY(&pool.idle));
+    cr_assert(!instances_give(&function, &program, &program));
+    cr_assert(LIST_EMPTY(&function.idle));
     struct news news = await();
     cr_assert(news.kind == NEWS_CRASHED && !news.task);
-    cr_assert_eq(pool.account[ACCOUNT_invocations], 1);
+    cr_assert_eq(function.account[ACCOUNT_invocations], 1);
 }
 
 Test(instances, an_ended_one_is_no_crash)
@@ -134,16 +134,16 @@ Test(instances, an_ended_one_is_no_crash)
     int task;
     struct instance *instance = started();
     instances_end(&instances, instance);
-    cr_assert(instances.clearing == 1 && instances.taken == 1 && LIST_EMPTY(&pool.idle));
+    cr_assert(instances.clearing == 1 && instances.taken == 1 && LIST_EMPTY(&function.idle));
     struct news news = await();
     cr_assert(news.kind == NEWS_ENDED && !news.task);
     instance = started();
-    cr_assert(instances_give(&pool, &slow, &task));
+    cr_assert(instances_give(&function, &slow, &task));
     usleep(30000);
     instances_end(&instances, instance);
     news = await();
     cr_assert(news.kind == NEWS_ENDED && news.task == &task);
-    cr_assert_geq(pool.account[ACCOUNT_billed_us], 30000);
+    cr_assert_geq(function.account[ACCOUNT_billed_us], 30000);
     cr_assert_eq(counters_sum(service.counters, COUNTER_crashed), 0);
     cr_assert_eq(counters_sum(service.counters, COUNTER_spawned), 2);
 }
@@ -152,7 +152,7 @@ Test(instances, leave_signals_to_the_parent)
 {
     struct program program = program_of("/work?io=timer:100ms");
     struct instance *instance = started();
-    cr_assert(instances_give(&pool, &program, &program));
+    cr_assert(instances_give(&function, &program, &program));
     kill(instance->performer.pid, SIGTERM);
     kill(instance->performer.pid, SIGINT);
     cr_assert_eq(await().kind, NEWS_DONE);
@@ -162,38 +162,38 @@ Test(instances, places_are_used_again)
 {
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < PLACES; i++)
-            cr_assert(instances_start(&instances, &pool));
-        cr_assert_eq(pool.starting, PLACES);
+            cr_assert(instances_start(&instances, &function));
+        cr_assert_eq(function.starting, PLACES);
         for (int i = 0; i < PLACES; i++)
             cr_assert_eq(await().kind, NEWS_READY);
         for (int i = 0; i < PLACES; i++)
             instances_end(&instances, &instances.place[i]);
         for (int i = 0; i < PLACES; i++)
             cr_assert_eq(await().kind, NEWS_ENDED);
-        cr_assert(instances.taken == 0 && instances.clearing == 0 && pool.alive == 0);
+        cr_assert(instances.taken == 0 && instances.clearing == 0 && function.alive == 0);
     }
 }
 
 Test(instances, a_crash_can_be_had)
 {
     struct program program = program_of("/work");
-    pool.manner.crash_percent = 100;
+    function.manner.crash_percent = 100;
     started();
-    cr_assert(instances_give(&pool, &program, &program));
+    cr_assert(instances_give(&function, &program, &program));
     cr_assert_eq(await().kind, NEWS_CRASHED);
 }
 
 Test(instances, memory_costs_as_long_as_they_live)
 {
     started();
-    double resident_mib = LIST_FIRST(&pool.idle)->resident_mib;
+    double resident_mib = LIST_FIRST(&function.idle)->resident_mib;
     cr_assert_gt(resident_mib, 0.1);
     int64_t begin_ns = now_ns();
     instances_charge(&instances);
-    double before = pool.account[ACCOUNT_instance_memory_mib_ms];
+    double before = function.account[ACCOUNT_instance_memory_mib_ms];
     usleep(50000);
     instances_charge(&instances);
-    double mib_ms = pool.account[ACCOUNT_instance_memory_mib_ms] - before;
+    double mib_ms = function.account[ACCOUNT_instance_memory_mib_ms] - before;
     cr_assert_geq(mib_ms, 49 * resident_mib);
     cr_assert_leq(mib_ms, (double)(now_ns() - begin_ns) / NSEC_PER_MSEC * resident_mib);
 }
