@@ -1,4 +1,5 @@
 #include "cell/trial.h"
+#include "cell/about.h"
 #include "cell/group.h"
 #include "common/base/util.h"
 #include "common/work/calibration.h"
@@ -23,7 +24,6 @@ static const int64_t READY_LIMIT_NS = 10 * NSEC_PER_SEC;
 static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connections, before warm-up */
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator, then of the server */
-static const double STEAL_LIMIT = 0.02;
 static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 /* Fine enough to see a surge of a second; long enough for the p99 of 2000 requests/s. */
 static const char TIMESERIES_INTERVAL[] = "250ms";
