@@ -3,7 +3,6 @@ import ctypes
 import dataclasses
 import datetime
 import fcntl
-import itertools
 import json
 import os
 import pathlib
@@ -18,8 +17,9 @@ from archbench.arguments import Parser
 from archbench.formats import abouts, schema, stored, summary
 from archbench.places import ENTRY, REPOSITORY as ROOT
 from archbench.runner import calm, environment, plan
+from archbench.runner.attempts import attempts_left, is_valid, load_cell, turns
+from archbench.runner.progress import Progress, as_clock, time_of_day
 
-ATTEMPTS = 3  # an invalid cell is run again up to twice: see turns()
 PATIENCE = 1 / 3  # of the planned time: for how long to wait for a calm machine
 PR_SET_PDEATHSIG = 1
 VALID, INVALID = 0, 1  # exit statuses of build/cell
@@ -186,115 +186,6 @@ def lock(folder):
     except OSError as error:
         raise plan.PlanError(f"another runner is at work in {folder}") from error
     return file
-
-
-def load_cell(path):
-    """A finished cell, or None: a file that is missing or torn does not count. Raises
-    schema.Refused for one of another version, since a new attempt would replace it."""
-    file = path / "cell.json"
-    try:
-        cell = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return schema.check(file, cell, schema.CELL)
-
-
-def is_valid(cell):
-    return cell["validity"]["verdict"] == "VALID"
-
-
-def attempts_left(cell):
-    """How often a cell may still be run; `cell`: what load_cell() returned."""
-    if cell is None:
-        return ATTEMPTS
-    return 0 if is_valid(cell) else max(0, ATTEMPTS - cell["attempt"])
-
-
-def turns(planned, left):
-    """The cells in the order to run them. `left`: the attempts left of each, by name, which the
-    caller keeps up to date from one cell to the next.
-
-    Invalid ones are not repeated at once: what disturbs a machine lasts for seconds, and would
-    disturb the next attempt as well. They wait for the end of their block, and those that are
-    invalid again for the end of the run."""
-    for _, block in itertools.groupby(planned, key=lambda cell: cell.trial):
-        block = list(block)
-        yield from (cell for cell in block if left[cell.name] == ATTEMPTS)
-        yield from (cell for cell in block if left[cell.name] == ATTEMPTS - 1)
-    yield from (cell for cell in planned if left[cell.name])
-
-
-def as_clock(duration_s):
-    """'4:10', '3:25:00'."""
-    minutes, seconds = divmod(round(duration_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
-def time_of_day(duration_s):
-    """The local time in so many seconds, with its date when that is not today."""
-    now = datetime.datetime.now()
-    then = now + datetime.timedelta(seconds=duration_s)
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
-
-
-class Progress:
-    """One line: rewritten on a terminal, one per attempt elsewhere."""
-
-    def __init__(self, planned, left):
-        """`left` as in turns()."""
-        self.tty = sys.stdout.isatty()
-        self.planned, self.left = planned, left
-        self.attempts = self.invalid = 0
-        self.spent_s = self.planned_s = 0.0
-
-    def left_s(self):
-        """Expected, at the pace of the attempts so far, and with as many invalid ones among them:
-        a share of p makes 1 + p + p^2 attempts of a cell that may have three."""
-        pace = self.spent_s / self.planned_s if self.planned_s else 1.0
-        share = self.invalid / self.attempts if self.attempts else 0.0
-        return pace * sum(cell.expected_s * sum(share**k for k in range(self.left[cell.name]))
-                          for cell in self.planned)
-
-    def announce(self, folder):
-        cells = sum(bool(left) for left in self.left.values())
-        left_s = self.left_s()
-        print(f"{cells} cells to run, about {as_clock(left_s)}, until {time_of_day(left_s)}; "
-              f"results in {folder}", flush=True)
-
-    def count(self, cell):
-        """Which one of how many this is, and which attempt at it."""
-        attempt = ATTEMPTS - self.left[cell.name] + 1
-        tried = sum(left < ATTEMPTS for left in self.left.values()) + (attempt == 1)
-        again = f", attempt {attempt}" if attempt > 1 else ""
-        return f"[{tried}/{len(self.planned)}{again}]"
-
-    def begin(self, cell):
-        if self.tty:
-            print(f"\r\x1b[K{self.count(cell)} {as_clock(self.left_s())} left: {cell.name}",
-                  end="", flush=True)
-
-    def end(self, cell, left, said, spent_s):
-        """`left`: the attempts that this one has left of the cell."""
-        count = self.count(cell)
-        self.left[cell.name] = left
-        self.attempts += 1
-        self.invalid += said.startswith("INVALID")
-        self.planned_s += cell.expected_s
-        self.spent_s += spent_s
-        if self.tty and said.startswith("INVALID"):
-            print(f"\r\x1b[K{said}", flush=True)
-        if not self.tty:
-            print(f"{count} {said} ({as_clock(self.left_s())} left)", flush=True)
-
-    def waiting(self, share):
-        """Others have so large a share of a core: we wait."""
-        print("\r\x1b[K" * self.tty + f"waiting: others have {100 * share:.0f} % of a core",
-              end="" if self.tty else "\n", flush=True)
-
-    def finish(self):
-        if self.tty:
-            print("\r\x1b[K", end="", flush=True)
 
 
 def run_cell(cell, folder, build):

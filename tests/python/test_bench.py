@@ -1,33 +1,11 @@
-#!/usr/bin/python3
 """What the benchmarks compute from what they measure; and the soak, which must notice."""
-
-import importlib.machinery
-import importlib.util
 import os
-import pathlib
 import subprocess
-import sys
 import time
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BENCH = ROOT / "bench"
-sys.path.insert(0, str(BENCH))
-
-import proc
-import rig
-import serving
-
-
-def load_script(name):
-    """A program without .py as a module."""
-    loader = importlib.machinery.SourceFileLoader(name, str(BENCH / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    loader.exec_module(module)
-    return module
-
-
-soak = load_script("soak")
+from archbench.bench import proc, rig, serving, soak
+from archbench.places import ENTRY, REPOSITORY
 
 
 class Turns(unittest.TestCase):
@@ -132,14 +110,10 @@ class Soak(unittest.TestCase):
         self.assertGreater(leaked_kb, 5 * allowed_kb)
 
     def test_runs(self):
-        build = os.environ.get("BUILD", str(ROOT / "build"))
-        done = subprocess.run([str(BENCH / "soak"), "--build", build, "--requests", "300", "--only",
+        build = os.environ.get("BUILD", str(REPOSITORY / "build"))
+        done = subprocess.run([ENTRY, "soak", "--build", build, "--requests", "300", "--only",
                                "event,processes"], capture_output=True, text=True, timeout=300,
                               check=False)
         self.assertEqual(done.returncode, 0, done)
         self.assertEqual([line.split()[0] for line in done.stdout.splitlines()[2:]],
                          ["event", "processes"])
-
-
-if __name__ == "__main__":
-    unittest.main()

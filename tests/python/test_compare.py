@@ -1,23 +1,20 @@
-#!/usr/bin/python3
 """compare.sh over synthetic runs."""
 import contextlib
 import csv
-import importlib.machinery
 import io
 from pathlib import Path
 import subprocess
-import sys
 import tempfile
 import unittest
-import unittest.mock
 
 import numpy as np
 
-import test_plots
+from archbench.places import ENTRY, REPOSITORY
+from archbench.report import compare
+from synthetic import INF, SyntheticRun
 
-COMPARE = test_plots.REPOSITORY / "compare.sh"
-compare = importlib.machinery.SourceFileLoader(
-    "compare", str(test_plots.PLOTS / "compare")).load_module()
+UNTIMED = True  # it starts no server and measures no time
+COMPARE = REPOSITORY / "compare.sh"
 ARCHS = "processes threads event hybrid threads_b event_b hybrid_b staged actors".split()
 
 
@@ -30,7 +27,7 @@ class Compare(unittest.TestCase):
     def run_of(self, name, seed, cost=None, trials=3, only=("trivial", "io", "mix"), **manifest):
         """Every architecture on some workloads, with 2 % of noise; `cost`: {arch: factor}."""
         rng = np.random.default_rng(seed)
-        run = test_plots.SyntheticRun(self.folder / name, **manifest)
+        run = SyntheticRun(self.folder / name, **manifest)
         for workload in only:
             for place, arch in enumerate(ARCHS):
                 level = 10.0 * (place + 1) * (cost or {}).get(arch, 1)
@@ -47,10 +44,9 @@ class Compare(unittest.TestCase):
         words = [str(word) for run in runs
                  for word in (run if isinstance(run, list) else [run.write()])]
         out, err = io.StringIO(), io.StringIO()
-        with (unittest.mock.patch.object(sys, "argv", ["compare", *words]),
-              contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                compare.main()
+                compare.main(words)
                 ended = 0
             except SystemExit as end:
                 ended = end.code
@@ -59,7 +55,7 @@ class Compare(unittest.TestCase):
 
     def test_the_runs_that_come_with_the_project(self):
         """The same programs on the same machine, an hour apart, as the first user tries it."""
-        results = test_plots.REPOSITORY / "results"
+        results = REPOSITORY / "results"
         told = self.compare([results / "reference", results / "reference-again"])
         self.assertIn("0 of 114 rows differ significantly; 0 more", told)
 
@@ -170,13 +166,13 @@ class Compare(unittest.TestCase):
     def test_a_run_of_another_version_is_refused(self):
         other = self.run_of("other", 2, schema="archbench-run/2")
         text = self.compare(self.run_of("a", 1), other, status=3)
-        self.assertRegex(text, r"^compare: \S+other/manifest.json is archbench-run/2, and what is "
+        self.assertRegex(text, r"^archbench compare: \S+other/manifest.json is archbench-run/2, and what is "
                                "read here is archbench-run/1")
 
     def test_a_packed_run(self):
         """Says the same as the run itself, and is asked the same."""
         a, b = self.run_of("a", 1).write(), self.run_of("b", 2, {"event": 1.2}).write()
-        subprocess.run([test_plots.REPOSITORY / "runner" / "pack", a, self.folder / "kept" / "a"],
+        subprocess.run([ENTRY, "pack", a, self.folder / "kept" / "a"],
                        capture_output=True, check=True)
         packed = self.folder / "kept" / "a"
         text = self.compare([packed], [b])
@@ -189,9 +185,5 @@ class Compare(unittest.TestCase):
         a, b = self.run_of("a", 1), self.run_of("b", 2)
         for run in a, b:
             run.cell("cpu", "base", "event", 1, {"cpu_us_per_request": 1.0}, reasons=["lag"])
-            run.cell("cpu", "base", "threads", 1, {"short": {"response_p50_us": test_plots.INF}})
+            run.cell("cpu", "base", "threads", 1, {"short": {"response_p50_us": INF}})
         self.assertIn("0 of 81 rows differ significantly; 0 more", self.compare(a, b))
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,23 +1,18 @@
-#!/usr/bin/python3
 """Statistics across trials: groups in rankings and intervals, on samples of which the truth is
 known."""
 import itertools
 import math
-import os
 import random
-import sys
 import unittest
 
 import numpy as np
 from scipy import stats as scipy_stats
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "plots"))
+from archbench.stats import estimates, groups
+from archbench.stats.groups import compare, letter_display
+from archbench.tables import overview
 
-from lib import groups, stats
-from lib.groups import compare, letter_display
-import table_overview
-
+UNTIMED = True  # it starts no server and measures no time
 INF = math.inf
 NAMES = "pqrstuvwxyzABCDE"
 
@@ -252,7 +247,6 @@ class Rankings(unittest.TestCase):
 
 class FakeRun:
     """What rank() asks of a Run. `values`: {architecture: (valid, invalid)}"""
-
     def __init__(self, values):
         self.of = values
 
@@ -310,17 +304,17 @@ class Overview(unittest.TestCase):
 
     def test_letters_stand_behind_the_value(self):
         entry = compare({"a": spread_alike(10, 0.01, 3), "b": spread_alike(20, 0.01, 3)}).entries[1]
-        self.assertRegex(table_overview.with_interval(entry.estimate, entry.letters),
+        self.assertRegex(overview.with_interval(entry.estimate, entry.letters),
                          r"^20\.0 \[19\.8, 20\.2\] b$")
-        cells = list(table_overview.numbers([entry.estimate, None], [entry, None]))
+        cells = list(overview.numbers([entry.estimate, None], [entry, None]))
         self.assertEqual(len(cells), 14)
         self.assertEqual((cells[0], cells[3], cells[4], cells[7:]), ("20", "b", "2", [""] * 7))
 
     def test_nothing_is_claimed_of_what_is_not_valid(self):
         ranking = groups.rank(OfARun.RUN, "io", "base", "rate", archs=["bad", "a"])
         bad = ranking.entries[1]
-        self.assertEqual(table_overview.with_interval(bad.estimate, bad.letters), "(7.00)")
-        self.assertEqual(list(table_overview.numbers([bad.estimate], [bad]))[3:], [""] * 4)
+        self.assertEqual(overview.with_interval(bad.estimate, bad.letters), "(7.00)")
+        self.assertEqual(list(overview.numbers([bad.estimate], [bad]))[3:], [""] * 4)
 
 
 class Intervals(unittest.TestCase):
@@ -337,9 +331,9 @@ class Intervals(unittest.TestCase):
         """Samples with a long tail; the true median is 1."""
         for trials in (2, 3, 5, 6, 7, 9):
             draws = np.exp(self.rng.normal(0, 0.5, (self.DRAWS, trials)))
-            intervals = [stats.bootstrap_median(list(d)) for d in draws]
+            intervals = [estimates.bootstrap_median(list(d)) for d in draws]
             held = np.mean([low <= 1 <= high for low, high in intervals])
-            stated = stats.coverage(trials)
+            stated = estimates.coverage(trials)
             self.assertGreater(held, stated - self.tolerance(stated), trials)
             if trials < 6:
                 self.assertAlmostEqual(held, stated, delta=self.tolerance(stated))
@@ -347,19 +341,15 @@ class Intervals(unittest.TestCase):
                 self.assertGreaterEqual(stated, 0.95)
 
     def test_stated_coverage(self):
-        self.assertEqual([stats.coverage(n) for n in (1, 2, 3, 4, 5)],
+        self.assertEqual([estimates.coverage(n) for n in (1, 2, 3, 4, 5)],
                          [0, 0.5, 0.75, 0.875, 0.9375])
-        self.assertAlmostEqual(stats.coverage(9), 1 - 2 * (1 + 9) / 2 ** 9)  # second and eighth
+        self.assertAlmostEqual(estimates.coverage(9), 1 - 2 * (1 + 9) / 2 ** 9)  # second and eighth
 
     def test_of_a_ratio_of_medians(self):
         for trials, expected in ((3, 0.90), (5, 0.97)):
             held = 0
             for _ in range(self.DRAWS):
                 above, below = np.exp(self.rng.normal(0, 0.1, (2, trials))).tolist()
-                e = stats.ratio_of_medians([2 * x for x in above], below)
+                e = estimates.ratio_of_medians([2 * x for x in above], below)
                 held += e.low <= 2 <= e.high
             self.assertAlmostEqual(held / self.DRAWS, expected, delta=self.tolerance(expected))
-
-
-if __name__ == "__main__":
-    unittest.main()

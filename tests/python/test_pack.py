@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Runs on disk: packed ones say the same as the runs they were made of, and files of another
 version are refused."""
 import json
@@ -11,14 +10,15 @@ import subprocess
 import tempfile
 import unittest
 
-import test_plots
-from test_plots import NoData, Run
+from archbench.formats.run import NoData, Run
+from archbench.places import ENTRY
+import synthetic as made
 
-RUNNER = test_plots.REPOSITORY / "runner"
+UNTIMED = True  # it starts no server and measures no time
 LATENCY = {"p50_us": 100.0, "p99_us": 300.0, "min_us": 5.5, "p75_us": 7.5, "p9999_us": 8.5,
            "intervals": {"p50": [90.0, 110.0], "p75": [1.0, 2.0], "p9999": None}}
 COMMAND = {"server": ["build/servers/event"], "loadgen": ["build/loadgen", "-q"],
-           "backend": ["build/backend"]}
+           "upstream": ["build/upstream"]}
 
 
 class StoredRun(unittest.TestCase):
@@ -30,14 +30,14 @@ class StoredRun(unittest.TestCase):
 
     def build(self):
         """A small run with everything in it that packing must keep."""
-        synthetic = test_plots.SyntheticRun(self.plain, run_id="some")
+        synthetic = made.SyntheticRun(self.plain, run_id="some")
         cell = synthetic.cell("mix", "base", "event", 1, {"achieved_rate": 100.5, "io":
-                              test_plots.latencies(100, test_plots.INF)}, command=COMMAND,
+                              made.latencies(100, made.INF)}, command=COMMAND,
                               load={"total": {"response": LATENCY}}, slots=None)
-        (cell / "io.hgrm").write_text(test_plots.HGRM + "#[Infinite = 7]\n")
+        (cell / "io.hgrm").write_text(made.HGRM + "#[Infinite = 7]\n")
         (cell / "server.log").write_text("ready\n")
         synthetic.cell("mix", "base", "event", 2, {"achieved_rate": 7}, ["steal 4 %"])
-        test_plots.add_surge(synthetic, 1, 1.0, "event", 1)
+        made.add_surge(synthetic, 1, 1.0, "event", 1)
         said = {"workload": "mix", "point": "base", "arch": "event", "capacity": 123.0}
         self.write(self.plain / "predictions.json",
                    {"schema": "archbench-predictions/1", "cells": [said]})
@@ -53,7 +53,7 @@ class StoredRun(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def pack(self, source=None):
-        return self.do(RUNNER / "pack", source or self.plain, self.packed)
+        return self.do(ENTRY, "pack", source or self.plain, self.packed)
 
     def both(self):
         """The run, and its packed copy."""
@@ -88,7 +88,7 @@ class Packing(StoredRun):
         (before, *_), (after, *_) = run.cells_at("mix", "base", "event"), packed.cells_at(
             "mix", "base", "event")
         self.assertEqual(after["command"], {"server": COMMAND["server"], "loadgen": None,
-                                            "backend": None})
+                                            "upstream": None})
         self.assertEqual(after["load"]["total"]["response"],
                          {"p50_us": 100.0, "p99_us": 300.0, "intervals": {"p50": [90.0, 110.0]}})
         same = set(before) - {"command", "load"}
@@ -102,7 +102,7 @@ class Packing(StoredRun):
                 (math.inf, 7)])
             self.assertEqual((run.histogram(first, "cpu"), run.histogram(second, "io")), ([], []))
             self.assertEqual(run.text_of(first, "io.hgrm"),
-                             test_plots.HGRM + "#[Infinite = 7]\n")
+                             made.HGRM + "#[Infinite = 7]\n")
             self.assertIsNone(run.text_of(first, "io.txt"))
             self.assertEqual(run.timeseries(first), [])
             rows = run.timeseries(run.cells_at("surge", "base", "event")[0])
@@ -112,13 +112,13 @@ class Packing(StoredRun):
     def test_a_figure_is_the_same(self):
         self.both()
         for run in self.plain, self.packed:
-            status, _, err = self.do(test_plots.PLOTS / "surge.py", run)
+            status, _, err = self.do(ENTRY, "draw", run, "surge")
             self.assertEqual(status, 0, err)
         drawn = [(run / "figures" / "surge.svg").read_bytes() for run in (self.plain, self.packed)]
         self.assertEqual(*drawn)
 
     def test_it_is_small(self):
-        test_plots.build_full(self.plain)
+        made.build_full(self.plain)
         status, out, err = self.pack()
         self.assertEqual(status, 0, err)
         sizes = [sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -130,7 +130,7 @@ class Packing(StoredRun):
         before = sorted(self.folder.rglob("*"))
         status, out, err = self.pack(source)
         self.assertEqual((status, out), (1, ""))
-        self.assertRegex(err, rf"\Arunner/pack: .*{word}.*\n\Z")
+        self.assertRegex(err, rf"\Aarchbench pack: .*{word}.*\n\Z")
         left = [path for path in self.folder.rglob("*") if path not in before]
         self.assertEqual([path for path in left if path != self.packed.parent], [])
 
@@ -152,7 +152,6 @@ class Packing(StoredRun):
 
 class Versions(StoredRun):
     """Neither an older number, nor a newer one, nor none is taken for ours."""
-
     def refused(self, folder, *words):
         with self.assertRaises(NoData) as refusal:
             Run(folder)
@@ -200,19 +199,15 @@ class Versions(StoredRun):
     def test_drawing_refuses_once(self):
         self.build()
         self.change(self.plain / "manifest.json", schema="archbench-run/2")
-        status, out, err = self.do(test_plots.PLOTS / "all", self.plain)
+        status, out, err = self.do(ENTRY, "draw", self.plain)
         self.assertEqual((status, out), (1, ""))
-        self.assertRegex(err, r"\Aplots/all: \S+manifest.json is archbench-run/2, .*\n\Z")
+        self.assertRegex(err, r"\Aarchbench draw: \S+manifest.json is archbench-run/2, .*\n\Z")
         self.assertEqual(os.listdir(self.plain / "cells"), ["mix", "surge"])
         self.assertFalse((self.plain / "figures").exists())
 
     def test_nothing_is_predicted_for_another_version(self):
         self.build()
         self.change(self.plain / "manifest.json", schema="archbench-run/2")
-        status, _, err = self.do(test_plots.REPOSITORY / "model" / "predict", self.plain)
+        status, _, err = self.do(ENTRY, "predict", self.plain)
         self.assertEqual(status, 1)
-        self.assertRegex(err, r"\Amodel/predict: \S+manifest.json is archbench-run/2, .*\n\Z")
-
-
-if __name__ == "__main__":
-    unittest.main()
+        self.assertRegex(err, r"\Aarchbench predict: \S+manifest.json is archbench-run/2, .*\n\Z")

@@ -1,39 +1,23 @@
-#!/usr/bin/python3
 """docs/reading-order.md says what is so: each server has its section, what a section names exists,
-its commands can be typed, its diagrams can be drawn, and its lessons are those of bench/lessons."""
-
-import importlib.machinery
-import importlib.util
+its commands can be typed, its diagrams can be drawn, and its lessons are those of archbench lessons."""
 import pathlib
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
+from archbench.bench import lessons
 import harness
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reading-order.md"
 NOT_YET = "Not measured yet"
 SYSTEM = {"fork", "recv", "send", "close", "epoll_wait", "wait4", "_exit"}  # libraries' calls
 SHELL = {"for", "do", "done", "time", "in"}
 OPTIONAL = {"strace"}  # packages that the page says one may need
 SERVER_COMMAND = re.compile(r"build/servers/\w+")
-
-
-def load_bench(name):
-    """A program of bench/ as a module."""
-    sys.path.insert(0, str(ROOT / "bench"))
-    try:
-        loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "bench" / name))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-        loader.exec_module(module)
-        return module
-    finally:
-        sys.path.pop(0)
 
 
 def sections(page):
@@ -155,14 +139,18 @@ class Page(unittest.TestCase):
         cls.page = PAGE.read_text(encoding="utf-8")
         cls.sections = sections(cls.page)
         cls.common = "\n".join(path.read_text(encoding="utf-8")
-                               for path in (ROOT / "common").glob("*.[ch]"))
+                               for path in (ROOT / "common").glob("*/*.[ch]"))
         cls.loadgen_help = help_of("build/loadgen")
 
     def source(self, name):
-        return (ROOT / "servers" / f"{name}.c").read_text(encoding="utf-8")
+        alone = ROOT / "servers" / f"{name}.c"
+        files = [alone] if alone.is_file() else sorted((ROOT / "servers" / name).glob("*.[ch]"))
+        return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
     def test_every_server_has_its_section(self):
-        self.assertEqual(set(self.sections), {path.stem for path in (ROOT / "servers").glob("*.c")})
+        folders = {path.name for path in (ROOT / "servers").iterdir() if path.is_dir()}
+        self.assertEqual(set(self.sections),
+                         {path.stem for path in (ROOT / "servers").glob("*.c")} | folders)
 
     def test_sections_are_numbered(self):
         numbers = re.findall(r"^## (\d+)\.", self.page, re.MULTILINE)
@@ -173,7 +161,10 @@ class Page(unittest.TestCase):
             with self.subTest(server=name):
                 self.assertEqual(len(blocks(text, "mermaid")), 1)
                 self.assertEqual(len(blocks(text, "sh")), 1)
-                self.assertIn(f"**Where to look** in `servers/{name}.c`", text)
+                file = f"servers/{name}.c"
+                if not (ROOT / file).is_file():
+                    file = f"servers/{name}/{name}.c"
+                self.assertIn(f"**Where to look** in `{file}`", text)
                 self.assertEqual(text.count("**The experiment**"), 1)
                 self.assertEqual(text.count("**What we measured**"), 1)
                 self.assertRegex(blocks(text, "sh")[0], rf"^# one shell\nbuild/servers/{name}\b")
@@ -182,7 +173,7 @@ class Page(unittest.TestCase):
         for name, text in self.sections.items():
             with self.subTest(server=name):
                 paragraph = re.search(r"\*\*Where to look\*\*.*?\n\n", text, re.DOTALL)[0]
-                files = re.findall(r"`((?:servers|common)/\w+\.[ch])`", paragraph)
+                files = re.findall(r"`((?:servers|common)/[\w/]+\.[ch])`", paragraph)
                 code = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in files)
                 functions = re.findall(r"`(\w+)\(\)`", paragraph)
                 self.assertTrue(functions)
@@ -242,7 +233,7 @@ class Page(unittest.TestCase):
                         self.assertTrue(knows(known, option), code)
 
     def test_files_that_the_page_names_exist(self):
-        named = re.findall(r"[\s`]((?:bench|common|docs|servers|workloads)/[\w./-]*)", self.page)
+        named = re.findall(r"[\s`]((?:archbench|bench|bin|common|docs|servers|workloads)/[\w./-]*)", self.page)
         named += [f"docs/{target}" for target in re.findall(r"\]\(([\w./-]+)\)", self.page)]
         for name in named:
             self.assertTrue((ROOT / name).exists(), name)
@@ -265,7 +256,7 @@ class Page(unittest.TestCase):
 class Lessons(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.lessons = load_bench("lessons")
+        cls.lessons = lessons
         cls.page = PAGE.read_text(encoding="utf-8")
 
     def test_page_and_script_have_the_same_ones_in_the_same_order(self):
@@ -351,7 +342,3 @@ class Lessons(unittest.TestCase):
     def test_a_page_without_the_mark_is_an_error(self):
         with self.assertRaises(SystemExit):
             self.lessons.quoted(self.page, "nowhere")
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,18 +1,14 @@
-#!/usr/bin/python3
 """Differences between runs, on samples of which the truth is known."""
 import math
-import os
-import sys
 import unittest
 
 import numpy as np
 from scipy import stats
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "plots"))
+from archbench.stats import significance
+from archbench.stats.significance import Row
 
-from lib import significance
-from lib.significance import Row
+UNTIMED = True  # it starts no server and measures no time
 
 
 class Samples(unittest.TestCase):
@@ -171,7 +167,3 @@ class Samples(unittest.TestCase):
     def test_nothing_to_compare(self):
         self.assertEqual(significance.compare([]), ([], {}))
         self.assertEqual(significance.overall([], None), [])
-
-
-if __name__ == "__main__":
-    unittest.main()
