@@ -112,20 +112,20 @@ fuzz: ## look for bad replies for FUZZ_SECONDS (60)
 bench: ## paired benchmarks against the tools you know
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS) $(BENCHES)
-	$(Q)bench/bench --build $(B)
+	$(Q)bin/archbench bench --build $(B)
 
 soak: $(PROGRAMS) ## a day's requests for each server: what grows?
-	$(Q)bench/soak --build $(B)
+	$(Q)bin/archbench soak --build $(B)
 
 lessons: ## measure docs/reading-order.md anew
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS)
-	$(Q)bench/lessons --build $(B) --write
+	$(Q)bin/archbench lessons --build $(B) --write
 
 labs: ## do the labs of docs/labs/, and fill in their answer keys
 	$(Q)./deps.sh test
 	$(Q)$(MAKE) --no-print-directory $(PROGRAMS)
-	$(Q)bench/labs --build $(B) --write
+	$(Q)bin/archbench labs --build $(B) --write
 
 lint: ## formatting, static analysis, scripts
 	$(Q)./deps.sh lint
@@ -144,7 +144,7 @@ deps: ## install missing Debian packages
 	$(Q)./deps.sh run
 
 architectures: $(SERVERS) ## list the servers, as their headers describe them
-	$(Q)runner/architectures --build $(B)
+	$(Q)bin/archbench architectures --build $(B)
 
 calibrate: $(B)/calibrate ## measure anew how much work a millisecond is
 	$(Q)$(B)/calibrate

@@ -1,3 +1,3 @@
 #!/bin/bash
 # Two or more runs side by side: ./compare.sh RUN_A RUN_B [...] (folders in results/; --help).
-exec "$(dirname "$0")/plots/compare" "$@"
+exec "$(dirname "$0")/bin/archbench" compare "$@"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 usage() {
     cat <<'END'
-usage: ./run_all.sh [STAGE] [options]
+Usage: ./run_all.sh [STAGE] [options]
 
 stages (default: all of them, in this order)
   deps       install the packages that are missing
@@ -31,10 +31,10 @@ deps() { ./deps.sh run; } # not `make deps`: make itself may be missing
 build() { make --no-print-directory -j"$(nproc)"; }
 # Once per machine is enough: results of several runs can then be compared.
 calibrate() { [[ ${#stages[@]} -gt 1 && -e build/calibration.json ]] || build/calibrate; }
-cells() { runner/run --with-parent "$@"; }
-plots() { plots/all "$run"; }
+cells() { bin/archbench run --with-parent "$@"; }
+plots() { bin/archbench draw "$run"; }
 
-# The options go to runner/run as they are; these say something to us as well.
+# The options go to archbench run as they are; these say something to us as well.
 stages=(deps build calibrate cells plots)
 run=results/latest
 options=()

@@ -1,5 +1,6 @@
 /* cell: one server, one point of a workload, one trial: measured alone, judged, and left as a
  * folder OUT/WORKLOAD/POINT/SERVER.TRIAL/ that is there as a whole or not at all. */
+#include "cell/about.h"
 #include "cell/report.h"
 #include "cell/trial.h"
 #include "common/base/options.h"
@@ -28,6 +29,7 @@ struct cell {
     const char *server, *workload, *point, *out, *build;
     const char *arch; /* what results call the server, here with options of its own */
     int trial, connections, seed;
+    bool about; /* only say what is decided here */
     bool again; /* after an invalid attempt, whose folder is replaced */
     int64_t warmup_ns, duration_ns;
     char name[128]; /* of the workload: its file without folder and ending */
@@ -59,6 +61,8 @@ static void parse(struct cell *cell, int argc, char **argv, int *first_extra)
         {"again", 0, OPTION_FLAG, &cell->again, NULL,
          "one more attempt: keep the reasons and logs of the invalid one in its place", 0, 0},
         {"build", 0, OPTION_TEXT, &cell->build, "FOLDER", "where the programs are", 0, 0},
+        {"about", 0, OPTION_FLAG, &cell->about, NULL,
+         "print what this program decides of a measurement, as JSON, and stop", 0, 0},
         {0},
     };
     *first_extra =
@@ -377,6 +381,10 @@ int main(int argc, char **argv)
                         .duration_ns = 3 * NSEC_PER_SEC};
     executable_folder(build, sizeof build);
     parse(&cell, argc, argv, &first_extra);
+    if (cell.about) {
+        about_print();
+        return 0;
+    }
     check(&cell);
     load_workload(&cell, &workload);
     prepare_disk(&workload);

@@ -1,4 +1,5 @@
 #include "cell/trial.h"
+#include "cell/about.h"
 #include "cell/run.h"
 #include "common/base/util.h"
 #include "common/work/calibration.h"
@@ -16,7 +17,6 @@
 static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connections, before warm-up */
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
-static const double STEAL_LIMIT = 0.02;
 static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is

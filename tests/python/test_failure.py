@@ -4,7 +4,7 @@ import json
 import re
 import unittest
 
-from test_runner import BUILD, CellCase
+from runner_case import BUILD, CellCase
 
 KILL = """
     [workload]

@@ -1,0 +1,270 @@
+"""A run on disk: results/RUN with manifest.json, summary.csv and cells/, or the same packed. See
+docs/formats.md."""
+from collections import defaultdict
+import csv
+from dataclasses import dataclass, field
+from functools import lru_cache
+import json
+import math
+from pathlib import Path
+import re
+
+from archbench.formats import abouts, former, schema, stored
+from archbench.formats.names import server_of
+from archbench.formats.workload import Workload
+from archbench.places import REPOSITORY
+from archbench.stats.estimates import estimate
+
+
+CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
+READING_ORDER = ("trivial", "io", "cpu", "mix")
+# Their rate is given and light: throughput answers no question. They have figures of their own.
+LIGHT_WORKLOADS = ("connections", "baseline", "surge")
+
+
+class NoData(Exception):
+    """This run holds nothing that the figure or table could show."""
+
+
+@dataclass
+class Trial:
+    number: str
+    verdict: str
+    values: dict = field(default_factory=dict)  # (class, metric) -> float
+
+    @property
+    def valid(self):
+        return self.verdict == "VALID"
+
+
+def number_in(name):
+    """'cpu30' -> 30.0; None without a number."""
+    found = re.search(r"\d+(?:\.\d+)?", name)
+    return float(found.group()) if found else None
+
+
+class Run:
+    """All cells of a run. Cells are addressed by workload, point, architecture and trial."""
+
+    def __init__(self, folder):
+        """Raises NoData when the folder holds no finished run, or one of another version."""
+        self.folder = Path(folder)
+        self._cells = defaultdict(dict)  # (workload, point, arch) -> {trial number: Trial}
+        self._workloads = {}
+        try:
+            self.manifest = former.manifest(self._checked("manifest.json", schema.RUN))
+            self._predictions = self._read_predictions()
+            self._read_summary()
+            self._stored = stored.open_cells(self.folder)
+            self.cells = sorted(self._read_cells(), key=lambda c: c["where"])
+        except FileNotFoundError as error:
+            raise NoData(f"{self.folder} is not a finished run: it has no "
+                         f"{Path(error.filename).name}") from error
+        except schema.Refused as refusal:
+            raise NoData(str(refusal)) from refusal
+
+    def _checked(self, name, understood):
+        """A JSON file of the run, of the version `understood`."""
+        path = self.folder / name
+        return schema.check(path, json.loads(path.read_text(encoding="utf-8")), understood)
+
+    def _read_predictions(self):
+        """{(workload, point, arch): what archbench predict said before the first cell}. Old runs
+        have none."""
+        try:
+            cells = self._checked("predictions.json", schema.PREDICTIONS)["cells"]
+        except FileNotFoundError:
+            return {}
+        return {(said["workload"], said["point"], said["arch"]): said
+                for said in former.predictions(cells)}
+
+    def _read_summary(self):
+        with stored.open_summary(self.folder) as file:
+            for row in csv.DictReader(file):
+                workload = former.workload(row["workload"])
+                trials = self._cells[workload, row["point"], row["arch"]]
+                trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
+                trial.values[row["class"], former.metric(row["metric"])] = float(row["value"])
+
+    def _read_cells(self):
+        """Every cell.json, with `where` added, and `name`, under which it is stored. A cell that failed before it measured anything has
+        no row in summary.csv: it is known only from here, and must not vanish."""
+        for name, stated in self._stored:
+            where = (former.workload(name[0]), *name[1:])
+            cell = former.cell(stated) | {"where": where, "name": name}
+            verdict = cell.get("validity", {}).get("verdict", "INVALID")
+            self._cells[where[:3]].setdefault(where[3], Trial(where[3], verdict))
+            yield cell
+
+    def own_workload(self, name):
+        """The run's own copy of a workload file; None when it has none."""
+        found = (self.folder / "workloads" / f"{stem}.ini" for stem in former.file_names(name))
+        return next((path for path in found if path.is_file()), None)
+
+    def workload(self, name):
+        """The Workload: the run's own copy, else the repository's, else an empty one."""
+        if name not in self._workloads:
+            ours = REPOSITORY / "workloads" / f"{name}.ini"
+            path = self.own_workload(name) or (ours if ours.is_file() else None)
+            self._workloads[name] = Workload(path)
+        return self._workloads[name]
+
+    @property
+    def defaults(self):
+        """What a workload has that its file does not say: arrivals, connections, placement."""
+        return abouts.decided_in(self.manifest)["defaults"]
+
+    def arrivals(self, workload, point):
+        return self.workload(workload).setting(point, "arrivals", self.defaults["arrivals"])
+
+    def workloads(self):
+        """Simple ones first, then by name."""
+        def place(name):
+            known = name in READING_ORDER
+            return (READING_ORDER.index(name) if known else len(READING_ORDER), name)
+        return sorted({w for w, _, _ in self._cells}, key=place)
+
+    def archs(self, workload=None):
+        return sorted({a for w, _, a in self._cells if workload in (None, w)})
+
+    def points(self, workload):
+        """In the order of the workload file, else by the number in the name."""
+        stated = self.workload(workload).points
+        names = {p for w, p, _ in self._cells if w == workload}
+
+        def key(name):
+            place = stated.index(name) if name in stated else len(stated)
+            return (place, number_in(name) or 0, name)
+        return sorted(names, key=key)
+
+    def single_point_workloads(self):
+        """Those that are not sweeps, of which a profile may have run one point: one number per
+        architecture says what they say."""
+        return [w for w in self.workloads() if len(self.points(w)) == 1
+                and w not in LIGHT_WORKLOADS and not self.workload(w).points]
+
+    def classes(self, workload):
+        return sorted({c for (w, _, _), trials in self._cells.items() if w == workload
+                       for t in trials.values() for c, _ in t.values} - {"", "total"})
+
+    def short_class(self, workload):
+        """The class whose latency is the point of a mix: not the one that computes."""
+        classes = [c for c in self.classes(workload) if c not in CPU_CLASSES]
+        return "short" if "short" in classes else (classes or [None])[0]
+
+    def trials(self, workload, point, arch):
+        return list(self._cells.get((workload, point, arch), {}).values())
+
+    def verdicts(self, workload, arch):
+        """(valid, invalid): how many cells of a workload ended how."""
+        trials = [t for p in self.points(workload) for t in self.trials(workload, p, arch)]
+        valid = sum(t.valid for t in trials)
+        return valid, len(trials) - valid
+
+    def values(self, workload, point, arch, metric, cls=""):
+        """(of the valid trials, of the others): a number for each trial that has one."""
+        having = [t for t in self.trials(workload, point, arch) if (cls, metric) in t.values]
+        return tuple([t.values[cls, metric] for t in having if t.valid is wanted]
+                     for wanted in (True, False))
+
+    def estimate(self, workload, point, arch, metric, cls=""):
+        """The median over the trials, with its interval; None when it was not measured."""
+        return estimate(*self.values(workload, point, arch, metric, cls))
+
+    def cells_at(self, workload, point, arch):
+        """The cell.json of every trial that left one, `where` added."""
+        return [c for c in self.cells if c["where"][:3] == (workload, point, arch)]
+
+    def text_of(self, cell, file):
+        """What a cell of cells_at() left in a file of its folder, such as `short.hgrm`; None when
+        it left none."""
+        return self._stored.text(cell["name"], file)
+
+    def timeseries(self, cell):
+        """[line of timeseries.jsonl] of a cell of cells_at(): docs/loadgen-json.md."""
+        return [json.loads(line)
+                for line in (self.text_of(cell, "timeseries.jsonl") or "").splitlines()]
+
+    def histogram(self, cell, cls):
+        """[(response time in us, how many took up to that, and longer than the one before)] of a
+        class of a cell of cells_at(), infinite ones last; [] where nothing was kept."""
+        text = self.text_of(cell, f"{cls}.hgrm") or ""
+        found, before = [], 0
+        for value_ms, _, total, *_ in (line.split() for line in text.splitlines()
+                                       if re.match(r" *\d", line)):
+            if int(total) > before:
+                found.append((float(value_ms) * 1e3, int(total) - before))
+            before = int(total)
+        lost = re.search(r"#\[Infinite = (\d+)\]", text)
+        return found + ([(math.inf, int(lost[1]))] if lost else [])
+
+    def prediction(self, workload, point, arch):
+        """What the model said of it before the first cell; {} where it said nothing."""
+        return self._predictions.get((workload, point, arch), {})
+
+    def estimate_of(self, workload, point, arch, number):
+        """As estimate(), of what summary.csv does not have: number(cell) is a number or None."""
+        found = [(c["validity"]["verdict"] == "VALID", number(c))
+                 for c in self.cells_at(workload, point, arch)]
+        return estimate(*([x for valid, x in found if valid is wanted and x is not None]
+                          for wanted in (True, False)))
+
+    def why_absent(self, workload, point, arch):
+        """Why this architecture has no cell there, in a few words; None when it has one."""
+        if self.trials(workload, point, arch):
+            return None
+        if any(where[:3] == (workload, point, arch) for where in self._planned()):
+            return "never finished"
+        about = self.manifest.get("servers", {}).get(server_of(arch), {})
+        if about.get("peers") == 1:
+            return "serves one connection at a time"
+        if "peers" in about:
+            return "needs a worker for each connection"
+        return "not in the plan of this run"
+
+    def need(self, *workloads):
+        """Those of the named workloads that this run has; NoData when none."""
+        present = [w for w in workloads if w in self.workloads()]
+        if not present:
+            raise NoData(f"this run has no workload {' or '.join(workloads)}")
+        return present
+
+    def invalid_cells(self):
+        """(where, reasons) of every invalid cell, and of those that never ran."""
+        known = {c["where"]: c.get("validity", {}).get("reasons", []) for c in self.cells}
+        for key, trials in sorted(self._cells.items()):
+            for trial in trials.values():
+                if not trial.valid:
+                    where = (*key, trial.number)
+                    yield where, known.get(where, ["no cell.json: see summary.csv"])
+        for where in self._planned():
+            if where[3] not in self._cells.get(where[:3], {}):
+                yield where, ["planned, but never finished"]
+
+    def _planned(self):
+        """The plan of the manifest."""
+        for cell in self.manifest.get("cells", []):
+            yield cell["workload"], cell["point"], cell["arch"], str(cell["trial"])
+
+    def server_cores(self, workload):
+        """How many cores the servers might use there, as the cells were placed: workloads differ in
+        that. None when unknown."""
+        placed = (cell["placement"].get("server_cores") for cell in self.cells
+                  if cell["where"][0] == workload and cell.get("placement"))
+        return len(next(filter(None, placed), ())) or self.machine()[1]
+
+    def machine(self):
+        """(CPU model, number of cores, kernel release); None where the manifest does not say."""
+        environment = self.manifest.get("environment", {})
+        cpu, cores, kernel = (environment.get(k) for k in ("cpu", "cores", "kernel"))
+        if isinstance(cpu, dict):
+            cpu = cpu.get("model")
+        if isinstance(cores, dict):
+            cores = cores.get("online")
+        return cpu, cores, kernel and kernel.split()[0]
+
+
+@lru_cache(maxsize=1)
+def open_run(folder):
+    """The Run of a path, which is read once by all who draw it in one process."""
+    return Run(folder)

@@ -1,0 +1,227 @@
+"""What an architecture can do with a load, from calibrated costs alone: nothing that was measured
+of it enters.
+
+An architecture is known here only by what its header says (--about): how many requests compute at a
+time, and which waits hold up whoever serves. From these follow a capacity and a queue."""
+from dataclasses import dataclass
+import math
+
+from archbench.model import queueing
+
+# Of a connection between two programs of one host, both ends: socket, inode, dentry, file, without
+# data under way. A constant of Linux, of which the runner counts what is not reclaimable.
+SOCKETS_KIB = 5.5
+LOOPS = ("event loops", "asynchronous")  # families whose workers share no queue
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one class asks for. `rate` requests/s; in a closed loop only the proportions count."""
+    name: str
+    rate: float
+    cpu_s: float = 0.0
+    wait_s: float = 0.0  # timers and calls
+    waits: int = 0  # how many of them
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the calibration found, of one request and of one task among hundreds. 0: unknown."""
+    request_s: float  # CPU time of a trivial request
+    thread_wait_s: float = 0.0  # CPU time of a wait
+    process_wait_s: float = 0.0
+    thread_kib: float = 0.0
+    process_kib: float = 0.0
+    connection_kib: float = 0.0  # its state in the program
+
+
+def costs_of(calibration):
+    """Costs, from the keys of calibration.json. Older ones know nothing of tasks."""
+    thread, process = (calibration.get(kind, {}) for kind in ("thread", "process"))
+    return Costs(
+        1e-6 * calibration["request_us"], 1e-6 * thread.get("wait_us", 0.0),
+        1e-6 * process.get("wait_us", 0.0), thread.get("memory_kib", 0.0),
+        process.get("memory_kib", 0.0), calibration.get("connection_kib", 0.0))
+
+
+@dataclass(frozen=True)
+class Server:
+    """An architecture on a machine."""
+    family: str
+    lanes: float  # requests that compute at a time; math.inf: as many as there are
+    blocks: frozenset  # of "compute", "timer", "upstream", "disk"
+    cores: int
+    overhead_s: float  # CPU time of a request beside its work and its waits
+    peers: float = math.inf  # connections served at a time
+    holds: float = math.inf  # requests under way at a time, waits included, whoever serves them
+    wait_cost_s: float = 0.0  # CPU time of a wait, where a task sleeps and is woken
+    connection_kib: float = 0.0  # memory of a connection, the kernel's part included; 0: unknown
+
+    def cpu_s(self, demand):
+        """CPU time of a request, all in all."""
+        return demand.cpu_s + self.overhead_s + demand.waits * self.wait_cost_s
+
+    @property
+    def computing(self):
+        """Cores that computation can keep busy."""
+        return min(self.lanes, self.cores)
+
+    @property
+    def has_loop_for_all(self):
+        """One loop does everything but computation."""
+        return "compute" not in self.blocks
+
+    @property
+    def waits_hold(self):
+        """A waiting request keeps a lane."""
+        return "timer" in self.blocks
+
+    @property
+    def queues(self):
+        """How many queues the arrivals are split over."""
+        return self.computing if self.family in LOOPS else 1
+
+
+def number(value, options, default):
+    """A count from --about: a number, "any", or the option that says it, whose value is the last
+    one among `options` (as in "--workers=4"), or `default`."""
+    if value in (None, "any"):
+        return math.inf
+    if not isinstance(value, str):
+        return value
+    given = [option.split("=", 1)[1] for option in options if option.startswith(value + "=")]
+    return int(given[-1]) if given else default
+
+
+def server_of(about, options, cores, costs):
+    """Options that say how many default to the number of cores. Where a wait blocks, a task waits;
+    a loop's waits are entries in a heap, and cost next to nothing."""
+    blocks = frozenset(about["blocks"])
+    wait_s = costs.process_wait_s if about["tasks"] == "1 process" else costs.thread_wait_s
+    task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}
+    holds, _, usual = about.get("holds", "").partition("=")
+    memory_kib = costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]]
+    return Server(about["family"], number(about["computes"], options, cores), blocks, cores,
+                  costs.request_s, number(about.get("peers"), options, cores),
+                  number(holds or None, options, int(usual or 0)),
+                  wait_s if "timer" in blocks else 0.0,
+                  memory_kib if costs.connection_kib else 0.0)
+
+
+def mean(demands, value):
+    """The mean of value(demand) over requests as they come."""
+    total = sum(d.rate for d in demands)
+    return sum(d.rate * value(d) for d in demands) / total
+
+
+def limits(server, demands):
+    """{what: requests/s}: each resource, were it the only one. The least is the capacity."""
+    work_s = mean(demands, lambda d: d.cpu_s)
+    wait_s = mean(demands, lambda d: d.wait_s)
+    each_s = mean(demands, server.cpu_s)
+    found = {"cores": server.cores / each_s}
+    if server.has_loop_for_all:
+        found["loop"] = 1 / server.overhead_s
+        if work_s:
+            found["workers"] = server.computing / work_s
+    else:
+        found["threads that compute"] = server.computing / each_s
+    held = server.holds
+    if server.waits_hold:
+        held = min(held, server.lanes, server.peers)
+    if held < math.inf:
+        found["workers that wait"] = held / (each_s + wait_s)
+    return found
+
+
+def capacity(server, demands):
+    return min(limits(server, demands).values())
+
+
+def bottleneck(server, demands):
+    found = limits(server, demands)
+    return min(found, key=found.get)
+
+
+def closed(server, demands, connections, think_s=0.0):
+    """(throughput, mean response) of a closed loop: what the capacity and the number of connections
+    allow at most."""
+    demand_s = mean(demands, lambda d: server.cpu_s(d) + d.wait_s)
+    users = min(connections, server.peers)
+    return queueing.closed_bounds(users, demand_s, 1 / capacity(server, demands), think_s)
+
+
+@dataclass(frozen=True)
+class Response:
+    """Of one class, from arrival to reply, in seconds. p99_s: None where the model gives none."""
+    mean_s: float
+    p99_s: float
+    model: str
+
+
+def mixture(demands, own_s):
+    return queueing.Mixture([d.rate for d in demands], [own_s(d) for d in demands])
+
+
+def split_queues(server, demands):
+    """Each worker takes requests in the order in which they came to it."""
+    total = sum(d.rate for d in demands) / server.queues
+    own = {d.name: server.cpu_s(d) + d.wait_s * server.waits_hold for d in demands}
+    services = mixture(demands, lambda d: own[d.name])
+    wait_s = queueing.mg1_wait_s(total, services.mean_s, services.scv)
+    p99_s = queueing.mg1_wait_quantile_s(total, services, 0.99)
+    model = "M/G/1 FCFS" if server.queues == 1 else f"{server.queues} x M/G/1 FCFS"
+    for d in demands:
+        outside_s = d.wait_s * (not server.waits_hold)
+        yield d.name, Response(wait_s + own[d.name] + outside_s, p99_s + own[d.name] + outside_s,
+                               model)
+
+
+def loop_and_workers(server, demands):
+    """Short ones meet only the loop; what computes waits for a worker too."""
+    total = sum(d.rate for d in demands)
+    loop_s = queueing.mg1_wait_s(total, server.overhead_s, 0) + server.overhead_s
+    heavy = [d for d in demands if d.cpu_s]
+    queue_s = 0.0
+    if heavy:
+        services, rate = mixture(heavy, lambda d: d.cpu_s), sum(d.rate for d in heavy)
+        queue_s = queueing.mgc_wait_s(rate, services.mean_s, services.scv, server.computing)
+        if total * (mean(demands, lambda d: d.cpu_s) + server.overhead_s) >= server.cores:
+            queue_s = math.inf
+    for d in demands:
+        waits_s = queue_s if d.cpu_s else 0.0
+        model = f"M/D/1 loop, M/G/{server.computing} workers" if d.cpu_s else "M/D/1 loop"
+        yield d.name, Response(loop_s + waits_s + d.cpu_s + d.wait_s, None, model)
+
+
+def shared_queue(server, demands):
+    """As many at a time as there are lanes, the others behind them in one queue."""
+    total, lanes = sum(d.rate for d in demands), int(server.lanes)
+    services = mixture(demands, lambda d: server.cpu_s(d) + d.wait_s * server.waits_hold)
+    queue_s = queueing.mgc_wait_s(total, services.mean_s, services.scv, lanes)
+    if total >= capacity(server, demands):
+        queue_s = math.inf
+    for d in demands:
+        yield d.name, Response(queue_s + server.cpu_s(d) + d.wait_s, None,
+                               f"M/G/{lanes} FCFS")
+
+
+def shared_cores(server, demands):
+    """Everybody runs, and the scheduler gives each its share of the cores."""
+    total = sum(d.rate for d in demands)
+    busy_s = mean(demands, server.cpu_s)
+    for d in demands:
+        shared_s = queueing.mgc_ps_response_s(total, busy_s, server.cpu_s(d), server.cores)
+        yield d.name, Response(shared_s + d.wait_s, None, f"M/G/{server.cores} PS")
+
+
+def open_loop(server, demands):
+    """{class: Response} to Poisson arrivals."""
+    demands = [d for d in demands if d.rate]
+    if server.has_loop_for_all:
+        return dict(loop_and_workers(server, demands))
+    if server.computing == 1 or server.family in LOOPS:
+        return dict(split_queues(server, demands))
+    if min(server.lanes, server.peers) < math.inf:
+        return dict(shared_queue(server, demands))
+    return dict(shared_cores(server, demands))

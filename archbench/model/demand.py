@@ -1,0 +1,62 @@
+"""What a point of a workload asks for, from its file and the calibration: see docs/formats.md."""
+from dataclasses import dataclass
+import re
+
+from archbench.formats.workload import computing_s, seconds, waiting_s
+from archbench.model.architecture import Demand
+
+
+@dataclass(frozen=True)
+class Load:
+    """One point. In a closed loop the rates of `demands` are weights."""
+    arrivals: str
+    demands: tuple
+    connections: int
+    think_s: float
+    phased: bool  # the load changes during the window: no steady state to predict
+
+
+def steps(request):
+    """(CPU seconds, seconds of timers and calls, how many of these) of
+    '/work?io=timer:10ms&cpu=hash:5ms'."""
+    waits_s = waiting_s(request)
+    return sum(computing_s(request)), sum(waits_s), len(waits_s)
+
+
+def requests_per_s(text, cores, cpu_s):
+    """'500', or '70%' of what the cores can do at so much CPU time per request."""
+    if text.endswith("%"):
+        return float(text[:-1]) / 100 * cores / cpu_s
+    return float(text)
+
+
+def rates_of(keys, classes, cost_s, cores):
+    """{class: requests/s}, or {class: weight} in a closed loop. `cost_s`: CPU time by class."""
+    if any(f"{name}.rate" in keys for name in classes):
+        return {name: requests_per_s(keys[f"{name}.rate"], cores, cost_s[name])
+                for name in classes}
+    weights = {name: float(keys.get(f"{name}.weight", 1)) for name in classes}
+    if keys["arrivals"] == "closed":
+        return weights
+    total = sum(weights.values())
+    mean_s = sum(weights[name] * cost_s[name] for name in classes) / total
+    rate = requests_per_s(keys["rate"], cores, mean_s)
+    return {name: rate * weights[name] / total for name in classes}
+
+
+def load(workload, point, cores, request_s, defaults, connections=0):
+    """The Load of a point of a Workload. `request_s`: calibrated CPU time of a trivial request;
+    `defaults`: keys that the file need not state; `connections`: instead of the file's, when not
+    0."""
+    keys = defaults | workload.at(point)
+    classes = workload.classes
+    asked = {name: steps(keys[f"{name}.request"]) for name in classes}
+    rates = rates_of(keys, classes, {name: asked[name][0] + request_s for name in classes}, cores)
+    own = sum(int(keys.get(f"{name}.connections", 0)) for name in classes)
+    think = re.search(r"[\d.]+(?:us|ms|s|m)$", keys.get("think", "").strip())
+    return Load(
+        arrivals=keys["arrivals"],
+        demands=tuple(Demand(name, rates[name], *asked[name]) for name in classes),
+        connections=(connections or int(keys["connections"])) + own,
+        think_s=seconds(think[0]) if think else 0.0,
+        phased=bool(workload.phases))

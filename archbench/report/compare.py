@@ -1,0 +1,194 @@
+"""Runs side by side: what differs between the first and each other one, and what does not.
+
+Ratios are later run / first run, of the geometric means over valid trials. docs/comparing.md tells
+how a difference is told from chance. Status 3: the runs cannot be compared."""
+import csv
+import math
+from pathlib import Path
+import sys
+
+from archbench.arguments import Parser
+from archbench.formats.run import NoData, Run
+from archbench.runner import plan
+from archbench.stats import significance
+from archbench.tables.parts.table import markdown
+
+
+REFUSED = 3
+OF_CELLS = ("achieved_rate", "cpu_us_per_request", "switches_per_request",
+            "memory_total_kb_per_connection")
+OF_CLASSES = ("response_p50_us", "response_p99_us")
+MEMORY_WORKLOADS = ("connections", "concurrency")  # elsewhere too few connections to tell
+ENVIRONMENT = ("kernel", "cpu", "governor", "mitigations", "compiler", "flags", "commit")
+HEADER = ("workload", "point", "architecture", "class", "metric", "ratio", "interval")
+COLUMNS = ("run", "workload", "point", "arch", "class", "metric", "before", "after", "ratio", "low",
+           "high", "p", "verdict")
+
+
+class Refusal(Exception):
+    """Why two runs cannot be compared."""
+
+
+def same_workload(first, other, name):
+    """Do both ask the same of servers? What the profiles choose of it is compared by put()."""
+    if not (first.own_workload(name) and other.own_workload(name)):
+        return True
+    before, after = (run.workload(name).asked(leaving_out=plan.PROFILES) for run in (first, other))
+    return before == after
+
+
+def put(run):
+    """{(workload, point, architecture): how its cells were put}, as far as profiles choose it."""
+    return {(c["workload"], c["point"], c["arch"]): (c["connections"], c["options"])
+            for c in run.manifest.get("cells", []) if "options" in c}
+
+
+def check(first, other, anyway):
+    """Raise Refusal unless a request asks for the same in both."""
+    shared = sorted(set(first.workloads()) & set(other.workloads()))
+    if not shared:
+        raise Refusal("they have no workload in common")
+    for name in shared:
+        if not same_workload(first, other, name):
+            raise Refusal(f"workload {name} is not the same in both")
+    there, here = put(first), put(other)
+    for where in sorted(set(there) & set(here)):
+        if there[where] != here[where]:
+            raise Refusal(f"{' '.join(where)} had other connections or options in one of them")
+    if not anyway and first.manifest.get("calibration") != other.manifest.get("calibration"):
+        raise Refusal("a millisecond of work is not the same amount in both: another calibration "
+                      "(--anyway compares them all the same)")
+
+
+def differences_of_environment(first, other):
+    """[(what, there, here)]"""
+    before, after = (run.manifest.get("environment", {}) for run in (first, other))
+    return [(key, before.get(key), after.get(key)) for key in ENVIRONMENT
+            if before.get(key) != after.get(key)]
+
+
+def values(run, workload, point, arch, cls, metric):
+    return tuple(t.values[cls, metric] for t in run.trials(workload, point, arch)
+                 if t.valid and (cls, metric) in t.values)
+
+
+def measured(metric, workload):
+    return not metric.startswith("memory") or workload in MEMORY_WORKLOADS
+
+
+def keys(run):
+    """(workload, point, arch, class, metric) of all that a run can be compared by."""
+    for workload in run.workloads():
+        metrics = [("", m) for m in OF_CELLS if measured(m, workload)]
+        metrics += [(c, m) for c in run.classes(workload) for m in OF_CLASSES]
+        for point in run.points(workload):
+            for arch in run.archs(workload):
+                for cls, metric in metrics:
+                    yield workload, point, arch, cls, metric
+
+
+def comparable_rows(first, other):
+    """[Row] with positive, finite values in both."""
+    rows = []
+    for key in keys(first):
+        pair = [values(run, *key) for run in (first, other)]
+        if all(pair) and all(0 < v < math.inf for side in pair for v in side):
+            rows.append(significance.Row(key, (key[0], key[3], key[4]), *pair))
+    return rows
+
+
+def of_servers(first, differences):
+    """[Overall] of each server, its variants included, and metric."""
+    programs = {c["arch"]: c["program"] for c in first.manifest.get("cells", [])
+                if "program" in c}
+
+    def belongs(row):
+        workload, point, arch, _, metric = row.key
+        return (programs.get(arch, arch), metric), (workload, point, arch)
+    return significance.overall(differences, belongs)
+
+
+def interval(difference):
+    return f"{difference.low:.3f} to {difference.high:.3f}" if difference.known else "one trial"
+
+
+def readable(differences):
+    """The significant ones, largest first."""
+    chosen = sorted((d for d in differences if d.significant),
+                    key=lambda d: -abs(math.log(d.ratio)))
+    return [(*d.row.key[:3], d.row.key[3] or "-", d.row.key[4], f"{d.ratio:.3f}", interval(d))
+            for d in chosen]
+
+
+def on_servers(servers):
+    """Lines of Markdown."""
+    if not servers:
+        return []
+    found = [o for o in servers if o.significant]
+    lines = [f"All cells of a server together, variants included: {len(found)} of {len(servers)} "
+             "differ significantly.", ""]
+    if found:
+        lines.append(markdown(("server", "metric", "cells", "ratio", "interval"), [
+            (*o.what, o.cells, f"{o.ratio:.3f}", f"{o.low:.3f} to {o.high:.3f}") for o in found]))
+    return lines
+
+
+def report(first, other, differences, shifts, servers):
+    """Markdown."""
+    known = [d for d in differences if d.known]
+    found = readable(differences)
+    lines = [f"## {other.folder.name} against {first.folder.name}", ""]
+    lines += [f"* {what}: {before} there, {after} here"
+              for what, before, after in differences_of_environment(first, other)]
+    lines += ["", f"{len(found)} of {len(known)} rows differ significantly; "
+              f"{len(differences) - len(known)} more have too few valid trials to say.", ""]
+    if found:
+        lines.append(markdown(HEADER, found))
+    lines += on_servers(servers)
+    moved = sorted(((group, factor) for group, factor in shifts.items()
+                    if abs(math.log(factor)) >= math.log(significance.LEAST_FACTOR)),
+                   key=lambda item: -abs(math.log(item[1])))
+    if moved:
+        lines += ["Common to most architectures, as when the machine itself was faster or slower, "
+                  "and set aside above:", ""]
+        lines += [f"* {', '.join(filter(None, group))}: {factor:.3f}" for group, factor in moved]
+    return "\n".join(lines) + "\n"
+
+
+def csv_rows(name, differences, servers):
+    for o in servers:
+        yield (name, "all", "", o.what[0], "", o.what[1], "", "", o.ratio, o.low, o.high, o.p,
+               "differs" if o.significant else "same")
+    for d in differences:
+        verdict = "differs" if d.significant else "same" if d.known else "too few trials"
+        before, after = (math.exp(significance.logs(v).mean()) for v in (d.row.before, d.row.after))
+        yield (name, *d.row.key, before, after, d.ratio, d.low, d.high, d.p, verdict)
+
+
+def main(words):
+    parser = Parser("compare", __doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders in results/")
+    parser.add_argument("-o", type=Path, metavar="FOLDER",
+                        help="also write compare.md and compare.csv")
+    parser.add_argument("--anyway", action="store_true", help="although the calibrations differ")
+    options = parser.parse_args(words)
+    if len(options.runs) < 2:
+        parser.error("two runs at least")
+    texts, rows = [], []
+    try:
+        first, *others = map(Run, options.runs)
+        for other in others:
+            check(first, other, options.anyway)
+            differences, shifts = significance.compare(comparable_rows(first, other))
+            servers = of_servers(first, differences)
+            texts.append(report(first, other, differences, shifts, servers))
+            rows += csv_rows(other.folder.name, differences, servers)
+    except (NoData, Refusal) as reason:
+        print(f"archbench compare: {reason}", file=sys.stderr)
+        sys.exit(REFUSED)
+    print("\n".join(texts), end="")
+    if options.o:
+        options.o.mkdir(parents=True, exist_ok=True)
+        (options.o / "compare.md").write_text("\n".join(texts), encoding="utf-8")
+        with open(options.o / "compare.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])

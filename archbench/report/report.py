@@ -1,0 +1,236 @@
+"""RUN/report.html: the whole run in one file that opens from disk, without a network.
+
+docs/reading-the-report.md explains it to its readers. What it says is computed in headline.py (the
+answer), chapters.py (each workload), sources.py (the servers' code) and percentile_lesson.py, all
+beside this file; the templates are in templates/."""
+import ast
+import base64
+import csv
+import html
+from pathlib import Path
+import re
+
+import jinja2
+import markupsafe
+
+from archbench.drawing import style
+from archbench.places import REPOSITORY
+from archbench.report import chapters, headline, percentile_lesson, sources
+from archbench.report.measures import RATE
+from archbench.tables import c1 as table_c1, overview as table_overview
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+FIGURES = REPOSITORY / "archbench" / "figures"
+HEADLINES = ("small_multiples", "bimodal", "cpu_share")  # the first that exists opens the report
+AS_DRAWN = ("heatmap",)  # a scale from pale to dark, of which the text speaks: not to be inverted
+GUIDE_TABLES = {
+    "b": "Table B: the guide's numbers", "capacity": "Capacity: predicted and measured",
+    "c2": "Table C2: for and against processes, threads and events",
+    "c3": "Table C3: traditional against event-driven", "d": "The guide's questions",
+}
+
+
+def data_uri(svg):
+    return f"data:image/svg+xml;base64,{base64.b64encode(slim(svg).encode()).decode()}"
+
+
+def slim(svg):
+    """A drawing at half the size: without comments and line ends, and places to a hundredth of a
+    point. Numbers below 10 stay as they are, for they may be factors of a scale."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)
+    return re.sub(r"\s*\n\s*", " ", svg)
+
+
+def finding(svg):
+    """The title that a figure's script gave to it; None without one."""
+    title = re.search(r"<dc:title>(.*?)</dc:title>", svg, re.DOTALL)
+    return title and html.unescape(title.group(1))
+
+
+def size(svg):
+    """(width, height) in points, so that a page does not move while it loads; 16:9 when it does
+    not say."""
+    box = re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
+    return tuple(round(float(x)) for x in box.groups()) if box else (16, 9)
+
+
+def explained(stem):
+    """(question, how to read it) from the docstring of the figure's script."""
+    script = FIGURES / f"{stem}.py"
+    if not script.is_file():
+        return "", ""
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    question, _, reading = text.partition("\n\n")
+    return " ".join(question.split()), " ".join(reading.split())
+
+
+def figures(run):
+    """{stem: what figures/STEM.py left in figures/}, by name."""
+    found = {}
+    for path in sorted((run.folder / "figures").glob("*.svg")):
+        svg = path.read_text(encoding="utf-8")
+        question, reading = explained(path.stem)
+        width, height = size(svg)
+        found[path.stem] = {"stem": path.stem, "image": data_uri(svg),
+                            "finding": finding(svg) or path.stem, "width": width,
+                            "height": height, "question": question, "reading": reading,
+                            "as_drawn": path.stem in AS_DRAWN}
+    return found
+
+
+def shared_out(run, drawn):
+    """({workload: its figures}, [figures about no single workload of this run])."""
+    of, rest = {}, []
+    for stem, figure in drawn.items():
+        workload = chapters.workload_of(stem)
+        if workload in run.workloads():
+            # The figure that bears the workload's name comes first.
+            of.setdefault(workload, []).insert(0 if stem == workload else len(of.get(workload, ())),
+                                               figure)
+        else:
+            rest.append(figure)
+    return of, rest
+
+
+def could_open(run):
+    """Which workloads of this run have a figure that can open a report."""
+    present = run.workloads()
+    return [w for w in map(chapters.workload_of, HEADLINES) if w in present]
+
+
+def table_c1_rows(run):
+    """[(architecture, the guide's row, [cell of each column])]; a cell is a dict by HEADER."""
+    rows = [dict(zip(table_c1.HEADER, r)) for r in table_c1.make_rows(run)]
+    width = len(table_c1.COLUMNS)
+    return [(rows[k]["architecture"], rows[k]["row"], rows[k:k + width])
+            for k in range(0, len(rows), width)]
+
+
+def guide_tables(run):
+    """[(name, title, rows)] of those tables of the guide that were written; a row is a dict."""
+    found = []
+    for name, title in GUIDE_TABLES.items():
+        path = run.folder / "tables" / f"{name}.csv"
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                found.append((name, title, list(csv.DictReader(file))))
+    return found
+
+
+def overview(run):
+    """{workload: rows}; numbers as text with their intervals."""
+    found = {}
+    for workload, point, arch, of, valid, invalid in table_overview.lines(run):
+        found.setdefault(workload, []).append(
+            {"point": point, "arch": arch, "valid": valid, "invalid": invalid,
+             "numbers": [table_overview.with_interval(e) for e in of]})
+    return found
+
+
+def prediction_rows(run):
+    """{workload: [(point, arch, capacity, what sets it, predicted rate, measured)]}; workloads of
+    which nothing was predicted are missing."""
+    found = {}
+    for workload, point, arch in places(run):
+        said = run.prediction(workload, point, arch)
+        if said:
+            rate = said.get("achieved_rate")
+            measured = run.estimate(workload, point, arch, RATE.metric)
+            found.setdefault(workload, []).append((
+                point, arch, style.human(said["capacity"]), said["bottleneck"],
+                "" if rate is None else RATE.text(rate),
+                RATE.with_interval(measured) if measured and measured.valid else "not measured"))
+    return found
+
+
+def places(run):
+    """Every (workload, point, architecture) of a run, in reading order."""
+    for workload in run.workloads():
+        for point in run.points(workload):
+            for arch in style.in_order(run.archs(workload)):
+                yield workload, point, arch
+
+
+def count_valid(run):
+    """How many cells of the run are valid."""
+    return sum(t.valid for place in places(run) for t in run.trials(*place))
+
+
+def first_cell_started(run):
+    """When the first of the cells began, as ISO time; None when no cell says."""
+    return min((c["started"] for c in run.cells if c.get("started")), default=None)
+
+
+def flat(value, name=""):
+    """Nested objects as (dotted name, text) pairs."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        yield name, ", ".join(str(v) for v in value)
+    elif value is not None:
+        yield name, str(value)
+
+
+def environment(run):
+    """(heading, pairs): what a reader asks first, the calibration, then all the rest."""
+    cpu, cores, kernel = run.machine()
+    told = {"CPU": cpu, "cores": cores, "Linux": kernel, "profile": run.manifest.get("profile"),
+            "seed": run.manifest.get("seed"), "started": run.manifest.get("started"),
+            "finished": run.manifest.get("finished")}
+    yield "In short", list(flat(told))
+    yield "Calibration", list(flat(run.manifest.get("calibration", {})))
+    yield "Everything recorded", list(flat(run.manifest.get("environment", {})))
+
+
+def inline(text):
+    """Plain text as HTML, with what stands between backquotes as code."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
+
+
+def context(run):
+    drawn = figures(run)
+    first = next((drawn.pop(stem) for stem in HEADLINES if stem in drawn), None)
+    of_workload, across = shared_out(run, drawn)
+    columns = headline.columns(run)
+    return {
+        "run_id": run.manifest.get("run_id", run.folder.name),
+        "profile": run.manifest.get("profile"),
+        "started": run.manifest.get("started"),
+        "machine": run.machine(),
+        "answer": headline.answer(columns, run.workloads()), "widest": headline.widest(columns),
+        "headline": first, "could_open": could_open(run), "columns": columns, "rows": headline.rows(columns),
+        "parts": [(part, [chapters.chapter(run, w) for w in workloads])
+                  for part, workloads in chapters.parts(run)],
+        "figures": of_workload, "across": across,
+        "c1": table_c1_rows(run),
+        "c1_columns": list(table_c1.COLUMNS.values()),
+        "c1_thresholds": [(table_c1.COLUMNS[c], t) for c, t in table_c1.THRESHOLDS.items()],
+        "guide_tables": guide_tables(run),
+        "overview": overview(run),
+        "overview_columns": [c[0] for c in table_overview.COLUMNS],
+        "lesson": percentile_lesson.lesson(run),
+        "invalid": list(run.invalid_cells()), "valid": count_valid(run),
+        "predictions": prediction_rows(run), "first_cell": first_cell_started(run),
+        "environment": list(environment(run)),
+        "sources": sources.of_run(run), "source_note": sources.differences(run),
+        "abouts": run.manifest.get("servers", {}),
+    }
+
+
+def render(run):
+    jinja = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
+                               trim_blocks=True, lstrip_blocks=True,
+                               undefined=jinja2.StrictUndefined)
+    jinja.filters["inline"] = inline
+    jinja.filters["colour"] = lambda arch: style.look(arch)[0]
+    return jinja.get_template("report.html.j2").render(context(run))
+
+
+def save(run, target=None):
+    """Write the report of a run to the file `target`, or else into its folder. Returns [the path]."""
+    target = target or run.folder / "report.html"
+    target.write_text(render(run), encoding="utf-8")
+    return [target]

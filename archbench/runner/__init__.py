@@ -1,0 +1,1 @@
+"""Planning cells and running them, one at a time."""

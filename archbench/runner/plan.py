@@ -1,0 +1,264 @@
+"""Which cells a run consists of, and in which order.
+
+A cell is one architecture on one point of one workload, once. Cells come in blocks: a block holds
+every combination once, in random order, so that whatever drifts while a run goes on (temperature,
+neighbours) meets all architectures alike and shows as a difference between blocks.
+"""
+import configparser
+import dataclasses
+import pathlib
+import random
+import re
+import zlib
+
+from archbench.formats import abouts, workload as workloads
+
+PROFILES = {  # what a workload does not say itself
+    "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms"},
+    "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
+    "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms"},
+}
+EVERY_SERVER = "all"  # the word for them in `servers`
+MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
+OVERHEAD_S = 0.15  # of a cell beside warm-up and window: start, connect, collect, stop
+
+
+class PlanError(Exception):
+    """A sentence for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """An architecture that takes part: a server as it is, or a variant with options of its own."""
+    name: str
+    program: str
+    options: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One measurement to take."""
+    arch: str  # what results call it: the name of the server or of a variant
+    workload: str
+    file: str  # of the workload, relative to the current folder
+    point: str
+    trial: int
+    warmup: str
+    duration: str
+    connections: int  # 0: as the workload says
+    seed: int  # of the arrivals: the same for all architectures, so that they meet the same load
+    program: str  # the server
+    options: tuple  # its command line, beside what every server gets
+
+    @property
+    def name(self):
+        return f"{self.workload}/{self.point} {self.arch}.{self.trial}"
+
+    @property
+    def folder(self):
+        return pathlib.Path(self.workload, self.point, f"{self.arch}.{self.trial}")
+
+    @property
+    def expected_s(self):
+        return seconds(self.warmup) + seconds(self.duration) + OVERHEAD_S
+
+
+def seconds(text):
+    """'250ms' as 0.25."""
+    try:
+        return workloads.seconds(text)
+    except ValueError as error:
+        raise PlanError(str(error)) from error
+
+
+def whole(text):
+    """'64' as 64."""
+    if not re.fullmatch(r"\d+", str(text)):
+        raise PlanError(f"'{text}' is not a whole number from 0")
+    return int(text)
+
+
+def entrant(word):
+    """What a word of `servers` or --only stands for: `event`, or the variant that
+    `event:--multiplexer=poll` describes, which is called event-poll."""
+    program, *options = word.split(":")
+    for option in options:
+        if not re.fullmatch(r"--[a-z][a-z-]*(=[\w.-]+)?", option):
+            raise PlanError(f"'{word}' is neither a server nor SERVER:--option=value")
+    values = [option.lstrip("-").rpartition("=")[2] for option in options]
+    return Entrant("-".join([program, *values]), program, tuple(options))
+
+
+def read_workload(path):
+    """The Workload of a file. Its keys are checked by the programs that use them."""
+    try:
+        return workloads.Workload(path)
+    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        raise PlanError(f"workload {path}: {error}") from error
+
+
+def files_of(path):
+    """The workload file and the trace that it replays, if it replays one."""
+    trace = read_workload(path).trace
+    return [path] + ([pathlib.Path(path).parent / trace] if trace else [])
+
+
+def connections_at(workload, point, override, defaults):
+    """How many connections of this point are open at a time: those that all classes share (or what
+    the profile says in their place, `override`), those of single classes, and idle ones.
+    `defaults`: keys that a workload need not state."""
+    keys = defaults | workload.at(point)
+    found = whole(override) or whole(keys["connections"])
+    found += sum(whole(keys.get(f"{name}.connections", 0)) for name in workload.classes)
+    return found + whole(keys.get("idle", 0))
+
+
+def settings(workload, profile):
+    """What this profile runs of a Workload: points, servers, trials, warmup, duration,
+    connections."""
+    known = workload.points or ["base"]
+    chosen = dict(PROFILES[profile], connections=0, points=" ".join(known), servers=EVERY_SERVER)
+    chosen.update(workload.section(profile))
+    for several in "points", "servers":
+        chosen[several] = chosen[several].split()
+    unknown = set(chosen["points"]) - set(known)
+    if unknown:
+        raise PlanError(f"[{profile}] names points that are not there: "
+                        + " ".join(sorted(unknown)))
+    return chosen
+
+
+def find_workloads(wanted, folder):
+    """Files of workloads, by name (in `folder`) or by path; all of the folder without `wanted`."""
+    if not wanted:
+        return sorted(pathlib.Path(folder).glob("*.ini"))
+    files = [pathlib.Path(name if name.endswith(".ini") else f"{folder}/{name}.ini")
+             for name in wanted]
+    for file in files:
+        if not file.is_file():
+            raise PlanError(f"no workload {file}")
+    return files
+
+
+def architectures(build, wanted=()):
+    """What `--about` says of every server that is built, by name. `wanted`: words as in --only."""
+    found = abouts.servers(build)
+    programs = {entrant(word).program for word in wanted if word != EVERY_SERVER}
+    missing = programs - set(found)
+    if missing or not found:
+        raise PlanError(f"not in {build}/servers: {' '.join(sorted(missing)) or 'any server'}; "
+                        f"there is: {' '.join(found) or 'nothing, try make'}")
+    everything = not wanted or EVERY_SERVER in wanted
+    return {name: about for name, about in found.items() if everything or name in programs}
+
+
+def planned_cell(entry):
+    """The Cell that an entry of manifest.json describes."""
+    try:
+        return Cell(**entry)
+    except TypeError as error:
+        raise PlanError("the plan of this run was made by another archbench, and cannot be gone "
+                        f"on with: {error}") from error
+
+
+def arrival_seed(seed, workload, point, trial):
+    return zlib.crc32(f"{seed}/{workload}/{point}/{trial}".encode()) % (2**31 - 1) + 1
+
+
+def line_up(words, servers, left_out):
+    """The entrants that `words` name. Those that are not built are left out with a word."""
+    named = [one for word in words for one in (servers if word == EVERY_SERVER else [word])]
+    entrants = {one.name: one for one in map(entrant, named)}.values()  # each once
+    missing = sorted({one.program for one in entrants} - set(servers))
+    present = [one for one in entrants if one.program in servers]
+    if not present:
+        raise PlanError(f"none of its servers is built: {' '.join(words)}")
+    left_out += [f"{name}, which is not built" for name in missing]
+    return present
+
+
+def can_serve(about, connections):
+    """The options with which a server takes so many connections at a time; None when it cannot."""
+    peers = about.get("peers")
+    if peers is None:
+        return ()
+    if isinstance(peers, str):  # the option that says how many
+        return (f"{peers}={connections}",) if connections <= MOST_WORKERS else None
+    return () if connections <= peers else None
+
+
+def pair(chosen, connections, entrants, servers, left_out):
+    """[(point, entrant, options)]: who runs where, and with which options. `connections`: how many
+    by point."""
+    paired, refused = [], {}
+    for point in chosen["points"]:
+        for one in entrants:
+            options = can_serve(servers[one.program], connections[point])
+            if options is None:
+                refused.setdefault(one.name, []).append(f"{connections[point]} at point {point}")
+            else:
+                paired.append((point, one, options + one.options))  # the later option holds
+    left_out += [f"{name}, which cannot serve so many connections at a time: {', '.join(where)}"
+                 for name, where in refused.items()]
+    return paired
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A workload's part of a run."""
+    file: pathlib.Path
+    trials: int
+    chosen: dict  # see settings()
+    paired: list  # see pair()
+
+    def block(self, trial, seed):
+        """All cells of one repetition."""
+        chosen, workload = self.chosen, self.file.stem
+        return [Cell(one.name, workload, str(self.file), point, trial, chosen["warmup"],
+                     chosen["duration"], whole(chosen["connections"]),
+                     arrival_seed(seed, workload, point, trial), one.program, options)
+                for point, one, options in self.paired if trial <= self.trials]
+
+
+def share_of(file, programs, only, profile, trials, left_out):
+    """What make_plan() says, of one workload."""
+    workload, absent = read_workload(file), []
+    servers = programs.servers
+    try:
+        chosen = settings(workload, profile)
+        if not chosen["points"]:
+            left_out.append(f"workload {file} takes no part in profile {profile}")
+            return Share(file, 0, chosen, [])
+        entrants = line_up(only or chosen["servers"], servers, absent)
+        connections = {point: connections_at(workload, point, chosen["connections"],
+                                             programs.decided["defaults"])
+                       for point in chosen["points"]}
+        paired = pair(chosen, connections, entrants, servers, absent)
+        share = Share(file, trials or whole(chosen["trials"]), chosen, paired)
+    except PlanError as error:
+        raise PlanError(f"workload {file}: {error}") from error
+    left_out += [f"workload {file} without {sentence}" for sentence in absent]
+    return share
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """What the programs of a build say of themselves."""
+    servers: dict  # what architectures() found
+    decided: dict  # what abouts.decided() found
+
+
+def make_plan(programs, only, files, profile, trials, seed):
+    """(all cells in the order to run them, sentences on those that were left out). `only` (words)
+    and `trials` override the workloads, unless they are empty or None."""
+    left_out = []
+    shares = [share_of(file, programs, only, profile, trials, left_out) for file in files]
+    shuffler = random.Random(seed)
+    cells = []
+    for trial in range(1, max(share.trials for share in shares) + 1):
+        block = [cell for share in shares for cell in share.block(trial, seed)]
+        shuffler.shuffle(block)
+        cells += block
+    if not cells:
+        raise PlanError("nothing is left to run: " + "; ".join(left_out))
+    return cells, left_out

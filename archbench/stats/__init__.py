@@ -1,0 +1,1 @@
+"""Estimates across trials, differences beyond chance, and histograms."""

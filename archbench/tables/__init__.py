@@ -1,0 +1,1 @@
+"""One module is one table: make(run) returns (header, rows, Markdown text)."""

@@ -1,0 +1,45 @@
+"""A run as it is read: estimates, verdicts, order, and its workload files."""
+from archbench.formats.run import NoData, Run
+from synthetic import INF, Folder, SyntheticRun, latencies
+
+UNTIMED = True  # it starts no server and measures no time
+
+
+class Loading(Folder):
+    def test_estimates_verdicts_and_order(self):
+        synthetic = SyntheticRun(self.folder / "run")
+        for trial, rate in enumerate((100, 120, 110), 1):
+            synthetic.cell("io", "base", "event", trial, {"achieved_rate": rate})
+        synthetic.cell("io", "base", "event", 4, {"achieved_rate": 7}, ["the generator lagged"])
+        for point in ("100", "20", "3"):
+            synthetic.cell("load", point, "event", 1, {"io": latencies(1, INF)})
+        run = Run(synthetic.write())
+        e = run.estimate("io", "base", "event", "achieved_rate")
+        self.assertEqual((e.value, e.low, e.high, e.trials), (110, 100, 120, 3))
+        self.assertEqual(e.invalid, [7])
+        self.assertEqual(run.verdicts("io", "event"), (3, 1))
+        self.assertEqual(run.points("load"), ["3", "20", "100"])
+        self.assertEqual(run.estimate("load", "3", "event", "response_p99_us", "io").value, INF)
+        self.assertIsNone(run.estimate("io", "base", "threads", "achieved_rate"))
+
+    def test_cells_that_measured_nothing_are_still_known(self):
+        synthetic = SyntheticRun(self.folder / "run", cells=[
+            {"workload": "io", "point": "base", "arch": "hybrid", "trial": 2},
+            {"workload": "io", "point": "base", "arch": "event", "trial": 1}])
+        synthetic.cell("io", "base", "event", 1, {}, ["the server did not become ready"])
+        invalid = dict(Run(synthetic.write()).invalid_cells())
+        self.assertEqual(invalid["io", "base", "event", "1"], ["the server did not become ready"])
+        self.assertEqual(invalid["io", "base", "hybrid", "2"], ["planned, but never finished"])
+
+    def test_workload_file(self):
+        synthetic = SyntheticRun(self.folder / "run")
+        synthetic.cell("load", "10", "event", 1, {"achieved_rate": 1})
+        run = Run(synthetic.write())
+        self.assertEqual(run.workload("load").question, "Where does latency turn upwards?")
+        self.assertAlmostEqual(run.workload("io").wait_s("io"), 0.010)
+        self.assertAlmostEqual(run.workload("bimodal").cpu_s("slow"), 0.020)
+        self.assertEqual(run.workload("bimodal").cpu_s("short"), 0)
+
+    def test_not_a_run(self):
+        with self.assertRaises(NoData):
+            Run(self.folder)
