@@ -17,7 +17,7 @@
 static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connections, before warm-up */
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
-static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
+static const double UPSTREAM_BUSY_LIMIT = 0.9;           /* of a core; it has no second one */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is
  * there too: both are the outside world, whose work must not take time from the server, and the

@@ -179,8 +179,8 @@ static void print_row(const struct option_row *row)
 
 _Noreturn static void print_help(const struct options *options, const struct table *table, bool all)
 {
-    printf("Usage: %s [options]%s%s\n%s\n\n", options->program,
-           *options->arguments ? " " : "", options->arguments, options->about);
+    printf("Usage: %s [options]%s%s\n%s\n\n", options->program, *options->arguments ? " " : "",
+           options->arguments, options->about);
     for (int i = 0; i < table->count; i++) {
         if (all || !table->rare[i])
             print_row(table->row[i]);
