@@ -4,15 +4,15 @@
  * parses nothing, so it is honest only with generators that send one whole request at a time.
  *
  *   build/bench/answer reply.txt */
+#include "common/base/net.h"
+#include "common/base/options.h"
+#include "common/base/util.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "common/base/net.h"
-#include "common/base/options.h"
-#include "common/base/util.h"
 
 enum { EVENTS = 256, BUFFER_SIZE = 16 * 1024, BACKLOG = 4096 };
 

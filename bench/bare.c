@@ -6,14 +6,14 @@
  * What a load generator does beyond this is the price of its numbers.
  *
  *   build/bench/bare -c 64 -d 2s 8080 */
+#include "common/base/options.h"
+#include "common/base/util.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
-#include "common/base/options.h"
-#include "common/base/util.h"
 
 enum { EVENTS = 256, BUFFER_SIZE = 16 * 1024, SILENCE_MS = 2000 };
 

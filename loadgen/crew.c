@@ -1,6 +1,8 @@
 /* crew: see crew.h. The coordinator speaks to the workers by closing pipes: it reaches all of them
  * at once, and happens by itself should the coordinator die. */
 #include "loadgen/crew.h"
+#include "common/base/util.h"
+#include "loadgen/worker/client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "common/base/util.h"
-#include "loadgen/worker/client.h"
 
 /* From "go" to the first request: all workers have to have woken up. */
 static const int64_t LEAD_NS = 5 * NSEC_PER_MSEC;
@@ -43,7 +42,7 @@ static void pin(const struct plan *plan, int worker)
     cpu = plan->cpus[worker % plan->cpu_count];
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set))
+    if (sched_setaffinity(0, sizeof set, &set))
         die_errno("cannot run on core %d", cpu);
 }
 
@@ -121,7 +120,7 @@ static void take_signals(struct crew *crew)
 {
     struct signalfd_siginfo info;
 
-    while (read(crew->signals, &info, sizeof(info)) == sizeof(info)) {
+    while (read(crew->signals, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             reap(crew);
         else
@@ -145,7 +144,7 @@ static bool crew_sleep(struct crew *crew, int64_t when_ns, int extra)
         return false;
     if (fds[0].revents)
         take_signals(crew);
-    if (fds[1].revents && read(crew->reports, bytes, sizeof(bytes)) <= 0)
+    if (fds[1].revents && read(crew->reports, bytes, sizeof bytes) <= 0)
         fds[1].revents = 0; /* only to be woken: the milestones stand in shared memory */
     return fds[2].revents != 0;
 }
@@ -212,7 +211,7 @@ void crew_start(struct crew *crew, const struct plan *plan)
 
     *crew = (struct crew){.plan = plan, .shared = shared_create(plan->workers)};
     crew->shared->schedule.end_ns = INT64_MAX;
-    crew->pids = must_calloc((size_t)plan->workers, sizeof(*crew->pids));
+    crew->pids = must_calloc((size_t)plan->workers, sizeof *crew->pids);
     crew->signals = open_signals();
     signal(SIGPIPE, SIG_IGN);
     make_pipe(&signals.go, &crew->go);

@@ -3,12 +3,12 @@
 #ifndef ARCHBENCH_CREW_H
 #define ARCHBENCH_CREW_H
 
-#include <stdbool.h>
-#include <sys/types.h>
-
 #include "loadgen/books/stats.h"
 #include "loadgen/output/timeline.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 struct crew {
     const struct plan *plan;

@@ -92,7 +92,7 @@ static bool step(struct search *search, struct plan *plan, const struct criteria
     plan_set_rate(plan, rate);
     m = measure(plan, &silence);
     go_on = m->crew.interrupts == 0;
-    outcome = judge(&m->result, conditions, why, sizeof(why));
+    outcome = judge(&m->result, conditions, why, sizeof why);
     if (go_on)
         search_take(search, rate, outcome, outcome == SEARCH_HELD ? "" : why);
     keep_better(best, m, rate, go_on && outcome == SEARCH_HELD);

@@ -2,12 +2,12 @@
 #ifndef ARCHBENCH_FIND_H
 #define ARCHBENCH_FIND_H
 
-#include <stdio.h>
-
 #include "loadgen/judge/criteria.h"
 #include "loadgen/judge/search.h"
 #include "loadgen/measure.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdio.h>
 
 /* Run the plan, an open loop, at one rate after the other until the highest is known at which all
  * conditions hold, and tell of each step on `out` (NULL: be quiet). Returns the best run: the one at

@@ -7,11 +7,6 @@
  *   build/loadgen -c 64 -d 5s -r 1000 http://127.0.0.1:8080/
  *   build/loadgen --workload workloads/mix.ini --json out.json http://127.0.0.1:8080/
  *   build/loadgen --find-rate 'p99<5ms,errors<0.1%' http://127.0.0.1:8080/ */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "common/base/options.h"
 #include "common/base/util.h"
 #include "loadgen/find.h"
@@ -21,6 +16,11 @@
 #include "loadgen/output/report.h"
 #include "loadgen/output/summary.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { EXIT_CONDITION_HELD = 3, EXIT_NOTHING_KNOWN = 4 };
 
@@ -115,7 +115,7 @@ static void parse_conditions(const char *option, const char *text, const struct 
 
     for (int i = 0; i < plan->class_count; i++)
         names[i] = plan->class[i].name;
-    if (!criteria_parse(criteria, text, names, plan->class_count, error, sizeof(error)))
+    if (!criteria_parse(criteria, text, names, plan->class_count, error, sizeof error))
         die("--%s: %s", option, error);
 }
 
@@ -175,7 +175,7 @@ static int judge_exit(const struct result *result, const struct criteria *fail_i
         fprintf(stderr, "loadgen: the run is INVALID, so --fail-if cannot be judged\n");
         return EXIT_NOTHING_KNOWN;
     }
-    if (!criteria_any(fail_if, &input, why, sizeof(why)))
+    if (!criteria_any(fail_if, &input, why, sizeof why))
         return 0;
     fprintf(stderr, "loadgen: failed: %s\n", why);
     return EXIT_CONDITION_HELD;

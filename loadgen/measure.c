@@ -1,12 +1,11 @@
 /* measure: see measure.h. */
 #include "loadgen/measure.h"
-
-#include <stdlib.h>
-
 #include "common/base/util.h"
 #include "loadgen/judge/verdict.h"
 #include "loadgen/output/notes.h"
 #include "loadgen/output/timeline.h"
+
+#include <stdlib.h>
 
 static double duration_s(const struct shared *shared)
 {
@@ -17,7 +16,7 @@ static double duration_s(const struct shared *shared)
 
 struct measurement *measure(const struct plan *plan, const struct telling *telling)
 {
-    struct measurement *m = must_calloc(1, sizeof(*m));
+    struct measurement *m = must_calloc(1, sizeof *m);
     struct timeline *timeline;
 
     crew_start(&m->crew, plan);

@@ -2,11 +2,11 @@
 #ifndef ARCHBENCH_MEASURE_H
 #define ARCHBENCH_MEASURE_H
 
-#include <stdbool.h>
-
 #include "loadgen/crew.h"
 #include "loadgen/judge/result.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdbool.h>
 
 struct measurement {
     struct crew crew;

@@ -225,8 +225,13 @@ def functions(name, text):
 
 
 def dialect(name, text):
-    """One dialect of C: sizeof of an expression has no brackets."""
+    """One dialect of C: the project's headers come before the system's, and sizeof of an expression
+    has no brackets."""
     if name.endswith((".c", ".h")):
+        system = re.search(r"^#include <", text, re.MULTILINE)
+        for match in re.finditer(r'^#include "', text, re.MULTILINE):
+            if system and match.start() > system.start():
+                yield f"{name}:{line_of(text, match.start())}: a header of ours after the system's"
         for match in re.finditer(r"\bsizeof\((?!struct |union |enum |char|int|unsigned|long|short|"
                                  r"double|float|bool|void|u?int\d|size_t|ssize_t|\w+_t\b|ev_|"
                                  r"redis)", text):

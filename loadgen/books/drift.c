@@ -1,10 +1,9 @@
 /* drift: see drift.h. */
 #include "loadgen/books/drift.h"
+#include "common/base/util.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#include "common/base/util.h"
 
 static const double LATENCY_CHANGE_MIN = 0.10;
 static const double RATE_CHANGE_MIN = 0.05;
@@ -32,7 +31,7 @@ static struct half half_of(const struct sample *sample, double seconds)
 struct drift drift_between(const struct sample *middle, const struct sample *end, double first_s,
                            double second_s)
 {
-    struct sample *rest = must_calloc(1, sizeof(*rest));
+    struct sample *rest = must_calloc(1, sizeof *rest);
     struct drift drift = {.known = true, .first = half_of(middle, first_s)};
 
     rest->requests = end->requests - middle->requests;

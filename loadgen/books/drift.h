@@ -2,10 +2,10 @@
 #ifndef ARCHBENCH_DRIFT_H
 #define ARCHBENCH_DRIFT_H
 
-#include <stdbool.h>
-
 #include "loadgen/books/estimate.h"
 #include "loadgen/books/sample.h"
+
+#include <stdbool.h>
 
 /* What came in during one half. */
 struct half {

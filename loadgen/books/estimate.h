@@ -17,10 +17,10 @@
 #ifndef ARCHBENCH_ESTIMATE_H
 #define ARCHBENCH_ESTIMATE_H
 
+#include "loadgen/books/hist.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "loadgen/books/hist.h"
 
 /* Ranks of the sorted sample, 1 to n, whose values enclose a percentile. 0 stands for a low end
  * and n + 1 for a high end that a sample of this size does not have. */

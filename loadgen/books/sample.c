@@ -1,10 +1,9 @@
 /* sample: see sample.h. */
 #include "loadgen/books/sample.h"
-
-#include <string.h>
-
 #include "common/base/util.h"
 #include "loadgen/books/estimate.h"
+
+#include <string.h>
 
 struct sample *sample_create(const struct plan *plan)
 {
@@ -25,7 +24,7 @@ void sample_take(struct sample *into, const struct plan *plan, const struct shar
 {
     struct sample *all = &into[plan->class_count];
 
-    memset(into, 0, ((size_t)plan->class_count + 1) * sizeof(*into));
+    memset(into, 0, ((size_t)plan->class_count + 1) * sizeof *into);
     for (int w = 0; w < plan->workers; w++) {
         for (int i = 0; i < plan->class_count; i++) {
             add_class(&into[i], &shared->worker[w].class[i]);

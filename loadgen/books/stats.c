@@ -1,9 +1,8 @@
 /* stats: see stats.h. */
 #include "loadgen/books/stats.h"
+#include "common/base/util.h"
 
 #include <sys/mman.h>
-
-#include "common/base/util.h"
 
 const char *error_name(int error)
 {
@@ -108,7 +107,7 @@ static void add_worker(struct totals *totals, const struct worker_stats *worker)
 
 struct totals *totals_of(const struct shared *shared, int workers, int classes)
 {
-    struct totals *totals = must_calloc(1, sizeof(*totals));
+    struct totals *totals = must_calloc(1, sizeof *totals);
 
     totals->realtime = true;
     for (int w = 0; w < workers; w++) {

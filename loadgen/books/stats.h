@@ -3,11 +3,11 @@
 #ifndef ARCHBENCH_STATS_H
 #define ARCHBENCH_STATS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "loadgen/books/hist.h"
 #include "loadgen/plan/workload.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 /* X(name): what can become of a request instead of a good reply. */
 #define ERROR_LIST(X)                                                                              \

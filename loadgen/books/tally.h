@@ -5,11 +5,11 @@
 #ifndef ARCHBENCH_TALLY_H
 #define ARCHBENCH_TALLY_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "loadgen/books/stats.h"
 #include "loadgen/plan/arrivals.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct tally {
     const struct schedule *schedule;

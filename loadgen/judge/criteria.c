@@ -1,13 +1,12 @@
 /* criteria: see criteria.h. */
 #include "loadgen/judge/criteria.h"
+#include "common/base/util.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/base/util.h"
 
 enum {
     CONDITION = 128, /* bytes of a condition's text, with its 0 */
@@ -113,7 +112,7 @@ static bool parse_name(const struct parser *p, struct criterion *c, const char *
     const char *measure = text;
 
     c->class = -1;
-    if (strlen(text) >= sizeof(c->name))
+    if (strlen(text) >= sizeof c->name)
         return fail(p, "'%s' is too long for the left side of a condition", text);
     strcpy(c->name, text);
     if (parse_measure(c, text))
@@ -182,7 +181,7 @@ bool criteria_parse(struct criteria *criteria, const char *text, const char *con
         if (criteria->count == CRITERIA_MAX)
             return fail(&p, "'%.*s' is one condition too many: the most are %d", len, text,
                         CRITERIA_MAX);
-        snprintf(condition, sizeof(condition), "%.*s", len, text);
+        snprintf(condition, sizeof condition, "%.*s", len, text);
         if (!parse_condition(&p, &criteria->criterion[criteria->count], condition))
             return false;
         criteria->count++;
@@ -294,7 +293,7 @@ static void format_value(const struct criterion *c, double value, int digits, ch
         snprintf(text, size, "infinite");
         return;
     }
-    format_number(value / scale.unit, digits, number, sizeof(number));
+    format_number(value / scale.unit, digits, number, sizeof number);
     snprintf(text, size, "%s%s", number, scale.name);
 }
 
@@ -316,9 +315,9 @@ static void explain(const struct criterion *c, double value, bool held, char *wh
         snprintf(why, size, "%s %s not known: nothing was measured", c->name, verb);
         return;
     }
-    format_value(c, c->limit, DIGITS_MAX, limit_text, sizeof(limit_text));
+    format_value(c, c->limit, DIGITS_MAX, limit_text, sizeof limit_text);
     do
-        format_value(c, value, digits, value_text, sizeof(value_text));
+        format_value(c, value, digits, value_text, sizeof value_text);
     while (strcmp(value_text, limit_text) == 0 && value != c->limit && ++digits <= DIGITS_MAX);
     snprintf(why, size, "%s %s %s, %s %s", c->name, verb, value_text, words[c->op][held],
              limit_text);

@@ -26,10 +26,10 @@
 #ifndef ARCHBENCH_CRITERIA_H
 #define ARCHBENCH_CRITERIA_H
 
+#include "loadgen/books/stats.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "loadgen/books/stats.h"
 
 enum {
     CRITERIA_MAX = 16,   /* conditions */

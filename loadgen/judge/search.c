@@ -47,7 +47,7 @@ __attribute__((format(printf, 3, 4))) static void end(struct search *s, enum sea
     s->end = how;
     s->next = 0;
     va_start(args, format);
-    vsnprintf(s->why, sizeof(s->why), format, args);
+    vsnprintf(s->why, sizeof s->why, format, args);
     va_end(args);
 }
 
@@ -57,7 +57,7 @@ static void record(struct search *s, double rate, enum search_outcome outcome, c
 
     step->rate = rate;
     step->outcome = outcome;
-    snprintf(step->why, sizeof(step->why), "%s", why);
+    snprintf(step->why, sizeof step->why, "%s", why);
 }
 
 /* What the last run at that rate with that outcome said. */

@@ -1,10 +1,9 @@
 /* verdict: see verdict.h. One function is one gate. */
 #include "loadgen/judge/verdict.h"
+#include "loadgen/books/estimate.h"
 
 #include <math.h>
 #include <string.h>
-
-#include "loadgen/books/estimate.h"
 
 static const double LAG_FLOOR_NS = 100e3; /* no clock of a common kernel is better */
 static const double LAG_SHARE = 0.05;     /* of the median service time */

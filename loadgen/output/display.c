@@ -1,5 +1,7 @@
 /* display: see display.h. */
 #include "loadgen/output/display.h"
+#include "common/base/util.h"
+#include "loadgen/output/pretty.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -9,9 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "common/base/util.h"
-#include "loadgen/output/pretty.h"
 
 enum {
     HISTORY = 512,      /* intervals that the curve remembers: more than a terminal is wide */
@@ -43,7 +42,7 @@ static bool locale_is_utf8(void)
 
 struct display *display_create(int fd, double total_s)
 {
-    struct display *d = must_calloc(1, sizeof(*d));
+    struct display *d = must_calloc(1, sizeof *d);
 
     d->fd = fd;
     d->total_s = total_s;
@@ -105,7 +104,7 @@ void display_bars(char *text, size_t size, const double *values, int count, bool
 static void remember(struct display *d, double p99_ns)
 {
     if (d->count == HISTORY)
-        memmove(d->p99_ns, d->p99_ns + 1, (HISTORY - 1) * sizeof(*d->p99_ns));
+        memmove(d->p99_ns, d->p99_ns + 1, (HISTORY - 1) * sizeof *d->p99_ns);
     else
         d->count++;
     d->p99_ns[d->count - 1] = p99_ns;
@@ -118,13 +117,12 @@ static void format_curve(const struct display *d, int width, char *text, size_t 
     char lead[64], peak[PRETTY_TIME], bars[HISTORY * BAR_BYTES + 1];
     int used, shown;
 
-    snprintf(lead, sizeof(lead), "  p99 up to %s ",
-             pretty_time(peak, largest(d->p99_ns, d->count)));
+    snprintf(lead, sizeof lead, "  p99 up to %s ", pretty_time(peak, largest(d->p99_ns, d->count)));
     used = (int)strlen(lead) + 1;
     shown = width > used ? width - used : 0;
     if (shown > d->count)
         shown = d->count;
-    display_bars(bars, sizeof(bars), d->p99_ns + d->count - shown, shown, d->unicode);
+    display_bars(bars, sizeof bars, d->p99_ns + d->count - shown, shown, d->unicode);
     snprintf(text, size, "%.*s%s", width - 1, lead, bars);
 }
 
@@ -138,20 +136,20 @@ static void put(const struct display *d, const char *text)
 
 void display_draw(struct display *d, double time_s, const struct period *p, uint64_t errors)
 {
-    char line[256], curve[HISTORY * BAR_BYTES + 128], all[sizeof(line) + sizeof(curve) + 64];
+    char line[256], curve[HISTORY * BAR_BYTES + 128], all[sizeof line + sizeof curve + 64];
     char p50[PRETTY_TIME], p99[PRETTY_TIME];
     int width = width_of(d->fd);
 
     remember(d, p->p99_ns);
     if (d->drawn && time_s - d->drawn_s < REDRAW_S)
         return;
-    snprintf(line, sizeof(line),
+    snprintf(line, sizeof line,
              "%6.1f of %.1f s  %.0f/s offered  %.0f/s good  %llu errors  p50 %s  p99 %s%s", time_s,
              d->total_s, p->offered, p->achieved, (unsigned long long)errors,
              pretty_time(p50, p->p50_ns), p->p99_known ? "" : "~", pretty_time(p99, p->p99_ns));
-    format_curve(d, width, curve, sizeof(curve));
-    snprintf(all, sizeof(all), "%s\r%.*s\033[K\n%s\033[K", d->drawn ? "\033[A" : "", width - 1,
-             line, curve);
+    format_curve(d, width, curve, sizeof curve);
+    snprintf(all, sizeof all, "%s\r%.*s\033[K\n%s\033[K", d->drawn ? "\033[A" : "", width - 1, line,
+             curve);
     put(d, all);
     d->drawn = true;
     d->drawn_s = time_s;

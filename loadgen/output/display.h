@@ -2,11 +2,11 @@
 #ifndef ARCHBENCH_DISPLAY_H
 #define ARCHBENCH_DISPLAY_H
 
+#include "loadgen/books/sample.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "loadgen/books/sample.h"
 
 struct display;
 

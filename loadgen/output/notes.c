@@ -1,10 +1,9 @@
 /* notes: see notes.h. One function is one note. */
 #include "loadgen/output/notes.h"
-
-#include <stdio.h>
-
 #include "loadgen/books/estimate.h"
 #include "loadgen/output/pretty.h"
+
+#include <stdio.h>
 
 static const double MISSED_MAX = 0.5; /* of a class's requests */
 static const double LOAD_ADDED_MAX =
@@ -47,7 +46,7 @@ static const char *lowest_unknown(const struct class_stats *stats)
         const char *name;
     } levels[] = {{50, "p50"}, {90, "p90"}, {99, "p99"}, {99.9, "p99.9"}};
 
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]) && stats->requests > 0; i++) {
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0] && stats->requests > 0; i++) {
         if (!estimate_percentile(&stats->response, levels[i].percent).known)
             return levels[i].name;
     }
@@ -59,11 +58,11 @@ static void note_percentiles(struct result *r)
     char list[SENTENCE_TEXT / 2] = "";
     size_t length = 0;
 
-    for (int i = 0; i < r->plan->class_count && length < sizeof(list); i++) {
+    for (int i = 0; i < r->plan->class_count && length < sizeof list; i++) {
         const char *level = lowest_unknown(&r->totals->class[i]);
 
         if (level)
-            length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s of '%s'",
+            length += (size_t)snprintf(list + length, sizeof list - length, "%s%s of '%s'",
                                        length > 0 ? ", " : "", level, r->plan->class[i].name);
     }
     if (length > 0)

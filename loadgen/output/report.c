@@ -1,14 +1,13 @@
 /* report: see report.h. The keys are described in docs/loadgen-json.md. */
 #include "loadgen/output/report.h"
+#include "common/base/util.h"
+#include "loadgen/books/estimate.h"
+#include "loadgen/judge/verdict.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/base/util.h"
-#include "loadgen/books/estimate.h"
-#include "loadgen/judge/verdict.h"
 
 /* JSON has no infinity: null stands for it. */
 static json_t *number(double value)
@@ -76,7 +75,7 @@ static json_t *latency_json(const struct hist *hist)
     set_us(o, "min_us", hist_min(hist));
     set_us(o, "mean_us", hist_mean(hist));
     set_us(o, "max_us", hist_percentile(hist, 100));
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
         set_us(o, levels[i].key, hist_percentile(hist, levels[i].percent));
         set(intervals, levels[i].name, interval_json(hist, levels[i].percent));
     }

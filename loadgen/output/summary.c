@@ -1,10 +1,9 @@
 /* summary: see summary.h. What nobody asked for and what did not happen gets no line. */
 #include "loadgen/output/summary.h"
-
-#include <inttypes.h>
-
 #include "loadgen/books/estimate.h"
 #include "loadgen/output/pretty.h"
+
+#include <inttypes.h>
 
 static const char *plural(int count)
 {
@@ -45,7 +44,7 @@ static void print_percentile(const struct hist *hist, double percent, FILE *file
     bool known = hist_total(hist) == 0 || estimate_percentile(hist, percent).known;
     char time[PRETTY_TIME], cell[PRETTY_TIME + 1];
 
-    snprintf(cell, sizeof(cell), "%s%s", known ? "" : "~",
+    snprintf(cell, sizeof cell, "%s%s", known ? "" : "~",
              pretty_time(time, hist_percentile(hist, percent)));
     fprintf(file, "%8s", cell);
 }

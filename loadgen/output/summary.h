@@ -2,9 +2,9 @@
 #ifndef ARCHBENCH_SUMMARY_H
 #define ARCHBENCH_SUMMARY_H
 
-#include <stdio.h>
-
 #include "loadgen/judge/result.h"
+
+#include <stdio.h>
 
 /* A dozen lines of text, and one for each class, note and reason. A percentile that the requests
  * are too few for is marked with ~. */

@@ -1,13 +1,12 @@
 /* timeline: see timeline.h. */
 #include "loadgen/output/timeline.h"
+#include "common/base/util.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "common/base/util.h"
 
 /* More than a line with every class and every bin of its histogram takes. */
 enum { LINE_BYTES = 128 * 1024 };
@@ -34,7 +33,7 @@ static void open_file(struct timeline *t, const char *path)
 struct timeline *timeline_create(const struct plan *plan, const struct shared *shared,
                                  const char *path, bool progress)
 {
-    struct timeline *t = must_calloc(1, sizeof(*t));
+    struct timeline *t = must_calloc(1, sizeof *t);
 
     t->plan = plan;
     t->shared = shared;

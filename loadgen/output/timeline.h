@@ -3,14 +3,14 @@
 #ifndef ARCHBENCH_TIMELINE_H
 #define ARCHBENCH_TIMELINE_H
 
-#include <stdbool.h>
-#include <stdio.h>
-
 #include "loadgen/books/drift.h"
 #include "loadgen/books/sample.h"
 #include "loadgen/books/stats.h"
 #include "loadgen/output/display.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdbool.h>
+#include <stdio.h>
 
 struct timeline {
     const struct plan *plan;

@@ -5,10 +5,9 @@
  * "Introduction to Stochastic Processes", 1975, section 4.7). The even rate may be that of any
  * process, so constant arrivals are as exact on a ramp as they are without one. */
 #include "loadgen/plan/arrivals.h"
+#include "common/base/util.h"
 
 #include <math.h>
-
-#include "common/base/util.h"
 
 static const double NEVER_NS = 1e18; /* thirty years */
 static const double TWO_PI = 2 * 3.14159265358979323846;

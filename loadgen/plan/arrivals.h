@@ -4,12 +4,12 @@
 #ifndef ARCHBENCH_ARRIVALS_H
 #define ARCHBENCH_ARRIVALS_H
 
+#include "loadgen/plan/trace.h"
+#include "loadgen/plan/workload.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "loadgen/plan/trace.h"
-#include "loadgen/plan/workload.h"
 
 /* SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
 struct random {

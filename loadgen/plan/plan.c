@@ -1,16 +1,15 @@
 /* plan: see plan.h. */
 #include "loadgen/plan/plan.h"
-
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/base/net.h"
 #include "common/base/util.h"
 #include "common/serve/calibrate.h"
 #include "common/work/program.h"
 #include "loadgen/plan/arrivals.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const int64_t DURATION_NS = 10 * NSEC_PER_SEC; /* when nobody says how long */
 static const int64_t SPIN_NS = 20 * NSEC_PER_USEC;    /* what a sleeper is late by, mostly */
@@ -36,16 +35,16 @@ static void read_url(struct target *target, const char *url)
 {
     const char *host = url + strlen("http://");
     size_t len;
-    char name[sizeof(target->host)];
+    char name[sizeof target->host];
     char *colon;
     long port = 80;
 
     if (strncmp(url, "http://", strlen("http://")) != 0)
         die("'%s' is not a URL of the form http://host:port/path", url);
     len = strcspn(host, "/?");
-    if (len == 0 || len >= sizeof(target->host) || host[len] == '?')
+    if (len == 0 || len >= sizeof target->host || host[len] == '?')
         die("'%s' is not a URL of the form http://host:port/path", url);
-    snprintf(target->host, sizeof(target->host), "%.*s", (int)len, host);
+    snprintf(target->host, sizeof target->host, "%.*s", (int)len, host);
     strcpy(name, target->host);
     colon = strchr(name, ':');
     if (colon) {
@@ -113,7 +112,7 @@ static void default_class(struct plan *plan)
         if (strcmp(path, plan->target[0].path) != 0 &&
             (strstr(path, "cpu=") || strstr(plan->target[0].path, "cpu=")))
             die("URLs that ask for different work would have different digests: use a --workload");
-        if (strlen(path) >= sizeof(w->class[0].target) || path[strcspn(path, " \t")] != '\0')
+        if (strlen(path) >= sizeof w->class[0].target || path[strcspn(path, " \t")] != '\0')
             die("the path '%s' is too long or has blanks; a workload file may say more", path);
     }
     w->class_count = 1;
@@ -132,7 +131,7 @@ static void read_workload(struct plan *plan, const struct wishes *wishes)
         default_class(plan);
         return;
     }
-    if (!workload_load(&plan->workload, wishes->workload, wishes->point, error, sizeof(error)))
+    if (!workload_load(&plan->workload, wishes->workload, wishes->point, error, sizeof error))
         die("%s", error);
     plan->workload_path = wishes->workload;
     plan->point = wishes->point ? wishes->point : "base";
@@ -142,7 +141,7 @@ static void read_workload(struct plan *plan, const struct wishes *wishes)
 static void wish_arrivals(struct workload *w, const struct wishes *wishes)
 {
     if (wishes->trace &&
-        (size_t)snprintf(w->trace, sizeof(w->trace), "%s", wishes->trace) >= sizeof(w->trace))
+        (size_t)snprintf(w->trace, sizeof w->trace, "%s", wishes->trace) >= sizeof w->trace)
         die("--trace: the name is too long");
     if (wishes->arrivals > 0)
         w->arrivals = (enum arrivals_kind)(wishes->arrivals - 1);
@@ -217,7 +216,7 @@ static void read_trace(struct plan *plan)
 
     if (plan->arrivals != ARRIVALS_TRACE)
         return;
-    if (!trace_load(&plan->trace, plan->workload.trace, &plan->workload, error, sizeof(error)))
+    if (!trace_load(&plan->trace, plan->workload.trace, &plan->workload, error, sizeof error))
         die("%s", error);
 }
 
@@ -254,8 +253,8 @@ static void read_cpus(struct plan *plan, const char *list)
         char number[16];
         long cpu;
 
-        snprintf(number, sizeof(number), "%.*s", (int)len, list);
-        if (len >= sizeof(number) || !parse_integer(number, 0, 1023, &cpu) ||
+        snprintf(number, sizeof number, "%.*s", (int)len, list);
+        if (len >= sizeof number || !parse_integer(number, 0, 1023, &cpu) ||
             plan->cpu_count == PLAN_CPUS)
             die("--cpus: '%s' is not a list of core numbers such as 0,1", list);
         plan->cpus[plan->cpu_count++] = (int)cpu;

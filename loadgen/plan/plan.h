@@ -4,14 +4,14 @@
 #ifndef ARCHBENCH_PLAN_H
 #define ARCHBENCH_PLAN_H
 
+#include "common/base/options.h"
+#include "loadgen/plan/trace.h"
+#include "loadgen/plan/workload.h"
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "common/base/options.h"
-#include "loadgen/plan/trace.h"
-#include "loadgen/plan/workload.h"
 
 /* What the command line says. Texts are NULL and numbers 0 where it says nothing, except that -1
  * says nothing where 0 means something. */

@@ -1,5 +1,6 @@
 /* trace: see trace.h. */
 #include "loadgen/plan/trace.h"
+#include "common/base/util.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -7,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/base/util.h"
 
 static const double MAX_SECONDS = 1e6; /* more is a date rather than a time since the begin */
 
@@ -30,7 +29,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct reader *r, const c
     va_list args;
 
     va_start(args, format);
-    vsnprintf(reason, sizeof(reason), format, args);
+    vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     if (r->line > 0)
         snprintf(r->error, r->error_size, "%s:%d: %s", r->path, r->line, reason);
@@ -70,7 +69,7 @@ static void append(struct reader *r, struct trace_entry entry)
 
     if (trace->count == r->room) {
         r->room = r->room ? 2 * r->room : 1024;
-        trace->entry = reallocarray(trace->entry, r->room, sizeof(*trace->entry));
+        trace->entry = reallocarray(trace->entry, r->room, sizeof *trace->entry);
         if (!trace->entry)
             die("out of memory");
     }
@@ -126,7 +125,7 @@ static void merge(struct trace_entry *entry, size_t middle, size_t count, struct
 
         spare[i] = entry[from_left ? left++ : right++];
     }
-    memcpy(entry, spare, count * sizeof(*entry));
+    memcpy(entry, spare, count * sizeof *entry);
 }
 
 /* A merge sort, since qsort does not promise to leave entries of the same time in their order. */
@@ -143,7 +142,7 @@ static void sort(struct trace_entry *entry, size_t count, struct trace_entry *sp
 
 static void sort_trace(struct trace *trace)
 {
-    struct trace_entry *spare = must_calloc(trace->count, sizeof(*spare));
+    struct trace_entry *spare = must_calloc(trace->count, sizeof *spare);
 
     sort(trace->entry, trace->count, spare);
     free(spare);

@@ -2,11 +2,11 @@
 #ifndef ARCHBENCH_TRACE_H
 #define ARCHBENCH_TRACE_H
 
+#include "loadgen/plan/workload.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "loadgen/plan/workload.h"
 
 struct trace_entry {
     int64_t at_ns; /* after the trace's begin */

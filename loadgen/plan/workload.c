@@ -1,6 +1,8 @@
 /* workload: see workload.h. libinih splits the lines, workload_keys.c knows the keys, and this file
  * the sections. */
 #include "loadgen/plan/workload.h"
+#include "common/base/util.h"
+#include "loadgen/plan/workload_keys.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,9 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "common/base/util.h"
-#include "loadgen/plan/workload_keys.h"
 
 /* The state of reading one file. A point changes a copy of what stands above it, so [workload], the
  * classes and the phases have to come before the first [point]. */
@@ -41,7 +40,7 @@ __attribute__((format(printf, 2, 3))) static int fail(struct loader *l, const ch
         return 0;
     l->failed = true;
     va_start(args, format);
-    vsnprintf(reason, sizeof(reason), format, args);
+    vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     if (l->line > 0)
         snprintf(l->error, l->error_size, "%s:%d: %s", l->path, l->line, reason);
@@ -265,7 +264,7 @@ static void begin_point(struct loader *l, const char *name)
         fail(l, "[point %s] stands here twice", name);
     l->has_points = true;
     l->found |= wanted;
-    snprintf(l->points + used, sizeof(l->points) - used, " %s", name);
+    snprintf(l->points + used, sizeof l->points - used, " %s", name);
     l->target = wanted ? &l->chosen : &l->passing;
     *l->target = l->base;
 }
@@ -393,8 +392,8 @@ static bool find_trace(struct loader *l, struct workload *w)
     if (w->trace[0] == '\0' || w->trace[0] == '/')
         return true;
     strcpy(name, w->trace);
-    if (snprintf(w->trace, sizeof(w->trace), "%.*s%s", folder, l->path, name) >=
-        (int)sizeof(w->trace))
+    if (snprintf(w->trace, sizeof w->trace, "%.*s%s", folder, l->path, name) >=
+        (int)sizeof w->trace)
         fail(l, "trace: the path is too long");
     return !l->failed;
 }

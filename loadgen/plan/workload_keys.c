@@ -1,13 +1,12 @@
 /* workload_keys: see workload_keys.h. */
 #include "loadgen/plan/workload_keys.h"
+#include "common/base/util.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/base/util.h"
 
 enum { MAX_CONNECTIONS = 10 * 1000 * 1000 };
 
@@ -171,7 +170,7 @@ static bool take_load(const char *text, void *field)
         load->to = load->from;
         return good;
     }
-    snprintf(from, sizeof(from), "%.*s", (int)(dots - text), text);
+    snprintf(from, sizeof from, "%.*s", (int)(dots - text), text);
     return parse_real(from, "", &load->from) && parse_real(dots + 2, "", &load->to);
 }
 
@@ -192,7 +191,7 @@ static bool take_request(const char *text, void *field)
             if (!isupper((unsigned char)text[i]))
                 return false;
         }
-        snprintf(class->method, sizeof(class->method), "%.*s", (int)method - 1, text);
+        snprintf(class->method, sizeof class->method, "%.*s", (int)method - 1, text);
     }
     return take_text(target, class->target);
 }

@@ -2,11 +2,11 @@
 #ifndef ARCHBENCH_WORKLOAD_KEYS_H
 #define ARCHBENCH_WORKLOAD_KEYS_H
 
+#include "loadgen/plan/workload.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "loadgen/plan/workload.h"
 
 struct key {
     const char *name;

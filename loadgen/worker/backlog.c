@@ -1,14 +1,13 @@
 /* backlog: see backlog.h. */
 #include "loadgen/worker/backlog.h"
+#include "common/base/util.h"
 
 #include <stdlib.h>
-
-#include "common/base/util.h"
 
 static void grow(struct backlog *b)
 {
     size_t room = b->room ? 2 * b->room : 1024;
-    struct arrival *ring = must_calloc(room, sizeof(*ring));
+    struct arrival *ring = must_calloc(room, sizeof *ring);
 
     for (size_t i = 0; i < b->length; i++)
         ring[i] = b->ring[(b->head + i) & (b->room - 1)];

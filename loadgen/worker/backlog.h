@@ -2,10 +2,10 @@
 #ifndef ARCHBENCH_BACKLOG_H
 #define ARCHBENCH_BACKLOG_H
 
+#include "loadgen/plan/arrivals.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "loadgen/plan/arrivals.h"
 
 /* A ring that doubles when it is full. Zeroed memory is an empty one. */
 struct backlog {

@@ -4,6 +4,7 @@
  * the backlog of its pool. In a closed loop the connections do: each stands for a user, who sends,
  * waits for the reply, and may think before the next request. */
 #include "loadgen/worker/client.h"
+#include "loadgen/worker/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +13,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "loadgen/worker/engine.h"
 
 enum { EVENTS = 256 };
 
@@ -368,7 +367,7 @@ static void set_up_class(struct client *c, int number)
 static struct client *client_create(const struct plan *plan, int worker,
                                     const struct schedule *schedule, struct worker_stats *stats)
 {
-    struct client *c = must_calloc(1, sizeof(*c));
+    struct client *c = must_calloc(1, sizeof *c);
 
     c->plan = plan;
     c->schedule = schedule;
@@ -384,11 +383,11 @@ static struct client *client_create(const struct plan *plan, int worker,
     c->connected_ns = c->next_connect_ns = c->now_ns;
     if (plan->workload.ramp > 0)
         c->ramp_gap_ns = (int64_t)(1e9 * plan->workers / plan->workload.ramp);
-    c->pools = must_calloc((size_t)plan->pool_count, sizeof(*c->pools));
+    c->pools = must_calloc((size_t)plan->pool_count, sizeof *c->pools);
     for (int i = 0; i < plan->pool_count; i++)
         set_up_pool(c, i);
     c->count = count_connections(plan, worker);
-    c->connections = must_calloc((size_t)c->count, sizeof(*c->connections));
+    c->connections = must_calloc((size_t)c->count, sizeof *c->connections);
     add_connections(c, worker);
     set_up_arrivals(c, worker);
     return c;

@@ -1,11 +1,11 @@
 /* connect: connections are made, lost and made anew. See engine.h. */
+#include "common/base/net.h"
+#include "loadgen/worker/engine.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "common/base/net.h"
-#include "loadgen/worker/engine.h"
 
 enum {
     CONNECTS_AT_ONCE = 8, /* while requests are due */
@@ -105,7 +105,7 @@ void connect_missing(struct client *c)
 void connect_event(struct client *c, struct connection *conn, uint32_t events)
 {
     int error = 0;
-    socklen_t len = sizeof(error);
+    socklen_t len = sizeof error;
 
     if (events & (EPOLLERR | EPOLLHUP))
         getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);

@@ -7,13 +7,13 @@
 #ifndef ARCHBENCH_CONNECTION_H
 #define ARCHBENCH_CONNECTION_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "common/base/timers.h"
 #include "loadgen/plan/arrivals.h"
 #include "loadgen/worker/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum connection_state {
     STATE_WAITING,    /* no socket; to be connected as soon as others are through */

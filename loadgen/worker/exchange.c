@@ -4,11 +4,11 @@
  * system calls for a request (recv, send) plus a share of one epoll_pwait2. Edges are not lost
  * because a recv that returned less than it could have has emptied the socket, and a peer that has
  * closed (EPOLLRDHUP) is read until the end. */
+#include "loadgen/worker/engine.h"
+
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
-#include "loadgen/worker/engine.h"
 
 static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
 

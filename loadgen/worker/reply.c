@@ -20,7 +20,7 @@ enum place {
 
 static const char digest_name[] = "x-work-digest";
 
-enum { NAME_LENGTH = sizeof(digest_name) - 1, NAME_DIFFERS = 15 };
+enum { NAME_LENGTH = sizeof digest_name - 1, NAME_DIFFERS = 15 };
 enum { DIGEST_DIGITS = 16, NOT_A_DIGEST = 127 };
 
 /* The digest. */

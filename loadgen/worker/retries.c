@@ -1,9 +1,8 @@
 /* retries: see retries.h. */
 #include "loadgen/worker/retries.h"
+#include "common/base/util.h"
 
 #include <stdlib.h>
-
-#include "common/base/util.h"
 
 /* Doubling stops here: 2^10 times the base is long after every drain. */
 enum { DOUBLINGS_MAX = 10 };
@@ -45,7 +44,7 @@ enum retry_answer retries_ask(struct retries *r, const struct arrival *arrival, 
     if ((double)(r->made + 1) > r->rule.budget * (double)r->requests)
         return RETRY_DENIED;
     r->made++;
-    waiting = must_calloc(1, sizeof(*waiting));
+    waiting = must_calloc(1, sizeof *waiting);
     waiting->arrival = *arrival;
     waiting->error = error;
     timers_add(&r->timers, &waiting->timer, now_ns + pause_ns(r, arrival->attempt));

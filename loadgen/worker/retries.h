@@ -4,13 +4,13 @@
 #ifndef ARCHBENCH_RETRIES_H
 #define ARCHBENCH_RETRIES_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "common/base/timers.h"
 #include "loadgen/books/stats.h"
 #include "loadgen/plan/arrivals.h"
 #include "loadgen/plan/plan.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct retries {
     struct retry rule;

@@ -3,13 +3,12 @@
  * What is random is tested as a statistician would, with fixed seeds: a test that passes keeps
  * passing. The right distribution would break a bound less than once in a thousand seeds. */
 #include "loadgen/plan/arrivals.h"
+#include "loadgen/worker/backlog.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "loadgen/worker/backlog.h"
 
 enum { SECOND = 1000000000 };
 
@@ -53,7 +52,7 @@ static double anderson_darling(double *gap, int count)
 {
     double sum = 0;
 
-    qsort(gap, (size_t)count, sizeof(*gap), compare_reals);
+    qsort(gap, (size_t)count, sizeof *gap, compare_reals);
     for (int i = 0; i < count; i++) {
         double log_below = log(-expm1(-fmax(gap[i], 1e-12)));
         double log_above = -gap[count - 1 - i];
@@ -95,13 +94,13 @@ static void rank_values(const double *value, int count, double *rank)
 {
     struct {
         double value, index;
-    } *order = malloc((size_t)count * sizeof(*order));
+    } *order = malloc((size_t)count * sizeof *order);
 
     for (int i = 0; i < count; i++) {
         order[i].value = value[i];
         order[i].index = i;
     }
-    qsort(order, (size_t)count, sizeof(*order), compare_reals);
+    qsort(order, (size_t)count, sizeof *order, compare_reals);
     for (int i = 0; i < count; i++)
         rank[(int)order[i].index] = i;
     free(order);
@@ -111,7 +110,7 @@ static void rank_values(const double *value, int count, double *rank)
  * deviation of 1 / sqrt(count). */
 static double lag_1_correlation(const double *value, int count)
 {
-    double *rank = malloc((size_t)count * sizeof(*rank));
+    double *rank = malloc((size_t)count * sizeof *rank);
     double mean = (count - 1) / 2.0, products = 0, squares = 0;
 
     rank_values(value, count, rank);
@@ -318,7 +317,7 @@ Test(arrivals, poisson_processes_of_workers_add_up_to_one)
 Test(arrivals, a_poisson_gap_tells_nothing_about_the_next)
 {
     enum { COUNT = 100000 };
-    double *gap = malloc(COUNT * sizeof(*gap));
+    double *gap = malloc(COUNT * sizeof *gap);
 
     for (int workers = 1; workers <= 3; workers += 2) {
         struct arrivals_setup setup = setup_of(ARRIVALS_POISSON, 1000);
@@ -543,7 +542,7 @@ static const struct shape shapes[] = {
      .end_s = 8},
 };
 
-enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* The midpoint rule, in steps of at most a millisecond. */
 static double integral(const struct shape *shape, double from_s, double to_s)
@@ -715,7 +714,7 @@ static void count_spike(struct arrivals_setup setup, int count[2][4])
     setup.class_count = 2;
     setup.phase_count = 3;
     setup.phase = phase;
-    memset(count, 0, 2 * sizeof(*count));
+    memset(count, 0, 2 * sizeof *count);
     merged_start(&m, setup, 0);
     while ((arrival = merged_next(&m)).intended_ns < 4LL * SECOND)
         count[arrival.class][arrival.intended_ns / SECOND]++;

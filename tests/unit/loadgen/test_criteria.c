@@ -15,7 +15,7 @@ static struct criteria parse(const char *text)
     struct criteria criteria;
     char error[256] = "";
 
-    cr_assert(criteria_parse(&criteria, text, NAMES, NAMED, error, sizeof(error)), "%s: %s", text,
+    cr_assert(criteria_parse(&criteria, text, NAMES, NAMED, error, sizeof error), "%s: %s", text,
               error);
     return criteria;
 }
@@ -157,12 +157,12 @@ Test(criteria, a_mistake_is_quoted)
         {"rate>90%", "rate: '90%' is not a number"},
     };
 
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         struct criteria criteria;
         char error[256] = "";
 
         cr_assert_not(
-            criteria_parse(&criteria, mistakes[i].text, NAMES, NAMED, error, sizeof(error)), "%s",
+            criteria_parse(&criteria, mistakes[i].text, NAMES, NAMED, error, sizeof error), "%s",
             mistakes[i].text);
         cr_assert_not_null(strstr(error, mistakes[i].quoted), "%s: %s", mistakes[i].text, error);
     }
@@ -183,8 +183,8 @@ Test(criteria, there_is_a_bound_on_their_number)
 {
     char error[256] = "";
 
-    cr_assert(parse_many(CRITERIA_MAX, error, sizeof(error)));
-    cr_assert_not(parse_many(CRITERIA_MAX + 1, error, sizeof(error)));
+    cr_assert(parse_many(CRITERIA_MAX, error, sizeof error));
+    cr_assert_not(parse_many(CRITERIA_MAX + 1, error, sizeof error));
     cr_assert_not_null(strstr(error, "'max<17ms' is one condition too many"), "%s", error);
 }
 
@@ -196,13 +196,13 @@ Test(criteria, there_is_a_bound_on_their_length)
     for (int len = 4; len < 300; len++) { /* p0.000...<1s */
         bool fits = len < CRITERION_NAME;
 
-        snprintf(text, sizeof(text), "p0.%0*d<1s", len - 3, 0);
-        cr_assert_eq(criteria_parse(&criteria, text, NULL, 0, error, sizeof(error)), fits);
+        snprintf(text, sizeof text, "p0.%0*d<1s", len - 3, 0);
+        cr_assert_eq(criteria_parse(&criteria, text, NULL, 0, error, sizeof error), fits);
         cr_assert(fits || strstr(error, "'p0.000"), "%s", error);
     }
     for (int len = 10; len < 300; len++) { /* blanks count, too: up to 127 */
-        snprintf(text, sizeof(text), "%-*s", len, "p0<1s");
-        cr_assert_eq(criteria_parse(&criteria, text, NULL, 0, error, sizeof(error)), len <= 127);
+        snprintf(text, sizeof text, "%-*s", len, "p0<1s");
+        cr_assert_eq(criteria_parse(&criteria, text, NULL, 0, error, sizeof error), len <= 127);
     }
 }
 
@@ -211,7 +211,7 @@ Test(criteria, an_error_never_leaves_its_buffer)
     struct criteria criteria;
     char error[16];
 
-    memset(error, '#', sizeof(error));
+    memset(error, '#', sizeof error);
     cr_assert_not(criteria_parse(&criteria, "other.p99<5ms", NULL, 0, error, 8));
     cr_assert_eq(strlen(error), 7);
     cr_assert_eq(error[8], '#');
@@ -226,7 +226,7 @@ struct fixture {
 
 static struct fixture *a_run(void)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
     struct class_stats *slow = &f->class[SLOW];
 
     slow->requests = slow->answered = slow->good = 100;
@@ -263,7 +263,7 @@ static void expect_holds(const struct fixture *f, const char *text)
     struct criteria criteria = parse(text);
     char why[CRITERIA_TEXT] = "?";
 
-    cr_assert(criteria_hold(&criteria, &f->input, why, sizeof(why)), "%s: %s", text, why);
+    cr_assert(criteria_hold(&criteria, &f->input, why, sizeof why), "%s: %s", text, why);
     cr_assert_str_eq(why, "");
 }
 
@@ -273,7 +273,7 @@ static void expect_breaks(const struct fixture *f, const char *text, const char 
     struct criteria criteria = parse(text);
     char why[CRITERIA_TEXT] = "";
 
-    cr_assert_not(criteria_hold(&criteria, &f->input, why, sizeof(why)), "%s", text);
+    cr_assert_not(criteria_hold(&criteria, &f->input, why, sizeof why), "%s", text);
     cr_assert_str_eq(why, sentence, "%s", why);
 }
 
@@ -283,8 +283,7 @@ static void expect_fails(const struct fixture *f, const char *text, const char *
     struct criteria criteria = parse(text);
     char why[CRITERIA_TEXT] = "?";
 
-    cr_assert_eq(criteria_any(&criteria, &f->input, why, sizeof(why)), sentence != NULL, "%s",
-                 text);
+    cr_assert_eq(criteria_any(&criteria, &f->input, why, sizeof why), sentence != NULL, "%s", text);
     cr_assert_str_eq(why, sentence ? sentence : "", "%s", why);
 }
 

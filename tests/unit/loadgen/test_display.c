@@ -1,20 +1,19 @@
 /* Tests of loadgen/display.c and loadgen/pretty.c: what numbers look like. What a terminal shows is
  * tested by tests/test_output.py. */
 #include "loadgen/output/display.h"
+#include "loadgen/output/pretty.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
-
-#include "loadgen/output/pretty.h"
 
 Test(display, bars_grow_with_the_value)
 {
     const double values[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
     char text[64];
 
-    display_bars(text, sizeof(text), values, 9, true);
+    display_bars(text, sizeof text, values, 9, true);
     cr_assert_str_eq(text, "▁▁▂▃▄▅▆▇█");
-    display_bars(text, sizeof(text), values, 9, false);
+    display_bars(text, sizeof text, values, 9, false);
     cr_assert_str_eq(text, "..:-=+*%#");
 }
 
@@ -23,11 +22,11 @@ Test(display, bars_of_no_numbers)
     const double values[] = {INFINITY, NAN, 5}, nothing[] = {0, 0};
     char text[64];
 
-    display_bars(text, sizeof(text), values, 3, false);
+    display_bars(text, sizeof text, values, 3, false);
     cr_assert_str_eq(text, "! #");
-    display_bars(text, sizeof(text), nothing, 2, false);
+    display_bars(text, sizeof text, nothing, 2, false);
     cr_assert_str_eq(text, "..");
-    display_bars(text, sizeof(text), values, 0, true);
+    display_bars(text, sizeof text, values, 0, true);
     cr_assert_str_eq(text, "");
 }
 
@@ -57,7 +56,7 @@ Test(pretty, times_have_three_digits_and_a_unit)
                  {NAN, "-"}};
     char text[PRETTY_TIME];
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         cr_assert_str_eq(pretty_time(text, cases[i].ns), cases[i].text, "%g: %s", cases[i].ns,
                          text);
 }

@@ -22,7 +22,7 @@ static void add(struct sample *sample, int n, int64_t ns)
 /* `n` replies of about `first_ns`, then `m` of about `second_ns`, in halves of a second. */
 static struct fixture *halves(int n, int64_t first_ns, int m, int64_t second_ns)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
 
     add(&f->middle, n, first_ns);
     add(&f->end, n, first_ns);
@@ -90,7 +90,7 @@ Test(drift, too_few_or_too_long_replies_tell_nothing)
 /* Medians of 100 widely spread times each: 20 % apart, but well within chance. */
 Test(drift, medians_whose_intervals_overlap_do_not_drift)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
 
     for (int i = 0; i < 100; i++) {
         hist_add(&f->middle.response, 1000000 + 40000 * i);

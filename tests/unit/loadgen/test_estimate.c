@@ -1,11 +1,10 @@
 /* Tests of loadgen/estimate.c: ranks from tables, and how often the interval holds the truth. */
 #include "loadgen/books/estimate.h"
+#include "loadgen/plan/arrivals.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
-
-#include "loadgen/plan/arrivals.h"
 
 struct known_ranks {
     uint64_t n;
@@ -44,7 +43,7 @@ Test(estimate, ranks_are_those_of_the_tables)
         {1000000000, 99.9, 998998041, 999001960},
     };
 
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         struct percentile_ranks ranks = estimate_ranks(known[i].n, known[i].percent);
 
         cr_assert_eq(ranks.low, known[i].low, "p%g of %lu: low %lu", known[i].percent, known[i].n,
@@ -75,7 +74,7 @@ Test(estimate, the_ranks_are_the_closest_that_keep_each_tail)
 {
     static const double percents[] = {0.1, 1, 10, 50, 75, 90, 95, 99, 99.9};
 
-    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         for (uint64_t n = 1; n < 3000; n += 1 + n / 7) {
             double p = percents[i] / 100;
             struct percentile_ranks r = estimate_ranks(n, percents[i]);
@@ -111,7 +110,7 @@ Test(estimate, the_smallest_sample_is_where_the_ranks_begin_to_exist)
     cr_assert_eq(estimate_smallest_sample(99.9), 3688);
     cr_assert_eq(estimate_smallest_sample(0), 0);
     cr_assert_eq(estimate_smallest_sample(100), 0);
-    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
         uint64_t n = estimate_smallest_sample(percents[i]);
         struct percentile_ranks enough = estimate_ranks(n, percents[i]);
         struct percentile_ranks fewer = estimate_ranks(n - 1, percents[i]);
@@ -123,7 +122,7 @@ Test(estimate, the_smallest_sample_is_where_the_ranks_begin_to_exist)
 
 static struct hist *numbers(int64_t from, int64_t to)
 {
-    struct hist *hist = calloc(1, sizeof(*hist));
+    struct hist *hist = calloc(1, sizeof *hist);
 
     for (int64_t i = from; i <= to; i++)
         hist_add(hist, i);
@@ -188,7 +187,7 @@ Test(estimate, failed_requests_can_make_the_upper_bound_infinite)
 /* How often the interval of `n` exponential values holds their true percentile. */
 static double coverage(uint64_t n, double percent, int samples, struct random *random)
 {
-    struct hist *hist = calloc(1, sizeof(*hist));
+    struct hist *hist = calloc(1, sizeof *hist);
     double truth = -log1p(-percent / 100) * 1e6;
     int held = 0;
 
@@ -215,7 +214,7 @@ Test(estimate, the_interval_holds_the_truth_as_often_as_it_says)
         {50, 50, 18, 33}, {200, 90, 171, 189}, {1000, 99, 983, 997}};
     struct random random = {2024};
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct known_ranks *c = &cases[i];
         double expected = probability(c->n, c->percent / 100, c->low, c->high - 1);
         double error = sqrt(expected * (1 - expected) / SAMPLES);

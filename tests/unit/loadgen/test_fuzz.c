@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 static bool next_input(DIR *directory, struct input *input)
 {
     struct dirent *entry;
-    char path[sizeof(folder) + sizeof(input->name)];
+    char path[sizeof folder + sizeof input->name];
     FILE *file;
 
     do {
@@ -31,8 +31,8 @@ static bool next_input(DIR *directory, struct input *input)
     } while (entry && entry->d_name[0] == '.');
     if (!entry)
         return false;
-    snprintf(input->name, sizeof(input->name), "%s", entry->d_name);
-    snprintf(path, sizeof(path), "%s/%s", folder, input->name);
+    snprintf(input->name, sizeof input->name, "%s", entry->d_name);
+    snprintf(path, sizeof path, "%s/%s", folder, input->name);
     file = fopen(path, "rb");
     cr_assert_not_null(file, "cannot open %s", path);
     input->len = fread(input->bytes, 1, INPUT_MAX, file);

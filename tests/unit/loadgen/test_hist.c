@@ -155,7 +155,7 @@ Test(hist, merging_is_the_same_as_adding_everything_to_one)
     hist_add_infinite(b);
     hist_add_infinite(both);
     hist_merge(a, b);
-    cr_assert_eq(memcmp(a, both, sizeof(*a)), 0);
+    cr_assert_eq(memcmp(a, both, sizeof *a), 0);
     free(a);
     free(b);
     free(both);
@@ -168,7 +168,7 @@ Test(hist, merging_an_empty_one_changes_nothing)
     hist_add(a, 42);
     *copy = *a;
     hist_merge(a, empty);
-    cr_assert_eq(memcmp(a, copy, sizeof(*a)), 0);
+    cr_assert_eq(memcmp(a, copy, sizeof *a), 0);
     hist_merge(empty, a);
     cr_assert_eq(empty->min, 42);
     free(a);

@@ -16,7 +16,7 @@ static void answer(struct fixture *f, int requests)
 {
     struct class_stats *stats = &f->totals.class[0];
 
-    memset(&stats->response, 0, sizeof(stats->response));
+    memset(&stats->response, 0, sizeof stats->response);
     stats->requests = stats->good = (uint64_t)requests;
     for (int i = 0; i < requests; i++)
         hist_add(&stats->response, 1000000 + i);
@@ -25,7 +25,7 @@ static void answer(struct fixture *f, int requests)
 
 static struct fixture *uneventful(void)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
 
     f->plan = (struct plan){.arrivals = ARRIVALS_POISSON, .connections = 10, .class_count = 1};
     f->plan.class[0].name = "io";

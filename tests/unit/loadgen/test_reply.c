@@ -111,7 +111,7 @@ static const struct example examples[] = {
     {CHUNKED "0\r\n\r\nx", false, false, REPLY_BAD, 0, false},
 };
 
-enum { EXAMPLES = sizeof(examples) / sizeof(examples[0]) };
+enum { EXAMPLES = sizeof examples / sizeof examples[0] };
 
 /* A page followed by one that must not be touched: reading past the bytes is a crash. */
 struct guarded {
@@ -201,9 +201,9 @@ Test(reply, nul_bytes)
     struct reply reply;
 
     reply_begin(&reply, &kind);
-    cr_assert_eq(reply_feed(&reply, value, sizeof(value) - 1), REPLY_BAD);
+    cr_assert_eq(reply_feed(&reply, value, sizeof value - 1), REPLY_BAD);
     reply_begin(&reply, &kind);
-    cr_assert_eq(reply_feed(&reply, name, sizeof(name) - 1), REPLY_BAD);
+    cr_assert_eq(reply_feed(&reply, name, sizeof name - 1), REPLY_BAD);
 }
 
 Test(reply, bytes_behind_the_end_are_bad_whenever_they_come)
@@ -270,7 +270,7 @@ Test(reply, what_is_not_body_has_a_limit)
         {CHUNKED "0\r\nA: ", "b"},
     };
 
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         enum reply_state state;
         size_t len = endless(endings[i][0], endings[i][1], 2 * REPLY_HEAD_MAX, &state);
 
@@ -289,7 +289,7 @@ Test(reply, bodies_have_none)
         {CHUNKED "fffffff\r\n", "one chunk"},
     };
 
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         enum reply_state state;
 
         endless(endings[i][0], endings[i][1], 4 * REPLY_HEAD_MAX, &state);
@@ -307,8 +307,8 @@ static enum reply_state feed_long_head(size_t len)
     enum reply_state state;
 
     memset(head, 'a', len);
-    memcpy(head, begin, sizeof(begin) - 1);
-    memcpy(head + len - (sizeof(end) - 1), end, sizeof(end) - 1);
+    memcpy(head, begin, sizeof begin - 1);
+    memcpy(head + len - (sizeof end - 1), end, sizeof end - 1);
     reply_begin(&reply, &kind);
     state = reply_feed(&reply, head, len);
     free(head);
@@ -329,7 +329,7 @@ static bool has_digest(const char *headers, uint64_t digest, size_t step)
     char text[512];
     enum reply_state state = REPLY_MORE;
 
-    snprintf(text, sizeof(text), OK "%sContent-Length: 0\r\n\r\n", headers);
+    snprintf(text, sizeof text, OK "%sContent-Length: 0\r\n\r\n", headers);
     reply_begin(&reply, &kind);
     for (size_t at = 0, n; at < strlen(text); at += n) {
         n = strlen(text) - at < step ? strlen(text) - at : step;
@@ -374,7 +374,7 @@ Test(reply, a_digest_of_any_other_length_is_none)
     char header[400];
 
     for (int digits = 1; digits < 300; digits++) {
-        snprintf(header, sizeof(header), "X-Work-Digest: %0*x\r\n", digits, 1);
+        snprintf(header, sizeof header, "X-Work-Digest: %0*x\r\n", digits, 1);
         cr_assert_eq(has_digest(header, 1, 999), digits == 16, "%d digits", digits);
     }
 }
@@ -429,7 +429,7 @@ Test(reply, a_head_in_memory_is_not_parsed)
     struct reply reply;
 
     feed_one(&kind, text, &reply);
-    cr_assert_eq(kind.last.length, sizeof(text) - 2);
+    cr_assert_eq(kind.last.length, sizeof text - 2);
     kind.last.status = 299;
     feed_one(&kind, text, &reply);
     cr_assert_eq(reply.status, 299);

@@ -1,6 +1,7 @@
 /* Tests of loadgen/report.c and loadgen/summary.c: each count of a made-up result under its key and
  * in its line. That keys are documented and numbers real is tested by tests/test_output.py. */
 #include "loadgen/output/report.h"
+#include "loadgen/output/summary.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -8,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "loadgen/output/summary.h"
 
 /* 100 requests of class io, 90 of them good, and of all that may happen a different number. */
 struct fixture {
@@ -42,7 +41,7 @@ static void fill_class(struct class_stats *stats)
 
 static struct fixture *eventful(void)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
     struct totals *totals = &f->totals;
 
     f->shared = shared_create(1);
@@ -103,7 +102,7 @@ static json_t *at(const struct fixture *f, const char *path)
     char copy[128], *rest = copy, *key;
     json_t *value = f->json;
 
-    snprintf(copy, sizeof(copy), "%s", path);
+    snprintf(copy, sizeof copy, "%s", path);
     while ((key = strsep(&rest, ".")))
         value = json_is_array(value) ? json_array_get(value, (size_t)atoi(key))
                                      : json_object_get(value, key);

@@ -1,11 +1,10 @@
 /* Tests of loadgen/search.c against simulated servers, sharp and noisy, and step by step. */
 #include "loadgen/judge/search.h"
+#include "loadgen/plan/arrivals.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
-
-#include "loadgen/plan/arrivals.h"
 
 /* A server that fails above its capacity, and a generator with a limit of its own. */
 struct machine {

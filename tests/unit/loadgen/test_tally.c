@@ -91,7 +91,7 @@ Test(tally, a_request_of_the_warm_up_is_throughput_and_nothing_else)
     tally_failure(&f.tally, &failing, ERROR_timeout, false);
     cr_assert_eq(f.shared->worker[0].good_in_window, 1);
     f.shared->worker[0].good_in_window = 0;
-    cr_assert_eq(memcmp(f.class, &(struct class_stats){0}, sizeof(*f.class)), 0);
+    cr_assert_eq(memcmp(f.class, &(struct class_stats){0}, sizeof *f.class), 0);
     cr_assert_eq(f.tally.open, 0);
     discard(&f);
 }

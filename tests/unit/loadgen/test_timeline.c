@@ -19,13 +19,13 @@ struct fixture {
 
 static struct fixture *begin(const char *suffix)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
 
     f->plan = (struct plan){.workers = 2, .class_count = 2, .duration_ns = 1000000000};
     f->plan.class[0].name = "io";
     f->plan.class[1].name = "cpu";
     f->shared = shared_create(2);
-    snprintf(f->path, sizeof(f->path), "/tmp/archbench-series-%d%s", getpid(), suffix);
+    snprintf(f->path, sizeof f->path, "/tmp/archbench-series-%d%s", getpid(), suffix);
     f->timeline = timeline_create(&f->plan, f->shared, f->path, false);
     timeline_begin(f->timeline, BEGIN_NS);
     return f;
@@ -53,7 +53,7 @@ static const char *text(struct fixture *f)
 {
     FILE *file = fopen(f->path, "r");
 
-    f->text[fread(f->text, 1, sizeof(f->text) - 1, file)] = '\0';
+    f->text[fread(f->text, 1, sizeof f->text - 1, file)] = '\0';
     fclose(file);
     return f->text;
 }

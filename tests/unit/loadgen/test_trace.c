@@ -1,4 +1,5 @@
 /* Tests of loadgen/trace.c: what a trace file says, in which order, and its mistakes. */
+#include "common/base/util.h"
 #include "loadgen/plan/trace.h"
 
 #include <criterion/criterion.h>
@@ -6,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "common/base/util.h"
 
 static char error[512];
 
@@ -26,9 +25,9 @@ static bool load(struct trace *trace, const char *text)
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    loaded = trace_load(trace, path, &workload, raw, sizeof(raw));
+    loaded = trace_load(trace, path, &workload, raw, sizeof raw);
     unlink(path);
-    snprintf(error, sizeof(error), "%s%s", *raw ? "FILE" : "",
+    snprintf(error, sizeof error, "%s%s", *raw ? "FILE" : "",
              strncmp(raw, path, strlen(path)) == 0 ? raw + strlen(path) : raw);
     return loaded;
 }
@@ -113,7 +112,7 @@ static const struct mistake mistakes[] = {
 
 Test(trace, mistakes_are_named_with_their_line)
 {
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         struct trace trace;
 
         cr_assert_not(load(&trace, mistakes[i].text), "accepted: %s", mistakes[i].text);
@@ -129,7 +128,7 @@ Test(trace, a_missing_file_is_an_error)
     struct trace trace;
     char reason[256];
 
-    cr_assert_not(trace_load(&trace, "/nowhere/x.csv", &workload, reason, sizeof(reason)));
+    cr_assert_not(trace_load(&trace, "/nowhere/x.csv", &workload, reason, sizeof reason));
     cr_assert_str_eq(reason, "/nowhere/x.csv: No such file or directory");
 }
 
@@ -149,7 +148,7 @@ Test(trace, a_large_file_is_read_fast_and_sorted)
                 workload.class[i * 3LL / LINES].name);
     fclose(file);
     took_ns = -now_ns();
-    loaded = trace_load(&trace, path, &workload, reason, sizeof(reason));
+    loaded = trace_load(&trace, path, &workload, reason, sizeof reason);
     took_ns += now_ns();
     unlink(path);
     cr_assert(loaded, "%s", reason);

@@ -15,7 +15,7 @@ struct fixture {
 
 static struct fixture *perfect(enum arrivals_kind arrivals)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
     struct class_stats *all = &f->totals.all;
 
     f->shared = shared_create(1);
@@ -288,7 +288,7 @@ Test(verdict, a_run_without_a_window_or_with_dead_workers)
 
 Test(verdict, a_worker_is_saturated_when_arrivals_wait)
 {
-    struct worker_stats *worker = calloc(1, sizeof(*worker));
+    struct worker_stats *worker = calloc(1, sizeof *worker);
 
     worker->wall_ns = 1000;
     worker->backlogged_ns = 500;

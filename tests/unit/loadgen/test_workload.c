@@ -1,4 +1,5 @@
 /* Tests of loadgen/workload.c: what a workload file says, point by point, and its mistakes. */
+#include "loadgen/plan/trace.h"
 #include "loadgen/plan/workload.h"
 
 #include <criterion/criterion.h>
@@ -6,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "loadgen/plan/trace.h"
 
 static char error[512];
 
@@ -21,9 +20,9 @@ static bool load(struct workload *w, const char *text, const char *point)
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    loaded = workload_load(w, path, point, raw, sizeof(raw));
+    loaded = workload_load(w, path, point, raw, sizeof raw);
     unlink(path);
-    snprintf(error, sizeof(error), "%s%s", *raw ? "FILE" : "",
+    snprintf(error, sizeof error, "%s%s", *raw ? "FILE" : "",
              strncmp(raw, path, strlen(path)) == 0 ? raw + strlen(path) : raw);
     return loaded;
 }
@@ -306,11 +305,11 @@ Test(workload, a_trace_is_named_from_the_folder_of_the_workload)
     struct workload w;
     char named[200];
 
-    snprintf(named, sizeof(named), text, "more/day.csv");
+    snprintf(named, sizeof named, text, "more/day.csv");
     cr_assert(load(&w, named, NULL), "%s", error);
     cr_assert_eq(w.arrivals, ARRIVALS_TRACE);
     cr_assert_str_eq(w.trace, "/tmp/more/day.csv");
-    snprintf(named, sizeof(named), text, "/var/day.csv");
+    snprintf(named, sizeof named, text, "/var/day.csv");
     cr_assert(load(&w, named, NULL), "%s", error);
     cr_assert_str_eq(w.trace, "/var/day.csv");
 }
@@ -329,7 +328,7 @@ Test(workload, a_trace_beside_a_workload_of_the_current_folder_has_no_folder)
     fd = mkstemp(name);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    loaded = workload_load(&w, name, NULL, raw, sizeof(raw));
+    loaded = workload_load(&w, name, NULL, raw, sizeof raw);
     unlink(name);
     rmdir(folder);
     cr_assert(loaded, "%s", raw);
@@ -350,7 +349,7 @@ Test(workload, a_path_too_long_for_a_trace_is_an_error)
     while (strlen(path) < 1100)
         strcat(path, "/././././.");
     strcat(path, name + strlen("/tmp"));
-    bool loaded = workload_load(&w, path, NULL, raw, sizeof(raw));
+    bool loaded = workload_load(&w, path, NULL, raw, sizeof raw);
 
     unlink(name);
     cr_assert_not(loaded);
@@ -363,7 +362,7 @@ Test(workload, every_kind_of_arrivals_is_called_as_in_a_file)
         struct workload w;
         char text[200];
 
-        snprintf(text, sizeof(text), "[workload]\narrivals = %s\n%s\n[class a]\nrequest = /\n",
+        snprintf(text, sizeof text, "[workload]\narrivals = %s\n%s\n[class a]\nrequest = /\n",
                  arrivals_name((enum arrivals_kind)kind),
                  kind == ARRIVALS_TRACE    ? "trace = x"
                  : kind == ARRIVALS_CLOSED ? ""
@@ -485,7 +484,7 @@ static const struct mistake mistakes[] = {
 
 Test(workload, mistakes_are_named_with_their_line)
 {
-    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         struct workload w;
 
         cr_assert_not(load(&w, mistakes[i].text, mistakes[i].point), "accepted: %s",
@@ -514,7 +513,7 @@ Test(workload, has_room_for_so_many_phases_and_no_more)
     for (int i = 0; i <= WORKLOAD_PHASES; i++) {
         size_t used = strlen(text);
 
-        snprintf(text + used, sizeof(text) - used, "[phase p%d]\nduration = 1s\n", i);
+        snprintf(text + used, sizeof text - used, "[phase p%d]\nduration = 1s\n", i);
         cr_assert_eq(load(&w, text, NULL), i < WORKLOAD_PHASES, "%s", error);
     }
     cr_assert_str_eq(error, "FILE:38: more than 16 phases");
@@ -527,11 +526,11 @@ Test(workload, the_examples_can_be_read)
     struct workload w;
     char path[100], raw[256] = "";
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "loadgen/examples/%s.ini", names[i]);
-        cr_assert(workload_load(&w, path, NULL, raw, sizeof(raw)), "%s", raw);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "loadgen/examples/%s.ini", names[i]);
+        cr_assert(workload_load(&w, path, NULL, raw, sizeof raw), "%s", raw);
     }
-    cr_assert(workload_load(&w, "loadgen/examples/churn.ini", "10", raw, sizeof(raw)), "%s", raw);
+    cr_assert(workload_load(&w, "loadgen/examples/churn.ini", "10", raw, sizeof raw), "%s", raw);
     cr_assert_eq(w.churn, 10);
 }
 
@@ -541,8 +540,8 @@ Test(workload, the_replayed_example_has_its_trace_beside_it)
     struct trace trace;
     char raw[256] = "";
 
-    cr_assert(workload_load(&w, "loadgen/examples/replay.ini", NULL, raw, sizeof(raw)), "%s", raw);
-    cr_assert(trace_load(&trace, w.trace, &w, raw, sizeof(raw)), "%s", raw);
+    cr_assert(workload_load(&w, "loadgen/examples/replay.ini", NULL, raw, sizeof raw), "%s", raw);
+    cr_assert(trace_load(&trace, w.trace, &w, raw, sizeof raw), "%s", raw);
     cr_assert_gt(trace.count, 50);
     trace_free(&trace);
 }
@@ -552,6 +551,6 @@ Test(workload, a_missing_file_is_an_error)
     struct workload w;
     char reason[256];
 
-    cr_assert_not(workload_load(&w, "/nowhere/x.ini", NULL, reason, sizeof(reason)));
+    cr_assert_not(workload_load(&w, "/nowhere/x.ini", NULL, reason, sizeof reason));
     cr_assert_str_eq(reason, "/nowhere/x.ini: No such file or directory");
 }
