@@ -12,7 +12,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """`command`: what stands behind bin/archbench; `doc`: the docstring of its module."""
+    """`command`: what is behind bin/archbench; `doc`: the docstring of its module."""
 
     def __init__(self, command, doc, **keywords):
         super().__init__(prog=f"archbench {command}", description=textwrap.dedent(doc),

@@ -8,7 +8,7 @@ from archbench.arguments import MISUSE
 COMMANDS = {
     "run": ("runner.run", "run a plan of cells, or go on with an interrupted run"),
     "predict": ("model.predict", "say what each cell of a run should come to, before the first"),
-    "draw": ("drawing.draw", "draw figures, tables and the report of a run, or some of them"),
+    "draw": ("report.draw", "draw figures, tables and the report of a run, or some of them"),
     "compare": ("report.compare", "put runs side by side: what differs, and what does not"),
     "pack": ("runner.pack", "make a small copy of a finished run, to be kept"),
     "percentiles": ("drawing.percentiles", "plot the percentiles of one cell"),

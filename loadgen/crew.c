@@ -145,7 +145,7 @@ static bool crew_sleep(struct crew *crew, int64_t when_ns, int extra)
     if (fds[0].revents)
         take_signals(crew);
     if (fds[1].revents && read(crew->reports, bytes, sizeof bytes) <= 0)
-        fds[1].revents = 0; /* only to be woken: the milestones stand in shared memory */
+        fds[1].revents = 0; /* only to be woken: the milestones are in shared memory */
     return fds[2].revents != 0;
 }
 

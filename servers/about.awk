@@ -4,7 +4,11 @@
 #   /* NAME: summary sentence
 #    * Name:    threads
 #    * Ids:     A3
-#    * Family:  multi-threaded
+#    * Family:  threads                   (or: processes, event loops, asynchronous, loop and workers,
+#                                           messages)
+#    * Look:    #E69F00 ^                 (optional: its colour and marker in figures)
+#    * Read:    serve, surge=start        (optional: the functions that show what it does with a load;
+#                                           archbench/formats/headers.py reads these two lines)
 #    * Blocks:  compute timer upstream disk     (or: nothing)
 #    * Tasks:   1 thread                  (for each connection: 0, 1 thread or 1 process)
 #    * Compute: --workers                 (requests at a time: a number, any, or an option)
@@ -34,6 +38,11 @@ function tasks(text) {
     if (text !~ /^(0|1 thread|1 process)$/) refuse("Tasks: must be 0, 1 thread or 1 process")
     return quote(text)
 }
+function kin(text) {
+    if (text !~ /^(processes|threads|event loops|asynchronous|loop and workers|messages)$/)
+        refuse("Family: must be one of those that servers/about.awk names")
+    return quote(text)
+}
 function held(text) {
     if (text !~ /^--[a-z-]+=[1-9][0-9]*$/) refuse("Holds: must be an option and its default")
     return quote(text)
@@ -47,7 +56,7 @@ END {
         if (!(need[i] in field)) refuse("no header line " need[i] ":")
     sub(/ *\*\/.*$/, "", summary)
     about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
-        ",\"family\":" quote(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
+        ",\"family\":" kin(field["Family"]) ",\"blocks\":" list(field["Blocks"]) \
         ",\"tasks\":" tasks(field["Tasks"]) ",\"computes\":" amount("Compute", field["Compute"]) \
         ("Peers" in field ? ",\"peers\":" amount("Peers", field["Peers"]) : "") \
         ("Holds" in field ? ",\"holds\":" held(field["Holds"]) : "") \

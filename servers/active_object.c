@@ -15,7 +15,9 @@
  *
  * Name:    active_object
  * Ids:     A11
- * Family:  hybrid
+ * Family:  loop and workers
+ * Look:    #004D38 >
+ * Read:    proxy_invoke, waiting=start_wait, connections=welcome, requests=schedule
  * Blocks:  nothing
  * Tasks:   0
  * Compute: --cores

@@ -12,7 +12,9 @@
  *
  * Name:    actors
  * Ids:     A13
- * Family:  actor
+ * Family:  messages
+ * Look:    #8A8A1A X
+ * Read:    proceed, connections=welcome, requests=tell_actor
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: --workers
@@ -47,8 +49,9 @@ struct mailbox {
     struct message end;
 };
 
-/* A connection. Between it and the loop a single message goes to and fro. Who has the message may
- * touch the peer, who sent it may not: state is never shared, and no message waits for the dead. */
+/* A connection. Between it and the loop a single message goes to and fro. Whoever has the message may
+ * touch the peer, and whoever sent it may not: no state is shared, and no message is left over for a
+ * connection that has ended. */
 struct actor {
     struct loop_peer peer; /* first: a peer of the loop is an actor */
     struct message message;
@@ -59,7 +62,7 @@ struct actor {
 struct actor_system {
     struct server server;
     struct queue
-        runnable;     /* the run queue: each actor stands there once, however much mail it has */
+        runnable;     /* the run queue: each actor is there once, however much mail it has */
     struct loop loop; /* state of the loop's actor, which has the main thread to itself ... */
     struct mailbox mailbox; /* ... and a mailbox like any other */
 };
@@ -152,8 +155,8 @@ static bool handle_all(struct actor_system *system, struct actor *actor)
     return lives;
 }
 
-/* A scheduler thread. Who has mail again goes behind the others. Of an actor's end the loop, which
- * will free it, hears only when no thread runs it any more. */
+/* A scheduler thread. An actor that has mail again goes to the end of the run queue. The loop, which
+ * frees actors, hears of the end of one only when no thread runs it any more. */
 static void *schedule(void *argument)
 {
     struct actor_system *system = argument;
@@ -251,5 +254,5 @@ int main(int argc, char **argv)
     queue_dismiss(&system.runnable, system.server.workers);
     server_await_threads(&system.server);
     exit(server_finish(
-        &system.server)); /* no return: threads are detached, and system stands here */
+        &system.server)); /* no return: threads are detached, and system is here */
 }

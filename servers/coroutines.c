@@ -14,7 +14,9 @@
  *
  * Name:    coroutines
  * Ids:     A14
- * Family:  async
+ * Family:  asynchronous
+ * Look:    #9A86D8 *
+ * Read:    perform, waiting=await_job, connections=welcome, requests=serve
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: 1
@@ -50,7 +52,7 @@ enum { STACK_MIN = 24 * 1024, STACK_DEFAULT = 32 * 1024 };
 
 /* A flow of control with its stack: that of main(), which runs the loop, or a coroutine's. */
 struct context {
-    void *saved; /* its stack pointer while it does not run: its registers stand there */
+    void *saved; /* its stack pointer while it does not run: its registers are there */
     const void *stack;
     size_t bytes;  /* of the stack */
     void *account; /* AddressSanitizer's */

@@ -10,7 +10,9 @@
  *
  * Name:    event
  * Ids:     A5 A5s A5p A5e
- * Family:  event-driven
+ * Family:  event loops
+ * Look:    #0072B2 o
+ * Read:    drive, connections=welcome, requests=run
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: 1

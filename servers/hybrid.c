@@ -12,7 +12,9 @@
  *
  * Name:    hybrid
  * Ids:     A7 A9
- * Family:  hybrid
+ * Family:  loop and workers
+ * Look:    #009E73 D
+ * Read:    route, computing=work, connections=welcome, surge=scale
  * Blocks:  nothing
  * Tasks:   0
  * Compute: --max-workers

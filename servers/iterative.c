@@ -7,7 +7,9 @@
  *
  * Name:    iterative
  * Ids:     A0
- * Family:  iterative
+ * Family:  processes
+ * Look:    #000000 star4
+ * Read:    serve, connections=main
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: 1

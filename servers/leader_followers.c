@@ -17,7 +17,9 @@
  *
  * Name:    leader_followers
  * Ids:     A10 A12
- * Family:  multi-threaded
+ * Family:  threads
+ * Look:    #663300 <
+ * Read:    process, connections=welcome, requests=take_turns
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: --workers

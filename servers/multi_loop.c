@@ -18,7 +18,9 @@
  *
  * Name:    multi_loop
  * Ids:     A8
- * Family:  event-driven
+ * Family:  event loops
+ * Look:    #56B4E9 h
+ * Read:    drive, connections=lay_out, requests=run, failure=supervise
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: --workers
@@ -51,8 +53,8 @@ struct cluster {
 
 /* --- a worker: an event loop ------------------------------------------------------------------ */
 
-/* One for each event. Who waits still makes the listener ready again, for whichever loop has time:
- * a loop that took all of them would have to keep them. */
+/* One for each event. Connections that still wait make the listener ready again, for whichever
+ * loop has time: a loop that took all of them would have to serve them all. */
 static void welcome(struct loop *loop)
 {
     int fd = server_accept_ready(loop->server);

@@ -12,7 +12,9 @@
  *
  * Name:    prefork
  * Ids:     A2
- * Family:  multi-process
+ * Family:  processes
+ * Look:    #882255 p
+ * Read:    serve, connections=work, requests=work, failure=supervise
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Compute: --workers

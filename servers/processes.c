@@ -10,7 +10,9 @@
  *
  * Name:    processes
  * Ids:     A1
- * Family:  multi-process
+ * Family:  processes
+ * Look:    #CC79A7 s
+ * Read:    serve_and_exit, connections=fork_for, surge=fork_for, failure=reap
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Compute: any

@@ -17,7 +17,9 @@
  *
  * Name:    staged
  * Ids:     A15
- * Family:  staged
+ * Family:  messages
+ * Look:    #4D4D00 d
+ * Read:    work, connections=accept_by_room, requests=parse
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: --workers
@@ -199,8 +201,8 @@ static int admit(struct stage *stage)
     return went_in;
 }
 
-/* Hand a task to a stage, or hold it until there is room: unwatched, hence unread. Who is held
- * comes first, so that nobody overtakes. */
+/* Hand a task to a stage, or hold it until there is room: unwatched, hence unread. Tasks
+ * that were held enter first, so that none is overtaken. */
 static void enter(struct stage *stage, struct loop_peer *peer)
 {
     loop_watch(peer, 0);

@@ -6,7 +6,7 @@
  * Strength:    direct style as in `threads`, but the number of threads, and so of stacks and of
  *              requests that compete for the cores, is bounded; what is too much is shed.
  * Weakness:    W workers that wait D for each request answer W / D of them per second, whatever the
- *              cores do meanwhile. One queue for all: a short request stands behind long ones
+ *              cores do meanwhile. One queue for all: a short request is behind long ones
  *              (fifo), or long ones starve while short ones keep coming (sjf).
  * Try it:      build/servers/thread_pool --workers 10 --port 8080 &
  *              build/loadgen -c 50 -d 5s 'http://127.0.0.1:8080/work?io=timer:50ms'   # 200/s
@@ -23,7 +23,9 @@
  *
  * Name:    thread_pool
  * Ids:     A4 A12
- * Family:  multi-threaded
+ * Family:  threads
+ * Look:    #B85400 v
+ * Read:    work, connections=welcome, requests=admit
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Compute: --workers
@@ -208,5 +210,5 @@ int main(int argc, char **argv)
     queue_dismiss(&pool.todo, pool.server.workers);
     server_await_threads(&pool.server);
     loop_free(&pool.watcher);
-    exit(server_finish(&pool.server)); /* no return: workers are detached, and pool stands here */
+    exit(server_finish(&pool.server)); /* no return: workers are detached, and pool is here */
 }

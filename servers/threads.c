@@ -13,7 +13,9 @@
  *
  * Name:    threads
  * Ids:     A3 A12
- * Family:  multi-threaded
+ * Family:  threads
+ * Look:    #E69F00 ^
+ * Read:    serve_peer, connections=start_thread_for, surge=start_thread_for
  * Blocks:  compute timer upstream disk
  * Tasks:   1 thread
  * Compute: any

@@ -44,13 +44,14 @@ ROOMS = {
 }
 # The same for the Python package, whose rooms are folders of archbench/.
 PACKAGE = {
-    "formats": (),
-    "stats": ("formats",),
+    "stats": (),
+    "formats": ("stats",),
     "model": ("formats",),
+    "drawing": ("formats", "stats"),
     "runner": ("formats", "model"),
-    "figures": ("formats", "stats", "model"),
-    "tables": ("formats", "stats", "model", "figures"),
-    "report": ("formats", "stats", "model", "figures", "tables"),
+    "tables": ("formats", "stats", "model", "drawing"),
+    "figures": ("formats", "stats", "model", "drawing", "tables"),
+    "report": ("formats", "stats", "model", "drawing", "tables", "figures", "runner"),
     "bench": ("formats", "stats", "model", "runner"),
 }
 

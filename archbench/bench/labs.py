@@ -6,7 +6,7 @@
     archbench labs --dry-run 2 only print the commands
     archbench labs --write     and put the tables into the answer keys, docs/labs/*.answers.md
 
-What runs are the commands that stand in the worksheet, under `## Measure`, and the quantities are
+What runs are the commands that are in the worksheet, under `## Measure`, and the quantities are
 the rows of its table under `## Predict`: there is no other list of them. lab_rows.py says, for each
 lab, what the models of archbench/model predict for each row and where the number is found in what
 the commands have written. A prediction that does not hold is a finding, not an error, so the exit status is 0.

@@ -1,7 +1,7 @@
 """What is measured for a page of docs/: when the machine was calm, held against the bounds of a
 prediction, and put into the page below a mark, a comment `<!-- NAME -->` on a line of its own.
 
-What stands below a mark is a block: lines that begin with `>` (a quotation) or `|` (a table)."""
+What is below a mark is a block: lines that begin with `>` (a quotation) or `|` (a table)."""
 
 import platform
 import re

@@ -106,7 +106,7 @@ class Chart:
     def lines(self, ax, *layers, family=None):
         """Each layer is {arch: [(x, Estimate)]}, the first drawn full, others thin and dashed. The
         y axis is logarithmic; infinite values have a band of their own at the top edge, and what is
-        not above zero stands at the lower one. With a `family`, a list of architectures, these are
+        not above zero is at the lower one. With a `family`, a list of architectures, these are
         drawn, the first layer of all others is pale behind them, and the axis is the same for
         every family."""
         everyone = {a for layer in layers for a in layer}
@@ -230,7 +230,7 @@ class Chart:
 
     def span(self, ax, y, arch, ends, right, text, pale=False):
         """Two values of one thing, the first small and the second large, joined, with a text
-        behind. Infinite ones stand at `right`."""
+        behind. Infinite ones are at `right`."""
         colour, marker = style.look(arch)
         at = [e.value if e.finite else right for e in ends]
         ax.plot(at, [y, y], color=colour, linewidth=3 if pale else 7, alpha=0.35,

@@ -4,6 +4,7 @@ import zlib
 
 import matplotlib
 
+from archbench.formats import headers
 from archbench.formats.names import server_of
 
 matplotlib.use("Agg")
@@ -12,49 +13,30 @@ INK, GREY, FAINT = "#1a1a1a", "#595959", "#d9d9d9"
 
 STAR_OF_FOUR = (4, 1, 0)
 THIN_MARKERS = ("*", STAR_OF_FOUR)  # they cover little of the square that others fill
-# {family: {architecture: (colour, marker)}}. A family is a hue, of those that colour-blind readers
-# tell apart (Okabe and Ito; Paul Tol), and its members are light and dark; the markers tell all
-# of them apart in print. An architecture keeps its pair for ever.
-FAMILIES = {
-    "processes": {
-        "iterative": ("#000000", STAR_OF_FOUR),
-        "processes": ("#CC79A7", "s"),
-        "prefork": ("#882255", "p"),
-    },
-    "threads": {
-        "threads": ("#E69F00", "^"),
-        "thread_pool": ("#B85400", "v"),
-        "leader_followers": ("#663300", "<"),
-    },
-    "event loops": {
-        "event": ("#0072B2", "o"),
-        "multi_loop": ("#56B4E9", "h"),
-    },
-    "asynchronous": {
-        "io_uring": ("#332288", "P"),
-        "coroutines": ("#9A86D8", "*"),
-    },
-    "loop and workers": {
-        "hybrid": ("#009E73", "D"),
-        "active_object": ("#004D38", ">"),
-    },
-    "messages": {
-        "actors": ("#8A8A1A", "X"),
-        "staged": ("#4D4D00", "d"),
-        "serverless": ("#C9B52E", "8"),
-    },
-    "references": {
-        "nginx": ("#444444", "H"),
-        "apache": ("#777777", "8"),
-    },
-}
-ARCHITECTURES = {arch: look for members in FAMILIES.values() for arch, look in members.items()}
+# Servers of others, which have no header of ours to say how they look.
+REFERENCES = {"nginx": ("#444444", "H"), "apache": ("#777777", "8")}
+
+
+def _look_of(header):
+    """(colour, marker) of a header's line `Look:`; None without one."""
+    words = header.get("Look", "").split()
+    if len(words) != 2:
+        return None
+    colour, marker = words
+    return colour, STAR_OF_FOUR if marker == "star4" else marker
+
+
+# {architecture: (colour, marker)}, in the order of their families. A family is a hue, of those that
+# colour-blind readers tell apart (Okabe and Ito; Paul Tol), and its members are light and dark; the
+# markers tell all of them apart in print.
+ARCHITECTURES = {name: _look_of(header) for name, header in headers.servers().items()
+                 if _look_of(header)} | REFERENCES
 # For others: neither the colours nor the markers of the four that every run has.
 SPARE_COLOURS = ("#CC6677", "#882E72", "#7A6A00", "#5D3A9B", "#994F00", "#4B4B4B", "#AA3377")
 SPARE_MARKERS = ("v", "P", "X", "p", "h", "<", ">", "d", "*")
 
 
-# Variants that the workloads name, by what stands behind the server's name: unlike each other, and
+# Variants that the workloads name, by what is behind the server's name: unlike each other, and
 # unlike their servers.
 VARIANT_MARKERS = {
     "select": "d", "poll": "p", "16": "<", "32": "h", "64": ">", "sjf": "D", "shared-4": "<",
@@ -66,9 +48,14 @@ def families(archs):
     """{family: its architectures among `archs`}, both in order; those of no family are others."""
     found = {}
     for arch in in_order(archs):
-        name = next((f for f, members in FAMILIES.items() if server_of(arch) in members), "others")
-        found.setdefault(name, []).append(arch)
+        found.setdefault(_family(server_of(arch)), []).append(arch)
     return found
+
+
+def _family(server):
+    if server in REFERENCES:
+        return "references"
+    return headers.servers().get(server, {}).get("Family", "others")
 
 
 def look(arch):
@@ -95,7 +82,7 @@ def marker_size(marker, size):
 def in_order(archs):
     """Architectures in the order of the families above, variants behind their server; then others
     by name."""
-    known = {arch: place for place, arch in enumerate(ARCHITECTURES)}
+    known = {arch: place for place, arch in enumerate([*headers.servers(), *REFERENCES])}
     return sorted(archs, key=lambda a: (known.get(server_of(a), len(known)), a))
 
 

@@ -14,7 +14,7 @@ class Measure:
     label: str
     layers: tuple  # as Chart.lines() takes them: ({arch: [(x, Estimate)]}, ...)
     log: bool = True
-    # What stands behind the lines: functions of the axes and of the family shown there (None: all).
+    # What is behind the lines: functions of the axes and of the family shown there (None: all).
     behind: list = field(default_factory=list)
 
 
@@ -73,7 +73,7 @@ def apart(ticks):
 
 def draw(run, archs, measures, axis, stacked=False):
     """A Chart with all panels, for the caller to finish; measures that nobody has are left out.
-    `stacked`: those of a few architectures stand above each other rather than side by side."""
+    `stacked`: those of a few architectures are above each other rather than side by side."""
     archs = style.in_order(archs)
     measures = [m for m in measures if points_in(m.layers[0])]
     crowd = len(archs) > chart.FEW

@@ -2,9 +2,9 @@
 
 Left: CPU time of a trivial request over one connection, as a multiple of that of iterative, which
 serves one connection at a time, and in µs. Right: memory per connection, where a thousand are
-open. Look at who stands near 1 on the left and pays on the right, and the reverse. Architectures
+open. Some are near 1 on the left and pay on the right, or the reverse. Architectures
 that share a letter do not differ by more than chance."""
-from archbench.drawing import chart, style
+from archbench.drawing import chart, dots, style
 from archbench.formats.run import NoData
 from archbench.stats import groups
 from archbench.stats.estimates import ranked, ratio_of_medians
@@ -17,8 +17,8 @@ MEMORY = "memory_total_kb_per_connection"
 
 
 def ratios(run, metric=CPU):
-    """{arch: Estimate of the multiple of BASE}; None for who has no valid trial, all when BASE has
-    none."""
+    """{arch: Estimate of the multiple of BASE}; None for one without a valid trial, all None when
+    BASE has none."""
     (point, *_) = run.points(WORKLOAD)
     base, _ = run.values(WORKLOAD, point, BASE, metric)
     found = {}
@@ -57,22 +57,6 @@ def finding(ranking, multiples):
             f"{worst.name}")
 
 
-def dots(c, ax, estimates, text, missing):
-    """One mark per row; `text` and `missing` name a row's number and why there is none."""
-    known = [v for e in estimates.values() if e for v in (e.value, e.low, e.high) if v and v > 0]
-    if known:
-        chart.log_x(ax, min(known) / 1.5, max(known) * (max(known) / min(known)) ** 0.3 * 2.2)
-    for row, (arch, e) in enumerate(estimates.items()):
-        if e is None or e.value <= 0:
-            ax.text(0.02, row, missing(arch), color=style.GREY, va="center", fontsize=13,
-                    transform=ax.get_yaxis_transform())
-            continue
-        colour, marker = style.look(arch)
-        c.point(ax, e.value, row, c.saw(e), colour, marker, size=13, vertical=False)
-        c.words(ax, max(e.value, e.high or 0), row, text(arch, e))
-    c.name_rows(ax, list(estimates))
-
-
 def draw(run):
     run.need(WORKLOAD)
     multiples = ratios(run)
@@ -87,15 +71,15 @@ def draw(run):
     has_memory = MEMORY_WORKLOAD in run.workloads()
     c = chart.rows_chart(run, multiples, 0.5, cols=2 if has_memory else 1)
     left = c.axes[0]
-    dots(c, left, multiples, in_words, lambda _: "not measured")
+    dots.draw(c, left, multiples, in_words, lambda _: "not measured")
     left.axvline(1, color=style.INK, linestyle="--", linewidth=2, zorder=0)
     left.set_xlabel(f"CPU time per trivial request, {BASE} = 1")
     if has_memory:
         fullest = run.points(MEMORY_WORKLOAD)[-1]
         rankings[MEMORY] = groups.rank(run, MEMORY_WORKLOAD, fullest, MEMORY)
-        dots(c, c.axes[1], memory(run, multiples),
-             lambda arch, e: rankings[MEMORY].label(arch, style.human(e.value)),
-             lambda arch: run.why_absent(MEMORY_WORKLOAD, fullest, arch) or "not measured")
+        dots.draw(c, c.axes[1], memory(run, multiples),
+                  lambda arch, e: rankings[MEMORY].label(arch, style.human(e.value)),
+                  lambda arch: run.why_absent(MEMORY_WORKLOAD, fullest, arch) or "not measured")
         c.axes[1].set_xlabel("memory per connection (KiB)")
     groups.explain(c, {"CPU time" if what == CPU else "memory": r for what, r in rankings.items()})
     return c.finish(finding(rankings[CPU], multiples))

@@ -13,6 +13,7 @@ from matplotlib.colors import LogNorm
 from archbench.drawing import chart, style
 from archbench.drawing.chart import plt
 from archbench.figures import surge
+from archbench.formats import timeseries
 from archbench.formats.run import NoData
 from archbench.stats.estimates import Estimate, estimate, extremes
 from archbench.stats.histogram import (add, cells_to_merge, lower_edge_us, quantile, read_bins,
@@ -27,7 +28,7 @@ def over_time(run, cells, cls):
     found = {}
     for cell in cells:
         begin_s = 0.0
-        for end_s, row in surge.rows_of(run, cell, cls):
+        for end_s, row in timeseries.rows_of(run, cell, cls):
             counts = read_bins(row.get("histogram", []))
             if counts:
                 found.setdefault((round(begin_s, 2), round(end_s, 2)), []).append(counts)
@@ -43,7 +44,7 @@ def during(columns, spans):
 def held_up(run, arch, cls, limit_us):
     """Share of the surge's short requests that take longer than `limit_us`, over the trials."""
     (point, *_) = run.points(surge.WORKLOAD)
-    spans, found = surge.surges(run), ([], [])
+    spans, found = run.workload("surge").surges, ([], [])
     for cell in run.cells_at(surge.WORKLOAD, point, arch):
         share = share_above(during(over_time(run, [cell], cls), spans), limit_us)
         if share is not None:
@@ -111,7 +112,7 @@ def panel(c, ax, columns, trials, rows, colours):
 
 def draw(run):
     run.need(surge.WORKLOAD)
-    cls, spans = run.short_class(surge.WORKLOAD), surge.surges(run)
+    cls, spans = run.short_class(surge.WORKLOAD), run.workload("surge").surges
     (point, *_) = run.points(surge.WORKLOAD)
     found = {}
     for arch in style.in_order(run.archs(surge.WORKLOAD)):

@@ -18,7 +18,7 @@ BANDS = ("#e3e3e3", "#f0f0f0", "#fafafa")  # from the worst word to the best
 
 @dataclass(frozen=True)
 class Panel:
-    """One ratio. `column`: of Table C1, whose word stands beside the marks; None: no word.
+    """One ratio. `column`: of Table C1, whose word is beside the marks; None: no word.
     `edges`: its thresholds, ascending; `words`: of the bands between them, from the left."""
     heading: str
     label: str
@@ -52,7 +52,7 @@ def stretched(measurements, arch):
 
 
 def judged(measurements, panel, arch):
-    """(Estimate or None, what stands behind the mark)."""
+    """(Estimate or None, what is behind the mark)."""
     if panel.column is None:
         e = stretched(measurements, arch)
         return e, f"{style.human(e.value)} ×" if e else "not measured"

@@ -3,20 +3,12 @@
 Good replies per second and response times (p99 full, p50 dashed) of the short requests alone,
 quarter by quarter of a second; the surge of computing ones is grey. Look at how high a line climbs
 in the grey, and how long after it the line takes to come down."""
-import math
-
 from archbench.drawing import style, sweep
+from archbench.formats import timeseries
 from archbench.formats.run import NoData
 from archbench.stats.estimates import estimate, extremes
 
 WORKLOAD = "surge"
-SURGE_LOAD = 1  # a phase with a larger load of any class is the surge
-
-
-def rows_of(run, cell, cls):
-    """[(end of the interval in s, what the generator wrote of class `cls`)]; [] without a file."""
-    return [(row["time_s"], row["classes"][cls]) for row in run.timeseries(cell)
-            if cls in row.get("classes", {})]
 
 
 def over_time(run, arch, cls, key):
@@ -27,30 +19,13 @@ def over_time(run, arch, cls, key):
     for cell in run.cells_at(WORKLOAD, point, arch):
         kept = 0 if cell["validity"]["verdict"] == "VALID" else 1
         begin_s = 0.0
-        for end_s, row in rows_of(run, cell, cls):
-            value = number(row, key)
+        for end_s, row in timeseries.rows_of(run, cell, cls):
+            value = timeseries.number(row, key)
             if value is not None:
                 middle_s = round((begin_s + end_s) / 2, 3)
                 found.setdefault(middle_s, ([], []))[kept].append(value)
             begin_s = end_s
     return [(x, estimate(*found[x])) for x in sorted(found)]
-
-
-def number(row, key):
-    """A rate as it is; a latency in ms, infinite when all there was in the interval failed, None
-    when nothing ended in it."""
-    if not key.endswith("_us"):
-        return row[key]
-    if row[key] is None:
-        return math.inf if row["errors"] else None
-    return 1e-3 * row[key]
-
-
-def surges(run):
-    """[(begin, end)] in s, of the phases with more than the usual load."""
-    workload = run.workload(WORKLOAD)
-    return [(begin, end) for name, begin, end in workload.phases
-            if workload.load_in(name) > SURGE_LOAD]
 
 
 def finding(p99, cls, spans):
@@ -75,7 +50,7 @@ def draw(run):
                       for key in ("achieved", "p99_us", "p50_us"))
     if not any(rate.values()):
         raise NoData(f"no cell of workload {WORKLOAD} has a time series of class {cls}")
-    spans = surges(run)
+    spans = run.workload(WORKLOAD).surges
 
     def shade(ax, _):
         for begin, end in spans:

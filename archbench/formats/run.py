@@ -18,8 +18,6 @@ from archbench.stats.estimates import estimate
 
 CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
 READING_ORDER = ("trivial", "io", "cpu", "mix")
-# Their rate is given and light: throughput answers no question. They have figures of their own.
-LIGHT_WORKLOADS = ("connections", "baseline", "surge")
 
 
 class NoData(Exception):
@@ -109,6 +107,13 @@ class Run:
             self._workloads[name] = Workload(path)
         return self._workloads[name]
 
+    def reported(self, name):
+        """Section [report] of a workload; that of the repository's file where the run's own copy is
+        older than such sections."""
+        ours = REPOSITORY / "workloads" / f"{name}.ini"
+        said = self.workload(name).section("report")
+        return said or (Workload(ours).section("report") if ours.is_file() else {})
+
     @property
     def defaults(self):
         """What a workload has that its file does not say: arrivals, connections, placement."""
@@ -141,7 +146,7 @@ class Run:
         """Those that are not sweeps, of which a profile may have run one point: one number per
         architecture says what they say."""
         return [w for w in self.workloads() if len(self.points(w)) == 1
-                and w not in LIGHT_WORKLOADS and not self.workload(w).points]
+                and self.reported(w).get("throughput") != "no" and not self.workload(w).points]
 
     def classes(self, workload):
         return sorted({c for (w, _, _), trials in self._cells.items() if w == workload

@@ -1,4 +1,4 @@
-"""The cells of a run on disk, and what stands beside them: as the runner left them, a folder each,
+"""The cells of a run on disk, and what is beside them: as the runner left them, a folder each,
 or packed into one file by archbench pack (docs/formats.md, "Packed run")."""
 import json
 import lzma

@@ -94,11 +94,11 @@ class Workload:
         return stated if stated is not None else self._get("workload", key) or default
 
     def asked(self, leaving_out):
-        """{section: its keys}: what it asks of servers, without what explains it (question, comments)
-        and without some sections."""
+        """{section: its keys}: what it asks of servers, without what explains it (question, comments,
+        [report]) and without some sections."""
         return {name: {key: value for key, value in self.section(name).items()
                        if key != "question"}
-                for name in self.ini.sections() if name not in leaving_out}
+                for name in self.ini.sections() if name not in ("report", *leaving_out)}
 
     @property
     def phases(self):
@@ -109,6 +109,11 @@ class Workload:
             found.append((name, at_s, end_s))
             at_s = end_s
         return found
+
+    @property
+    def surges(self):
+        """[(begin, end)] in s, of the phases with more than the usual load of any class."""
+        return [(begin, end) for name, begin, end in self.phases if self.load_in(name) > 1]
 
     def load_in(self, phase):
         """The largest load of any class in this phase; of a ramp its larger end."""

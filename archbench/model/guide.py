@@ -1,7 +1,7 @@
 """The guide's own formulas: rows B1 to B13, each as a small function of what the guide states.
 
 Nothing here is measured or fitted. Times are seconds, rates per second, memory bytes, unless a
-name says otherwise; the numbers of the guide's reference server stand in REFERENCE."""
+name says otherwise; the numbers of the guide's reference server are in REFERENCE."""
 from dataclasses import dataclass
 
 GIB = 2**30

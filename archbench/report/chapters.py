@@ -3,67 +3,59 @@ tells architectures apart, who came out where, and how to repeat it."""
 from dataclasses import dataclass
 import shlex
 
-from archbench.drawing import style
-from archbench.report import measures, sources
+from archbench.drawing import measures, style
+from archbench.report import sources
 from archbench.runner import plan
 from archbench.stats.groups import rank
 
 
+# The guide's claims, in reading order, that workloads put to the test: `part` of a workload's
+# [report] names one.
+PARTS = {
+    "Blocking": "A blocking operation in a handler blocks the whole server; a server that puts it "
+                "elsewhere, on workers, on the kernel or on threads, does not make others wait.",
+    "Waiting": "Event-driven servers hold many connections and many waits at a time; a pool of "
+               "blocking workers holds as many as it has workers.",
+    "Capacity": "A hybrid uses every core and answers fast; a single loop computes on one core "
+                "alone.",
+    "Cost": "Processes and threads cost memory and context switches; an event loop costs neither.",
+    "Failure": "Functions that scale out on demand absorb surges and failures; they pay with a cold "
+               "start.",
+    "More": "",  # workloads that name none
+}
+
+
 @dataclass(frozen=True)
 class Part:
-    """A claim of the guide, and the workloads that put it to the test, in reading order."""
+    """A claim, and the workloads of a run that put it to the test, in reading order."""
     name: str
     claim: str
     workloads: tuple
 
 
-PARTS = (
-    Part("Blocking", "A blocking operation in a handler blocks the whole server; whoever puts it "
-         "elsewhere, on workers, on the kernel or on threads, does not make others wait.",
-         ("bimodal", "mix", "cpu_share", "disk", "mixed_io", "surge")),
-    Part("Waiting", "Event-driven servers hold many connections and many waits at a time; a pool "
-         "of blocking workers holds as many as it has workers.",
-         ("io", "concurrency", "upstream", "idle", "network")),
-    Part("Capacity", "A hybrid uses every core and answers fast; a single loop computes on one "
-         "core alone.", ("cpu", "load", "mix_map", "cpu_time", "balance")),
-    Part("Cost", "Processes and threads cost memory and context switches; an event loop costs "
-         "neither.", ("trivial", "baseline", "connections", "churn", "counters")),
-    Part("Failure", "Functions that scale out on demand absorb surges and failures; they pay with "
-         "a cold start.", ("failure", "cold")),
-)
-OTHERS = Part("More", "", ())  # workloads that no part names
-
-# Figures about a workload whose name is not their own.
-WORKLOAD_OF_FIGURE = {
-    "tail": "bimodal", "penalty": "cpu_share", "heatmap": "surge", "scaling": "concurrency",
-    "cost": "trivial", "memory": "connections",
-}
-
-# What a workload's requests are about: which functions of the servers to read beside it.
-KINDS = {
-    "bimodal": ("computing",), "mix": ("waiting", "computing"), "cpu_share": ("computing",),
-    "disk": ("disk",), "mixed_io": ("waiting", "computing", "disk"),
-    "surge": ("computing", "surge"), "io": ("waiting",), "concurrency": ("waiting",),
-    "upstream": ("waiting",), "idle": ("requests",), "network": ("connections", "requests"),
-    "cpu": ("computing",), "load": ("waiting", "computing"), "mix_map": ("waiting", "computing"),
-    "cpu_time": ("computing",), "balance": ("connections",), "trivial": ("requests",),
-    "baseline": ("requests",), "connections": ("connections",), "churn": ("connections",),
-    "counters": ("computing",), "failure": ("failure",), "cold": ("surge",),
-}
-
-
-def workload_of(stem):
-    """The workload that a figure is about."""
-    return WORKLOAD_OF_FIGURE.get(stem, stem)
+def workload_of(run, stem):
+    """The workload of a run whose chapter shows this figure: the only one that names it in its
+    [report], or that has its name. None where there is none or several."""
+    named = [w for w in run.workloads() if stem in run.reported(w).get("figure", "").split()]
+    named = named or [w for w in run.workloads() if w == stem]
+    return named[0] if len(named) == 1 else None
 
 
 def parts(run):
-    """[(Part, its workloads in this run)]; workloads that no part names come last."""
-    present = run.workloads()
-    named = {w for part in PARTS for w in part.workloads}
-    found = [(part, [w for w in part.workloads if w in present]) for part in PARTS]
-    found.append((OTHERS, [w for w in present if w not in named]))
-    return [(part, workloads) for part, workloads in found if workloads]
+    """The Parts of a run that have a workload in it."""
+    def place(workload):
+        return int(run.reported(workload).get("place", 99)), workload
+    found = {name: [] for name in PARTS}
+    for workload in sorted(run.workloads(), key=place):
+        name = run.reported(workload).get("part", "More")
+        found[name if name in PARTS else "More"].append(workload)
+    return [Part(name, PARTS[name], tuple(workloads))
+            for name, workloads in found.items() if workloads]
+
+
+def loads(run, workload):
+    """What its requests are about: which functions of the servers to read beside it."""
+    return run.reported(workload).get("shows", "requests").split()
 
 
 def meaning(run, workload, point):
@@ -191,6 +183,6 @@ def chapter(run, workload):
         "better": "smallest" if measure.ascending else "largest",
         "rankings": rankings,
         "valid": sum(v for v, _ in verdicts), "invalid": sum(i for _, i in verdicts),
-        "places": sources.places(run.archs(workload), KINDS.get(workload, ("requests",))),
+        "places": sources.places(run.archs(workload), loads(run, workload)),
         "command": command(run, workload),
     }

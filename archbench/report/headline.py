@@ -2,8 +2,7 @@
 from dataclasses import dataclass
 import math
 
-from archbench.drawing import style
-from archbench.report import measures
+from archbench.drawing import measures, style
 from archbench.stats.groups import alike, rank
 
 

@@ -14,9 +14,9 @@ import jinja2
 import markupsafe
 
 from archbench.drawing import style
+from archbench.drawing.measures import RATE
 from archbench.places import REPOSITORY
 from archbench.report import chapters, headline, percentile_lesson, sources
-from archbench.report.measures import RATE
 from archbench.tables import c1 as table_c1, overview as table_overview
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -36,7 +36,7 @@ def data_uri(svg):
 
 def slim(svg):
     """A drawing at half the size: without comments and line ends, and places to a hundredth of a
-    point. Numbers below 10 stay as they are, for they may be factors of a scale."""
+    point. Numbers below 10 stay as they are, because they may be factors of a scale."""
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)
     return re.sub(r"\s*\n\s*", " ", svg)
@@ -83,8 +83,8 @@ def shared_out(run, drawn):
     """({workload: its figures}, [figures about no single workload of this run])."""
     of, rest = {}, []
     for stem, figure in drawn.items():
-        workload = chapters.workload_of(stem)
-        if workload in run.workloads():
+        workload = chapters.workload_of(run, stem)
+        if workload:
             # The figure that bears the workload's name comes first.
             of.setdefault(workload, []).insert(0 if stem == workload else len(of.get(workload, ())),
                                                figure)
@@ -95,8 +95,7 @@ def shared_out(run, drawn):
 
 def could_open(run):
     """Which workloads of this run have a figure that can open a report."""
-    present = run.workloads()
-    return [w for w in map(chapters.workload_of, HEADLINES) if w in present]
+    return [w for w in (chapters.workload_of(run, stem) for stem in HEADLINES) if w]
 
 
 def table_c1_rows(run):
@@ -185,7 +184,7 @@ def environment(run):
 
 
 def inline(text):
-    """Plain text as HTML, with what stands between backquotes as code."""
+    """Plain text as HTML, with what is between backquotes as code."""
     escaped = str(markupsafe.escape(text))
     return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
 
@@ -202,8 +201,8 @@ def context(run):
         "machine": run.machine(),
         "answer": headline.answer(columns, run.workloads()), "widest": headline.widest(columns),
         "headline": first, "could_open": could_open(run), "columns": columns, "rows": headline.rows(columns),
-        "parts": [(part, [chapters.chapter(run, w) for w in workloads])
-                  for part, workloads in chapters.parts(run)],
+        "parts": [(part, [chapters.chapter(run, w) for w in part.workloads])
+                  for part in chapters.parts(run)],
         "figures": of_workload, "across": across,
         "c1": table_c1_rows(run),
         "c1_columns": list(table_c1.COLUMNS.values()),

@@ -9,39 +9,10 @@ import re
 import subprocess
 
 from archbench.drawing.style import in_order
+from archbench.formats import headers
+from archbench.formats.headers import files_of
 from archbench.formats.names import server_of
 from archbench.places import REPOSITORY
-
-SERVERS = REPOSITORY / "servers"
-
-# {server: {kind of load: the function that shows what this architecture does with it}}; "" stands
-# for all other kinds. The kinds: waiting, computing, disk (what one request asks for); connections
-# (how one comes in, and who gets it); requests (who is told that one is there); surge (how the
-# server grows); failure (who notices that a part has died).
-MECHANISMS = {
-    "iterative": {"": "serve", "connections": "main"},
-    "processes": {"": "serve_and_exit", "connections": "fork_for", "surge": "fork_for",
-                  "failure": "reap"},
-    "prefork": {"": "serve", "connections": "work", "requests": "work", "failure": "supervise"},
-    "threads": {"": "serve_peer", "connections": "start_thread_for", "surge": "start_thread_for"},
-    "thread_pool": {"": "work", "connections": "welcome", "requests": "admit"},
-    "leader_followers": {"": "process", "connections": "welcome", "requests": "take_turns"},
-    "event": {"": "drive", "connections": "welcome", "requests": "run"},
-    "multi_loop": {"": "drive", "connections": "lay_out", "requests": "run",
-                   "failure": "supervise"},
-    "io_uring": {"": "start_wait", "disk": "start_disk", "connections": "on_accept",
-                 "requests": "complete"},
-    "coroutines": {"": "perform", "waiting": "await_job", "connections": "welcome",
-                   "requests": "serve"},
-    "hybrid": {"": "route", "computing": "work", "connections": "welcome", "surge": "scale"},
-    "active_object": {"": "proxy_invoke", "waiting": "start_wait", "connections": "welcome",
-                      "requests": "schedule"},
-    "actors": {"": "proceed", "connections": "welcome", "requests": "tell_actor"},
-    "staged": {"": "work", "connections": "accept_by_room", "requests": "parse"},
-    "serverless": {"": "invoke", "connections": "welcome", "requests": "route",
-                   "surge": "scale_out", "failure": "fail"},
-}
-KINDS_OF_LOAD = ("waiting", "computing", "disk", "connections", "requests", "surge", "failure")
 
 TOKEN = re.compile(r"""(?P<comment>/\*.*?\*/|//[^\n]*)
     |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|<[\w./]+\.h>)
@@ -68,13 +39,6 @@ def line_id(file, line):
     return f"{file}-L{line}"
 
 
-def files_of(server):
-    """Its source: servers/NAME.c, or those of the folder servers/NAME/, the one with main first."""
-    alone, folder = SERVERS / f"{server}.c", SERVERS / server
-    found = [alone] if alone.is_file() else sorted(folder.glob("*.[ch]"))
-    return sorted(found, key=lambda path: path.name != f"{server}.c")
-
-
 def line_of(text, function):
     """The line, from 1, in which a function of this C source is defined; None without one."""
     found = re.search(rf"^[a-zA-Z][^\n;=]*\b{re.escape(function)}\([^;{{]*\)\s*\{{", text,
@@ -82,13 +46,12 @@ def line_of(text, function):
     return found and text.count("\n", 0, found.start()) + 1
 
 
-def place(server, kind):
-    """The Place that shows what this server does with that kind of load; None for a server that
-    nobody described."""
-    names = MECHANISMS.get(server)
-    if names is None:
+def place(server, load):
+    """The Place that shows what this server does with that kind of load, as its header names it;
+    None without one."""
+    function = headers.to_read(server, load)
+    if function is None:
         return None
-    function = names.get(kind, names[""])
     for path in files_of(server):
         line = line_of(path.read_text(encoding="utf-8"), function)
         if line:
@@ -96,10 +59,10 @@ def place(server, kind):
     return None
 
 
-def places(archs, kinds):
+def places(archs, loads):
     """The Places of these architectures for these kinds of load; a variant is its server."""
     servers = dict.fromkeys(server_of(a) for a in in_order(archs))
-    found = (place(server, kind) for server in servers for kind in kinds)
+    found = (place(server, load) for server in servers for load in loads)
     return list(dict.fromkeys(p for p in found if p))
 
 

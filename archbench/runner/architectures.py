@@ -1,10 +1,10 @@
 """A table of the servers that are built, as the header of each tells (--about)."""
-import re
 import shutil
 import sys
 import textwrap
 
 from archbench.arguments import Parser
+from archbench.formats import headers
 from archbench.runner import plan
 
 HEADING = ("name", "ids", "family", "blocks", "tasks", "computes", "peers", "lines")
@@ -20,9 +20,7 @@ def row(about):
 
 
 def guide_order(about):
-    """A2 before A10: the numbers in the first id, then the name."""
-    first = about["ids"][0] if about["ids"] else ""
-    return [int(number) for number in re.findall(r"\d+", first)], about["name"]
+    return headers.guide_order(" ".join(about["ids"])), about["name"]
 
 
 def table(abouts, width):

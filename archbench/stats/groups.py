@@ -183,7 +183,7 @@ def kind_of(values):
 
 
 def best_first(samples, ascending):
-    """The names by their medians; who has an infinite trial last, whichever way is better."""
+    """The names by their medians; those with an infinite trial are last, whichever way is better."""
     def place(name):
         value = stats.median(samples[name])
         lost = sum(math.isinf(v) for v in samples[name])
@@ -217,7 +217,7 @@ def ratio_to(best, name, samples, found):
 
 
 def groups_of(kinds, found, order):
-    """{name: letters} of those of whom something can be said: who is of another kind is apart."""
+    """{name: letters} of those of whom something can be said: those of another kind are apart."""
     said = [name for name in order if kinds[name] != "unsaid"]
     apart = differences(found)
     apart |= {frozenset(pair) for pair in combinations(said, 2)

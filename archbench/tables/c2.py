@@ -14,7 +14,7 @@ INTRO = ("The guide compares processes, threads and event loops in words; hybrid
 HIGH = 2.0  # times the memory of the least
 CHEAP = 0.5  # switches are cheap when they add no more than this to a request without any
 FEW_SWITCHES = 0.1  # per request: less is none
-BLOCKED = 0.5  # of the blocking operation's time: who has such a p99 waited for it
+BLOCKED = 0.5  # of the blocking operation's time: a p99 of that length means that requests waited for it
 ALIKE = 1.1  # lengths of files that differ by less
 
 MEMORY = {"processes": "high memory use", "threads": "memory is shared", "event": "smaller memory"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import math
 
 from archbench.drawing import style
-from archbench.figures import surge
+from archbench.formats import timeseries
 from archbench.stats.estimates import clearly_above
 from archbench.tables.parts import guide_table as gt
 from archbench.tables.parts.facts import Facts
@@ -143,8 +143,8 @@ def resilience(facts):
 
 def before_us(lines, begin_s):
     """The median p99 of the intervals before the surge; None without any."""
-    values = sorted(surge.number(line, "p99_us") for _, end, line in lines if end <= begin_s
-                    if surge.number(line, "p99_us") is not None)
+    values = sorted(timeseries.number(line, "p99_us") for _, end, line in lines if end <= begin_s
+                    if timeseries.number(line, "p99_us") is not None)
     return values[len(values) // 2] if values else None
 
 
@@ -156,7 +156,7 @@ def absorbed_s(lines, spans):
     if usual is None:
         return None
     for begin, _, line in lines:
-        p99 = surge.number(line, "p99_us")
+        p99 = timeseries.number(line, "p99_us")
         if begin >= end_s and p99 is not None and p99 <= BACK * usual:
             return begin - end_s
     return math.inf
@@ -166,7 +166,7 @@ def absorbing(facts):
     draft = gt.blank("C3", "A surge of ten times the computation: from its end until the p99 of "
                      "short requests is at most twice what it was before",
                      "event-driven absorbs surges better")
-    spans = surge.surges(facts.run) if facts.has("surge") else []
+    spans = facts.run.workload("surge").surges if facts.has("surge") else []
 
     def number(cell):
         lines = intervals(facts, cell, "short")

@@ -240,7 +240,7 @@ enum want conn_received(struct conn *conn, ssize_t n)
     return parse(conn);
 }
 
-/* A step failed, the one that the job stands at. */
+/* A step failed, the one that the job is at. */
 static enum want reply_failure(struct conn *conn)
 {
     const struct job *job = &conn->job;

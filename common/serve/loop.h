@@ -31,7 +31,7 @@ struct loop_peer {
     ev_io io;
     struct timer timer;    /* of a delay, or the deadline of ... */
     ev_io call;            /* ... the descriptor that its job waits for */
-    enum loop_event event; /* noted and not handed out yet; then it stands in loop->noted */
+    enum loop_event event; /* noted and not handed out yet; then it is in loop->noted */
     TAILQ_ENTRY(loop_peer) noted;
     LIST_ENTRY(loop_peer) all;
 };

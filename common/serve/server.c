@@ -197,7 +197,7 @@ static void count_threads(struct server *server, int n)
     pthread_mutex_unlock(&server->threads.lock);
 }
 
-/* The accounts first: who waits for the last thread then prints them. */
+/* The usage is added first: the thread that waits for the last one then prints the sum. */
 static void *run_errand(void *argument)
 {
     struct errand errand = *(struct errand *)argument;

@@ -1,4 +1,4 @@
-/* sample: the workers' counts as they stand at one moment of the run, and what happened between two
+/* sample: the workers' counts as they are at one moment of the run, and what happened between two
  * such moments. Workers go on counting meanwhile: numbers of one sample may differ by a request. */
 #ifndef ARCHBENCH_SAMPLE_H
 #define ARCHBENCH_SAMPLE_H

@@ -14,7 +14,7 @@ struct display;
  * result. */
 struct display *display_create(int fd, double total_s);
 
-/* One more interval is over, `time_s` after the begin of the window; `errors` is their sum so far.
+/* One more interval is over, `time_s` after the start of the window; `errors` is their sum so far.
  * Intervals shorter than a tenth of a second are kept for the curve and shown together. */
 void display_draw(struct display *, double time_s, const struct period *, uint64_t errors);
 

@@ -31,7 +31,7 @@ struct timeline *timeline_create(const struct plan *, const struct shared *, con
                                  bool progress);
 /* The window opens at `now_ns`. */
 void timeline_begin(struct timeline *, int64_t now_ns);
-/* A line about the time since the line before, or since the begin. Written through to the file at
+/* A line about the time since the line before, or since the start. Written through to the file at
  * once. The last call has to be at the end of the window. */
 void timeline_row(struct timeline *, int64_t now_ns);
 /* Half of the window is over. */

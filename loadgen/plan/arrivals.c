@@ -88,7 +88,7 @@ static double slope_of(const struct stretch *s)
     return s->from != s->to ? (s->to - s->from) / s->length_ns : 0;
 }
 
-/* At `t_ns` after the begin. */
+/* At `t_ns` after the start. */
 static double load_at(const struct stretch *s, double t_ns)
 {
     double ramp = s->from + slope_of(s) * t_ns;

@@ -58,7 +58,7 @@ struct arrivals_setup {
     const struct trace *trace; /* used by ARRIVALS_TRACE, which needs no rate */
 };
 
-/* A stretch of time over which the load is one formula of the time t since its begin: a ramp,
+/* A stretch of time over which the load is one formula of the time t since its start: a ramp,
  * times 1 + swing sin(2 pi t / period). */
 struct stretch {
     double length_ns; /* INFINITY: for ever, at an even load */
@@ -79,7 +79,7 @@ struct stream {
 
     int phase;                  /* that this moment is in; -1: the warm-up */
     struct stretch stretch;     /* the same as a formula */
-    double stretch_ns;          /* its begin, in real time since the start */
+    double stretch_ns;          /* its start, in real time since the start */
     double stretch_operational; /* the same in operational time, and how long it lasts there */
     double stretch_area;
 };
@@ -100,9 +100,9 @@ struct arrivals {
 /* Begin. The first arrival comes after arrivals_start. */
 void arrivals_init(struct arrivals *, const struct arrivals_setup *);
 
-/* The clock stands at `start_ns` and the window opens at `begin_ns`: the warm-up is between them,
- * and has the load with which the first phase begins. A trace is replayed from its begin at
- * `begin_ns`; for the warm-up its begin is replayed too, for as long as that takes. */
+/* The clock is at `start_ns` and the window opens at `begin_ns`: the warm-up is between them,
+ * and has the load with which the first phase begins. A trace is replayed from its start at
+ * `begin_ns`; for the warm-up its start is replayed too, for as long as that takes. */
 void arrivals_start(struct arrivals *, int64_t start_ns, int64_t begin_ns);
 
 /* The next arrival, in the order of time. intended_ns is INT64_MAX when there is none any more. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double MAX_SECONDS = 1e6; /* more is a date rather than a time since the begin */
+static const double MAX_SECONDS = 1e6; /* more is a date rather than a time since the start */
 
 struct reader {
     FILE *file;

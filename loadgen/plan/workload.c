@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The state of reading one file. A point changes a copy of what stands above it, so [workload], the
+/* The state of reading one file. A point changes a copy of what is above it, so [workload], the
  * classes and the phases have to come before the first [point]. */
 struct loader {
     FILE *file;
@@ -22,7 +22,7 @@ struct loader {
     struct workload *target;      /* what keys of the current section change */
     struct workload_class *class; /* of the current [class], or NULL */
     struct phase *phase;          /* of the current [phase], or NULL */
-    bool in_profile, found, has_points;
+    bool in_profile, in_report, found, has_points;
     int line;
     char points[256]; /* names of all points, for the error that lists them */
     char *error;
@@ -126,6 +126,18 @@ static int check_profile(struct loader *l, const char *key, const char *value)
     return set_key(l, profile_keys, " of a profile", &ignored, key, value);
 }
 
+/* Of [report] only the keys are checked: the values are for whatever writes the report. */
+static int check_report(struct loader *l, const char *key)
+{
+    static const char *const known[] = {"part",  "place",  "measure",
+                                        "shows", "figure", "throughput"};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(key, known[i]) == 0)
+            return 1;
+    return fail(l, "unknown key '%s' of a report", key);
+}
+
 static struct workload_class *find_class(struct workload *w, const char *name, size_t len)
 {
     for (int i = 0; i < w->class_count; i++) {
@@ -186,6 +198,8 @@ static int take_key(void *user, const char *section, const char *key, const char
         return 0;
     if (l->in_profile)
         return check_profile(l, key, value);
+    if (l->in_report)
+        return check_report(l, key);
     if (l->class)
         return set_class(l, l->class, key, value);
     if (l->phase)
@@ -275,6 +289,9 @@ static void begin_section(struct loader *l, const char *name)
     l->class = NULL;
     l->phase = NULL;
     l->in_profile = false;
+    l->in_report = strcmp(name, "report") == 0;
+    if (l->in_report)
+        return;
     if (strncmp(name, "class ", 6) == 0) {
         begin_class(l, name + 6);
     } else if (strncmp(name, "phase ", 6) == 0) {

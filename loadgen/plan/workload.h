@@ -49,13 +49,13 @@ struct workload_class {
     double receive_rate;          /* bytes/s of a slow reader */
 };
 
-/* What rates are multiplied by: evenly from `from` at the begin of a phase to `to` at its end. */
+/* What rates are multiplied by: evenly from `from` at the start of a phase to `to` at its end. */
 struct load {
     double from, to;
 };
 
 /* A stretch of the window in which the rates are a multiple of the workload's: at the time t after
- * its begin `load` (1 + swing sin(2 pi t / period)). */
+ * its start `load` (1 + swing sin(2 pi t / period)). */
 struct phase {
     char name[WORKLOAD_NAME];
     int64_t length_ns;

@@ -3,7 +3,7 @@
  * A connection is always in exactly one state, and on one list, oldest first: the list of its
  * state, or, idle, that of its pool. So the oldest of a list is the next to time out, to be tried
  * again or to be used, and every decision is O(1), however many connections there are. Only those
- * with a time of their own, that think or are slow, stand in a heap beside. */
+ * with a time of their own, that think or are slow, are in a heap beside. */
 #ifndef ARCHBENCH_CONNECTION_H
 #define ARCHBENCH_CONNECTION_H
 

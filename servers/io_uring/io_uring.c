@@ -15,7 +15,9 @@
  *
  * Name:    io_uring
  * Ids:     A6
- * Family:  completion-driven
+ * Family:  asynchronous
+ * Look:    #332288 P
+ * Read:    await_job, disk=start_disk, connections=on_accept, requests=complete
  * Blocks:  compute
  * Tasks:   0
  * Compute: 1

@@ -17,7 +17,9 @@
  *
  * Name:    serverless
  * Ids:     A17
- * Family:  serverless
+ * Family:  messages
+ * Look:    #C9B52E 8
+ * Read:    invoke, connections=welcome, requests=route, surge=scheduler_scale_out, failure=attempts_failed
  * Blocks:  nothing
  * Tasks:   0
  * Compute: --max-instances

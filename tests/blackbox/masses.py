@@ -80,7 +80,7 @@ class Masses(ServerCase):
         self.assertEqual(self.ask([last]), [b"ok\n"])
 
     def test_one_more(self):
-        """--about tells where the end is: who comes beyond waits in the backlog for a place. Where
+        """--about tells how many are served: one more waits in the backlog for a place. Where
         it names none, one more is served at once."""
         server = self.start(peers=4)
         room = min(server.room, 4)

@@ -85,7 +85,7 @@ class FixedPool(ServerCase):
 
 
 class Leaders(ServerCase):
-    """Threads that take turns as leader: who has an event lets another wait for the next."""
+    """Threads that take turns as leader: the one that has an event lets another wait for the next."""
 
     options = None
 

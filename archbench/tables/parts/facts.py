@@ -52,7 +52,7 @@ class Facts:
         return self.run.values(workload, point, arch, metric, cls)[0]
 
     def why_not(self, workload, point, arch):
-        """Why there is no estimate, as the begin of a sentence. `point` None: at no point."""
+        """Why there is no estimate, as the start of a sentence. `point` None: at no point."""
         if not self.has(workload):
             return f"This run has no workload {workload}"
         points = self.run.points(workload) if point is None else [point]
@@ -154,7 +154,7 @@ class Facts:
         return max(found, key=lambda s: s.rate.value, default=None)
 
     def why_unsaturated(self, workload, arch):
-        """Why there is no saturation(), as the begin of a sentence."""
+        """Why there is no saturation(), as the start of a sentence."""
         if not any(self.estimate(workload, p, arch, "achieved_rate")
                    for p in self.run.points(workload)):
             return self.why_not(workload, None, arch)

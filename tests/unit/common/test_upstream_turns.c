@@ -1,4 +1,4 @@
-/* Turns: who waits for a connection of a bounded pool, and who gets it. */
+/* Turns: which call waits for a connection of a bounded pool, and which gets it. */
 #include "tests/unit/common/scripted_upstream.h"
 
 TestSuite(upstream_turns, .init = setup, .timeout = 60);

@@ -1,4 +1,4 @@
-/* Tests of loadgen/criteria.c: every form of a condition, every mistake, and what it is judged to
+/* Tests of loadgen/judge/criteria.c: every form of a condition, every mistake, and what it is judged to
  * be on made-up counts. */
 #include "loadgen/judge/criteria.h"
 

@@ -1,4 +1,4 @@
-/* Tests of loadgen/display.c and loadgen/pretty.c: what numbers look like. What a terminal shows is
+/* Tests of loadgen/output/display.c and loadgen/output/pretty.c: what numbers look like. What a terminal shows is
  * tested by tests/test_output.py. */
 #include "loadgen/output/display.h"
 #include "loadgen/output/pretty.h"

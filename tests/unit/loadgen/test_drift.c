@@ -1,4 +1,4 @@
-/* Tests of loadgen/drift.c: halves of a window, on made-up samples. */
+/* Tests of loadgen/books/drift.c: halves of a window, on made-up samples. */
 #include "loadgen/books/drift.h"
 
 #include <criterion/criterion.h>

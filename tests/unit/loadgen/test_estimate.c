@@ -1,4 +1,4 @@
-/* Tests of loadgen/estimate.c: ranks from tables, and how often the interval holds the truth. */
+/* Tests of loadgen/books/estimate.c: ranks from tables, and how often the interval holds the truth. */
 #include "loadgen/books/estimate.h"
 #include "loadgen/plan/arrivals.h"
 
@@ -12,7 +12,7 @@ struct known_ranks {
     uint64_t low, high;
 };
 
-/* The medians up to n = 25 stand in the textbooks' tables of the sign test; the others are
+/* The medians up to n = 25 are in the textbooks' tables of the sign test; the others are
  * binomial quantiles of an independent implementation (scipy.stats.binom.ppf). */
 Test(estimate, ranks_are_those_of_the_tables)
 {

@@ -1,4 +1,4 @@
-/* Tests of loadgen/notes.c: what is worth a note and what is not, on made-up counts. */
+/* Tests of loadgen/output/notes.c: what is worth a note and what is not, on made-up counts. */
 #include "loadgen/output/notes.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* Tests of loadgen/report.c and loadgen/summary.c: each count of a made-up result under its key and
+/* Tests of loadgen/output/report.c and loadgen/output/summary.c: each count of a made-up result under its key and
  * in its line. That keys are documented and numbers real is tested by tests/test_output.py. */
 #include "loadgen/output/report.h"
 #include "loadgen/output/summary.h"

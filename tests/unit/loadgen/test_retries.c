@@ -1,4 +1,4 @@
-/* Tests of loadgen/retries.c: who is tried again, when, and how often in all. */
+/* Tests of loadgen/worker/retries.c: which requests are tried again, when, and how often in all. */
 #include "loadgen/worker/retries.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* Tests of loadgen/search.c against simulated servers, sharp and noisy, and step by step. */
+/* Tests of loadgen/judge/search.c against simulated servers, sharp and noisy, and step by step. */
 #include "loadgen/judge/search.h"
 #include "loadgen/plan/arrivals.h"
 

@@ -1,4 +1,4 @@
-/* Tests of loadgen/tally.c: what belongs to the window, and that all of it has one outcome. */
+/* Tests of loadgen/books/tally.c: what belongs to the window, and that all of it has one outcome. */
 #include "loadgen/books/tally.h"
 
 #include <criterion/criterion.h>

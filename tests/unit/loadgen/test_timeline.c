@@ -1,4 +1,4 @@
-/* Tests of loadgen/timeline.c and loadgen/sample.c: two workers whose counts are made up between
+/* Tests of loadgen/output/timeline.c and loadgen/books/sample.c: two workers whose counts are made up between
  * rows. Files of real runs are tested by tests/test_output.py. */
 #include "loadgen/output/timeline.h"
 
@@ -48,7 +48,7 @@ static void count(struct fixture *f, int worker, int class, int ms, int bad)
         hist_add_infinite(&stats->response);
 }
 
-/* Without its end: what stands in the file now. */
+/* Without its end: what is in the file now. */
 static const char *text(struct fixture *f)
 {
     FILE *file = fopen(f->path, "r");

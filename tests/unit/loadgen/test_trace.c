@@ -1,4 +1,4 @@
-/* Tests of loadgen/trace.c: what a trace file says, in which order, and its mistakes. */
+/* Tests of loadgen/plan/trace.c: what a trace file says, in which order, and its mistakes. */
 #include "common/base/util.h"
 #include "loadgen/plan/trace.h"
 

@@ -1,4 +1,4 @@
-/* Tests of loadgen/verdict.c: each gate just passed and just failed, on made-up counts. */
+/* Tests of loadgen/judge/verdict.c: each gate just passed and just failed, on made-up counts. */
 #include "loadgen/judge/verdict.h"
 
 #include <criterion/criterion.h>

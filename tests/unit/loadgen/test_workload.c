@@ -1,31 +1,6 @@
-/* Tests of loadgen/workload.c: what a workload file says, point by point, and its mistakes. */
+/* Tests of loadgen/plan/workload.c: what a workload file says, point by point. */
 #include "loadgen/plan/trace.h"
-#include "loadgen/plan/workload.h"
-
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static char error[512];
-
-/* Load `text` as a file. The name of the file is replaced by FILE in `error`. */
-static bool load(struct workload *w, const char *text, const char *point)
-{
-    char path[] = "/tmp/archbench-workload-XXXXXX", raw[512] = "";
-    int fd = mkstemp(path);
-    bool loaded;
-
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-    loaded = workload_load(w, path, point, raw, sizeof raw);
-    unlink(path);
-    snprintf(error, sizeof error, "%s%s", *raw ? "FILE" : "",
-             strncmp(raw, path, strlen(path)) == 0 ? raw + strlen(path) : raw);
-    return loaded;
-}
+#include "tests/unit/loadgen/workload_file.h"
 
 static const char mix[] = "; What does CPU work do?\n"
                           "[workload]\n"
@@ -388,137 +363,6 @@ Test(workload, classes_may_have_rates)
     cr_assert(w.class[1].rate.percent);
 }
 
-struct mistake {
-    const char *text, *point, *complaint;
-};
-
-#define CLASS "[class a]\nrequest = /\n"
-#define OPEN  "[workload]\narrivals = poisson\nrate = 5\n" /* three lines */
-
-static const struct mistake mistakes[] = {
-    {"[workload]\nspeed = 1\n" CLASS, NULL, "FILE:2: unknown key 'speed'"},
-    {"[workload]\narrivals = sometimes\n" CLASS, NULL, "FILE:2: arrivals: 'sometimes'"},
-    {"[workload]\nconnections = 0\n" CLASS, NULL, "FILE:2: connections: '0'"},
-    {"[workload]\nconnections = 5x\n" CLASS, NULL, "FILE:2: connections: '5x'"},
-    {"[workload]\nrate = -5\n" CLASS, NULL, "FILE:2: rate: '-5'"},
-    {"[workload]\nrate = nan\n" CLASS, NULL, "FILE:2: rate: 'nan'"},
-    {"[workload]\nrate = 5 per second\n" CLASS, NULL, "FILE:2: rate"},
-    {"[workload]\nrate = 5%%\n" CLASS, NULL, "FILE:2: rate"},
-    {"[workload]\ntimeout = 5\n" CLASS, NULL, "FILE:2: timeout: '5'"},
-    {"[workload]\nplacement = here\n" CLASS, NULL, "FILE:2: placement: 'here'"},
-    {"[workload]\narrivals = poisson\n" CLASS, NULL, "FILE: poisson arrivals need a rate"},
-    {"[workload]\njust words\n" CLASS, NULL, "FILE:2: neither"},
-    {"[workloads]\nrate = 5\n" CLASS, NULL, "FILE:1: unknown section [workloads]"},
-    {"rate = 5\n" CLASS, NULL, "FILE:1: 'rate' stands before any [section]"},
-    {"[workload]\nrate = 5\n", NULL, "FILE: there is no [class NAME]"},
-    {"[class a]\nweight = 1\n", NULL, "FILE: [class a] has no request"},
-    {"[class a]\nrequest = work\n", NULL, "FILE:2: request: 'work'"},
-    {"[class a]\nrequest = get /\n", NULL, "FILE:2: request: 'get /'"},
-    {"[class a]\nrequest = / HTTP/1.1\n", NULL, "FILE:2: request"},
-    {"[class a]\nweight = heavy\n", NULL, "FILE:2: weight: 'heavy'"},
-    {"[class a]\nwait = 1\n", NULL, "FILE:2: unknown key 'wait' of a class"},
-    {"[class a b]\nrequest = /\n", NULL, "FILE:1: 'a b' cannot name a class"},
-    {"[class total]\nrequest = /\n", NULL, "FILE:1: 'total' cannot name a class"},
-    {CLASS CLASS, NULL, "FILE:3: [class a] stands here twice"},
-    {"[class a]\nweight = 0\nrequest = /\n", NULL, "FILE: no class has a weight"},
-    {"[class a]\nrequest = /\nrate = 5\n[class b]\nrequest = /\n", NULL,
-     "FILE: either every class has a rate or none"},
-    {"[class a]\nrequest = /\nrate = 5\n", NULL, "FILE: classes with a rate need"},
-    {CLASS "[point p]\nb.weight = 1\n", "p", "FILE:4: 'b.weight' speaks of a class"},
-    {CLASS "[point p]\nspeed = 1\n", "p", "FILE:4: unknown key 'speed'"},
-    {CLASS "[point p]\nspeed = 1\n[point q]\n", "q", "FILE:4: unknown key 'speed'"},
-    {CLASS "[point p]\n[point q]\n", NULL, "FILE: choose a point; there is: p q"},
-    {CLASS "[point p]\n[point q]\n", "r", "FILE: no point 'r'; there is: p q"},
-    {CLASS, "r", "FILE: no point 'r'; there is: base"},
-    {CLASS "[point p]\n[point p]\n", "p", "FILE:4: [point p] stands here twice"},
-    {"[point p]\n" CLASS, "p", "FILE:2: [class a] has to stand before"},
-    {CLASS "[point p]\n[workload]\nrate = 1\n", "p", "FILE:4: [workload] has to stand before"},
-    {CLASS "[quick]\ntrials = none\n", NULL, "FILE:4: trials: 'none'"},
-    {CLASS "[quick]\nduration = 3\n", NULL, "FILE:4: duration: '3'"},
-    {CLASS "[quick]\nspeed = 3\n", NULL, "FILE:4: unknown key 'speed' of a profile"},
-    {CLASS "[quick]\nservers =\n", NULL, "FILE:4: servers: '' is not the names of servers"},
-    {"[workload]\nthink = 5\n" CLASS, NULL, "FILE:2: think: '5' is not [fixed"},
-    {"[workload]\nburst = 0\n" CLASS, NULL, "FILE:2: burst: '0' is not a whole number from 1"},
-    {"[workload]\nramp = fast\n" CLASS, NULL, "FILE:2: ramp: 'fast' is not connections"},
-    {"[workload]\nidle = -1\n" CLASS, NULL, "FILE:2: idle: '-1' is not a whole number from 0"},
-    {"[workload]\nupstream = fast\n" CLASS, NULL,
-     "FILE:2: upstream: 'fast' is not options such as"},
-    {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
-    {"[workload]\nkill = soon\n" CLASS, NULL, "FILE:2: kill: 'soon' is not a duration"},
-    {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
-    {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
-    {"[workload]\narrivals = trace\n" CLASS, NULL, "FILE: trace arrivals need a trace"},
-    {"[workload]\narrivals = trace\ntrace = x\nrate = 5\n" CLASS, NULL,
-     "FILE: trace arrivals have the rate of the trace"},
-    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "rate = 5\n", NULL,
-     "FILE: classes with a rate need"},
-    {"[workload]\narrivals = bursts\n" CLASS, NULL, "FILE: bursts arrivals need a rate"},
-    {OPEN "think = 5ms\n" CLASS, NULL, "FILE: think needs closed arrivals"},
-    {"[class a]\ndeadline = 5\n", NULL, "FILE:2: deadline: '5' is not a duration"},
-    {"[class a]\nconnections = -1\n", NULL, "FILE:2: connections: '-1'"},
-    {"[class a]\nsend_rate = 5 k\n", NULL, "FILE:2: send_rate: '5 k' is not a number of bytes"},
-    {"[class a]\nreceive_rate = -5\n", NULL, "FILE:2: receive_rate: '-5' is not a number of bytes"},
-    {CLASS "[point p]\na.send_rate = x\n", "p", "FILE:4: send_rate: 'x'"},
-    {OPEN CLASS "[phase p]\nload = 2\n", NULL, "FILE: [phase p] has no duration"},
-    {OPEN CLASS "[phase p]\nduration = 0\n", NULL, "FILE:7: duration: '0'"},
-    {OPEN CLASS "[phase p]\nload = 1..\n", NULL, "FILE:7: load: '1..' is neither"},
-    {OPEN CLASS "[phase p]\nload = ..3\n", NULL, "FILE:7: load: '..3' is neither"},
-    {OPEN CLASS "[phase p]\nload = -1\n", NULL, "FILE:7: load: '-1' is neither"},
-    {OPEN CLASS "[phase p]\nload = 1 .. 3\n", NULL, "FILE:7: load: '1 .. 3' is neither"},
-    {OPEN CLASS "[phase p]\na.load = x\n", NULL, "FILE:7: a.load: 'x' is neither"},
-    {OPEN CLASS "[phase p]\nb.load = 2\n", NULL, "FILE:7: 'b.load' speaks of a class"},
-    {OPEN "[phase p]\na.load = 2\n" CLASS, NULL, "FILE:5: 'a.load' speaks of a class"},
-    {OPEN CLASS "[phase p]\na.weight = 2\n", NULL, "FILE:7: 'a.weight': a phase sets nothing"},
-    {OPEN CLASS "[phase p]\nrate = 2\n", NULL, "FILE:7: unknown key 'rate' of a phase"},
-    {OPEN CLASS "[phase p]\nswing = 1.1\n", NULL, "FILE:7: swing: '1.1' is not a number from 0"},
-    {OPEN CLASS "[phase p]\nduration = 1s\nswing = 1\n", NULL, "FILE: [phase p] has a swing with"},
-    {OPEN CLASS "[phase p]\nduration = 1s\nperiod = 1s\n", NULL, "FILE: [phase p] has a period"},
-    {OPEN CLASS "[phase p]\nduration = 1s\n[phase p]\n", NULL, "FILE:8: [phase p] stands here tw"},
-    {OPEN CLASS "[phase p q]\n", NULL, "FILE:6: 'p q' cannot name a phase"},
-    {OPEN CLASS "[point x]\n[phase p]\n", "x", "FILE:7: [phase p] has to stand before"},
-    {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: phases need constant, poisson or bursts"},
-    {"[workload]\narrivals = trace\ntrace = x\n" CLASS "[phase p]\nduration = 1s\n", NULL,
-     "FILE: phases need constant, poisson or bursts"},
-    {"[workload]\nquestion = one\n  two\n" CLASS, NULL, "FILE:3: a line must not begin"},
-};
-
-Test(workload, mistakes_are_named_with_their_line)
-{
-    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
-        struct workload w;
-
-        cr_assert_not(load(&w, mistakes[i].text, mistakes[i].point), "accepted: %s",
-                      mistakes[i].text);
-        cr_assert_eq(strncmp(error, mistakes[i].complaint, strlen(mistakes[i].complaint)), 0,
-                     "for %s\nexpected: %s\n     got: %s", mistakes[i].text, mistakes[i].complaint,
-                     error);
-    }
-}
-
-Test(workload, a_line_too_long_is_an_error_and_not_cut)
-{
-    struct workload w;
-    char text[600] = "[class a]\nrequest = /";
-
-    memset(text + strlen(text), 'x', 400);
-    cr_assert_not(load(&w, text, NULL));
-    cr_assert_eq(strncmp(error, "FILE:2: the line has more than", 30), 0, "%s", error);
-}
-
-Test(workload, has_room_for_so_many_phases_and_no_more)
-{
-    struct workload w;
-    char text[1000] = OPEN CLASS;
-
-    for (int i = 0; i <= WORKLOAD_PHASES; i++) {
-        size_t used = strlen(text);
-
-        snprintf(text + used, sizeof text - used, "[phase p%d]\nduration = 1s\n", i);
-        cr_assert_eq(load(&w, text, NULL), i < WORKLOAD_PHASES, "%s", error);
-    }
-    cr_assert_str_eq(error, "FILE:38: more than 16 phases");
-}
-
 /* Tests are run in the root of the tree. */
 Test(workload, the_examples_can_be_read)
 {
@@ -544,13 +388,4 @@ Test(workload, the_replayed_example_has_its_trace_beside_it)
     cr_assert(trace_load(&trace, w.trace, &w, raw, sizeof raw), "%s", raw);
     cr_assert_gt(trace.count, 50);
     trace_free(&trace);
-}
-
-Test(workload, a_missing_file_is_an_error)
-{
-    struct workload w;
-    char reason[256];
-
-    cr_assert_not(workload_load(&w, "/nowhere/x.ini", NULL, reason, sizeof reason));
-    cr_assert_str_eq(reason, "/nowhere/x.ini: No such file or directory");
 }

@@ -1,0 +1,59 @@
+"""Which measure answers the question of which workload, and how its values are written."""
+from dataclasses import dataclass
+import math
+
+from archbench.drawing import style
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of summary.csv by which architectures are ranked."""
+    label: str
+    metric: str
+    ascending: bool = True  # less is better
+    of: str = ""  # whose it is: "" the cell's, "total" all requests', "short" the short class'
+    unit: str = ""  # behind a number; latencies choose their own
+
+    def cls(self, run, workload):
+        """The class in summary.csv."""
+        return run.short_class(workload) or "total" if self.of == "short" else self.of
+
+    def name(self, run, workload):
+        """The label, with the class that it is about."""
+        if self.of == "short":
+            return f"{self.label} of class {self.cls(run, workload)}"
+        return self.label
+
+    def text(self, value):
+        """A value for a reader, with its unit."""
+        if self.metric.startswith(("response_", "service_")):
+            return style.duration(value)
+        if self.metric.endswith("_share") and math.isfinite(value):
+            return f"{style.human(100 * value)} %"
+        return style.human(value) + self.unit
+
+    def with_interval(self, e):
+        """'371/s [365/s, 378/s]'; without an interval the value alone."""
+        if e.low is None:
+            return self.text(e.value)
+        return f"{self.text(e.value)} [{self.text(e.low)}, {self.text(e.high)}]"
+
+
+RATE = Measure("good replies per second", "achieved_rate", ascending=False, unit="/s")
+TAIL = Measure("99th percentile of the response time", "response_p99_us", of="total")
+SHORT_TAIL = Measure("99th percentile of the response time", "response_p99_us", of="short")
+CPU = Measure("CPU time per request", "cpu_us_per_request", unit=" µs")
+MEMORY = Measure("memory per connection", "memory_total_kb_per_connection", unit=" KiB")
+ERRORS = Measure("share of requests without a good reply", "error_share")
+
+BY_NAME = {"throughput": RATE, "p99": TAIL, "p99 of short": SHORT_TAIL, "cpu": CPU,
+           "memory": MEMORY, "errors": ERRORS}  # as a workload's [report] names them
+
+
+def of_workload(run, workload):
+    """The measure that ranks this workload's architectures, as its section [report] says. Without a
+    word: throughput in a closed loop, else the tail of all requests."""
+    named = run.reported(workload).get("measure")
+    if named in BY_NAME:
+        return BY_NAME[named]
+    return RATE if run.arrivals(workload, "") == "closed" else TAIL

@@ -1,0 +1,112 @@
+"""docs/adding-an-architecture.md keeps its promise: the code on that page is a server, and one new
+file is all it takes."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+UNTIMED = True  # it starts no server and measures no time
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "adding-an-architecture.md"
+NEW_NAME = "newcomer"  # no server of the suite
+
+
+def code_of_the_page():
+    return re.search(r"```c\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
+class Example(unittest.TestCase):
+    """A copy of the sources, with the one file of the page added under a name of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        for name in ("archbench", "bin", "cell", "common", "loadgen", "servers", "services",
+                     "Makefile", "workloads"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, cls.folder / name)
+        code = re.sub(r"\biterative\b", NEW_NAME, code_of_the_page())
+        (cls.folder / "servers" / f"{NEW_NAME}.c").write_text(code, encoding="utf-8")
+        subprocess.run(["make", "-s", "-j2", "CI=true", "B=build"], cwd=cls.folder, check=True,
+                       env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
+        cls.binary = cls.folder / "build" / "servers" / NEW_NAME
+
+    def test_the_page_shows_the_server_as_it_is(self):
+        code = (ROOT / "servers" / "iterative.c").read_text(encoding="utf-8")
+        self.assertEqual(code_of_the_page(), code)
+
+    def test_about_says_what_the_header_says(self):
+        about = json.loads(subprocess.check_output([self.binary, "--about"], text=True))
+        self.assertEqual(about["name"], NEW_NAME)
+        self.assertEqual(about["blocks"], ["compute", "timer", "upstream", "disk"])
+        self.assertEqual((about["tasks"], about["computes"], about["peers"]), ("0", 1, 1))
+
+    def about_of(self, *lines, tasks="0", compute="1"):
+        """What about.awk makes of a file with these header lines: status and output."""
+        file = self.folder / "header.c"
+        header = ("/* header: a sentence.", " *", " * Name:    header", " * Ids:     A0",
+                  " * Family:  threads", " * Blocks:  nothing", f" * Tasks:   {tasks}",
+                  f" * Compute: {compute}", *lines, " */", "")
+        file.write_text("\n".join(header), encoding="utf-8")
+        done = subprocess.run(["awk", "-f", ROOT / "servers" / "about.awk", file],
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.replace("\\", "")
+
+    def test_peers_line(self):
+        self.assertIn('"peers":12,', self.about_of(" * Peers:   12")[1])
+        self.assertIn('"peers":"--workers",', self.about_of(" * Peers:   --workers")[1])
+        status, output = self.about_of()
+        self.assertEqual(status, 0)
+        self.assertNotIn("peers", output)
+        for wrong in ("0", "-1", "any", "1 2", "--"):
+            with self.subTest(peers=wrong):
+                self.assertNotEqual(self.about_of(f" * Peers:   {wrong}")[0], 0)
+
+    def test_holds_line(self):
+        self.assertIn('"holds":"--slots=64",', self.about_of(" * Holds:   --slots=64")[1])
+        self.assertNotIn("holds", self.about_of()[1])
+        for wrong in ("64", "--slots", "--slots=0", "--slots=many"):
+            with self.subTest(holds=wrong):
+                self.assertNotEqual(self.about_of(f" * Holds:   {wrong}")[0], 0)
+
+    def test_what_holds_requests_has_the_default_that_help_tells(self):
+        build = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+        for binary in sorted((build / "servers").glob("*")):
+            if binary.suffix or binary.is_dir():
+                continue
+            about, told = (subprocess.check_output([binary, option], text=True)
+                           for option in ("--about", "--help"))
+            option, _, usual = json.loads(about).get("holds", "").partition("=")
+            if option:
+                self.assertRegex(told, f"{option} .*\\[{usual}\\]\n")
+
+    def test_tasks_and_compute_lines(self):
+        for tasks in "0", "1 thread", "1 process":
+            self.assertIn(f'"tasks":"{tasks}",', self.about_of(tasks=tasks)[1])
+        for compute, value in (("4", "4"), ("any", '"any"'), ("--workers", '"--workers"')):
+            self.assertIn(f'"computes":{value},', self.about_of(compute=compute)[1])
+        for wrong in ({"tasks": "2 threads"}, {"tasks": ""}, {"compute": "some"}, {"compute": "0"}):
+            with self.subTest(wrong):
+                self.assertNotEqual(self.about_of(**wrong)[0], 0)
+
+    def test_the_plan_finds_it(self):
+        out = subprocess.check_output(
+            ["bin/archbench", "run", "--smoke", "--workloads", "concurrency", "--dry-run"], cwd=self.folder,
+            text=True, stderr=subprocess.DEVNULL)
+        self.assertIn(NEW_NAME, out)
+
+    def test_the_black_box_suite_accepts_it(self):
+        """What needs more than one connection at a time is skipped; it has no more to give."""
+        for theme in ("Commands", "Persistence", "Malformed", "Metrics", "Draining"):
+            done = subprocess.run(
+                ["/usr/bin/python3", ROOT / "tests" / "blackbox.py", NEW_NAME, "-k", theme],
+                env={**os.environ, "BUILD": str(self.folder / "build")}, capture_output=True,
+                text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertRegex(done.stdout, r"[1-9]\d* passed, 0 failed")
