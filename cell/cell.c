@@ -94,6 +94,8 @@ static void load_workload(const struct cell *cell, struct workload *workload)
     char error[512];
     if (!workload_load(workload, cell->workload, cell->point, error, sizeof error))
         die("%s", error);
+    if (!workload_agrees(workload, error, sizeof error))
+        die("%s: %s", cell->workload, error);
     if (workload->kill_ns >= cell->duration_ns)
         die("%s: kill = %gs is not before the end of the window, %gs", cell->workload,
             (double)workload->kill_ns / NSEC_PER_SEC, (double)cell->duration_ns / NSEC_PER_SEC);

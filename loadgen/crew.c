@@ -184,7 +184,7 @@ static void check_start(struct crew *crew)
     crew_end(crew);
     if (lost > 0)
         exit(2); /* the worker has said why */
-    die("cannot connect to %s: %s", crew->plan->target[0].host,
+    die("cannot connect to %s: %s", crew->plan->target[0].url.host,
         strerror(error ? error : ETIMEDOUT));
 }
 

@@ -61,9 +61,8 @@ struct actor {
 
 struct actor_system {
     struct server server;
-    struct queue
-        runnable;     /* the run queue: each actor is there once, however much mail it has */
-    struct loop loop; /* state of the loop's actor, which has the main thread to itself ... */
+    struct queue runnable;  /* the run queue: each actor is there once, however much mail it has */
+    struct loop loop;       /* state of the loop's actor, which has the main thread to itself ... */
     struct mailbox mailbox; /* ... and a mailbox like any other */
 };
 
@@ -253,6 +252,5 @@ int main(int argc, char **argv)
     run(&system);
     queue_dismiss(&system.runnable, system.server.workers);
     server_await_threads(&system.server);
-    exit(server_finish(
-        &system.server)); /* no return: threads are detached, and system is here */
+    exit(server_finish(&system.server)); /* no return: threads are detached, and system is here */
 }

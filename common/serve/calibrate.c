@@ -40,12 +40,12 @@ static void *serve(void *argument)
 
 static void connect_to_self(struct echo *echo)
 {
-    struct sockaddr_in address;
+    struct net_address address;
     int port = 0, reserve = -1;
     int listener = net_listen("127.0.0.1", &port, 1);
     net_resolve("127.0.0.1", port, &address);
     echo->asking = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (echo->asking < 0 || connect(echo->asking, (struct sockaddr *)&address, sizeof address))
+    if (echo->asking < 0 || connect(echo->asking, &address.any, address.len))
         die_errno("cannot connect to myself to calibrate");
     echo->served = net_accept(listener, 0, &reserve);
     if (echo->served < 0)

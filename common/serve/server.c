@@ -137,12 +137,9 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
 
 void server_ready(const struct server *server)
 {
-    struct sockaddr_in address = {0};
-    socklen_t len = sizeof address;
-    unsigned char *octet = (unsigned char *)&address.sin_addr;
-    getsockname(server->listener, (struct sockaddr *)&address, &len);
-    printf("ready %s %d.%d.%d.%d:%d\n", server_name, octet[0], octet[1], octet[2], octet[3],
-           ntohs(address.sin_port));
+    struct net_address address = net_own_address(server->listener);
+    char text[NET_ADDRESS_TEXT];
+    printf("ready %s %s\n", server_name, net_address_text(text, &address));
     fflush(stdout);
 }
 

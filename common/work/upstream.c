@@ -16,9 +16,8 @@
 
 void upstream_init(struct upstream_pool *pool, const char *where, int limit, int64_t timeout_ns)
 {
-    const char *colon = strrchr(where, ':');
     char host[256];
-    long port;
+    int port;
 
     *pool = (struct upstream_pool){.limit = limit,
                                    .timeout_ns = timeout_ns,
@@ -28,11 +27,9 @@ void upstream_init(struct upstream_pool *pool, const char *where, int limit, int
     SLIST_INIT(&pool->discarded);
     TAILQ_INIT(&pool->waiting);
     TAILQ_INIT(&pool->granted);
-    size_t len = colon ? (size_t)(colon - where) : 0;
-    if (!len || len >= sizeof host || !parse_integer(colon + 1, 1, 65535, &port))
-        die("the upstream is written HOST:PORT, not '%s'", where);
-    snprintf(host, sizeof host, "%.*s", (int)len, where);
-    if (!net_resolve(host, (int)port, &pool->address))
+    if (!net_split(where, host, sizeof host, &port))
+        die("the upstream is written HOST:PORT, or [ADDRESS]:PORT with IPv6, not '%s'", where);
+    if (!net_resolve(host, port, &pool->address))
         die("cannot resolve the upstream's host '%s'", host);
 }
 

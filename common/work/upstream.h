@@ -9,8 +9,8 @@
 #define ARCHBENCH_UPSTREAM_H
 
 #include "common/base/counters.h"
+#include "common/base/net.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,7 +53,7 @@ TAILQ_HEAD(upstream_calls, upstream_call);
 /* All calls of a process share one. Nothing is connected before the first call, so a process that
  * forks before it calls leaves its children nothing that they would share. */
 struct upstream_pool {
-    struct sockaddr_in address;
+    struct net_address address;
     int limit;            /* connections at most */
     int64_t timeout_ns;   /* of a whole call, its turn included */
     pthread_mutex_t lock; /* guards all below */
@@ -65,7 +65,7 @@ struct upstream_pool {
     struct upstream_connections discarded; /* for the loop to close */
 };
 
-/* `where` is HOST:PORT. Nothing is connected yet. Dies when it is no address. */
+/* `where` is HOST:PORT, or [ADDRESS]:PORT with IPv6. Nothing is connected yet. Dies when it is no address. */
 void upstream_init(struct upstream_pool *, const char *where, int limit, int64_t timeout_ns);
 /* Close what is idle. No call may be under way. */
 void upstream_free(struct upstream_pool *);

@@ -17,7 +17,7 @@ static int outcome(ssize_t n)
     return (int)n;
 }
 
-struct upstream_connection *upstream_connection_open(const struct sockaddr_in *address, int *error)
+struct upstream_connection *upstream_connection_open(const struct net_address *address, int *error)
 {
     int fd = net_connect(address, NULL, 0);
     if (fd < 0) {

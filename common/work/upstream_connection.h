@@ -3,8 +3,9 @@
 #ifndef ARCHBENCH_UPSTREAM_CONNECTION_H
 #define ARCHBENCH_UPSTREAM_CONNECTION_H
 
+#include "common/base/net.h"
+
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -18,7 +19,7 @@ struct upstream_connection {
 };
 
 /* Start to connect, without waiting. NULL with -errno in *error. */
-struct upstream_connection *upstream_connection_open(const struct sockaddr_in *, int *error);
+struct upstream_connection *upstream_connection_open(const struct net_address *, int *error);
 void upstream_connection_close(struct upstream_connection *);
 
 /* Has the upstream closed it, or said something unasked? Between two calls it has nothing to say.

@@ -130,7 +130,7 @@ static json_t *urls_json(const struct plan *plan)
     json_t *urls = json_array();
 
     for (int i = 0; i < plan->target_count; i++)
-        append(urls, json_string(plan->target[i].url));
+        append(urls, json_string(plan->target[i].url.shown));
     return urls;
 }
 
@@ -167,7 +167,7 @@ static json_t *retries_json(const struct retry *retry)
 static void set_run(json_t *root, const struct plan *plan)
 {
     set_text(root, "schema", "archbench-loadgen/1");
-    set_text(root, "url", plan->target[0].url);
+    set_text(root, "url", plan->target[0].url.shown);
     set(root, "urls", urls_json(plan));
     set_text(root, "workload", plan->workload_path);
     set_text(root, "point", plan->point);

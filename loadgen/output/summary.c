@@ -12,7 +12,7 @@ static const char *plural(int count)
 
 static void print_what(const struct plan *plan, FILE *file)
 {
-    fprintf(file, "%s", plan->target[0].url);
+    fprintf(file, "%s", plan->target[0].url.shown);
     if (plan->target_count > 1)
         fprintf(file, " and %d more", plan->target_count - 1);
     if (plan->workload_path)

@@ -4,11 +4,12 @@
 #ifndef ARCHBENCH_PLAN_H
 #define ARCHBENCH_PLAN_H
 
+#include "common/base/net.h"
 #include "common/base/options.h"
 #include "loadgen/plan/trace.h"
+#include "loadgen/plan/url.h"
 #include "loadgen/plan/workload.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,9 +38,8 @@ enum { PLAN_TARGETS = 64, PLAN_SOURCES = 256, PLAN_CPUS = 64 };
 
 /* Where requests go. */
 struct target {
-    const char *url, *path;
-    struct sockaddr_in address;
-    char host[256]; /* as in the Host header */
+    struct url url;
+    struct net_address address;
 };
 
 /* All bytes of a request; owned by the plan. */
@@ -80,7 +80,7 @@ struct plan {
     int target_count;
     struct target target[PLAN_TARGETS];
     int source_count; /* 0: the system chooses */
-    struct in_addr source[PLAN_SOURCES];
+    struct net_address source[PLAN_SOURCES];
     enum arrivals_kind arrivals;
     struct trace trace; /* of ARRIVALS_TRACE */
     double base_rate;   /* requests per second over all workers, before the phases; 0: closed */

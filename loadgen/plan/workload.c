@@ -15,7 +15,8 @@
  * classes and the phases have to come before the first [point]. */
 struct loader {
     FILE *file;
-    const char *path, *wanted; /* wanted: the point to read, or NULL */
+    char text[WORKLOAD_TARGET + 64]; /* of the line */
+    const char *path, *wanted;       /* wanted: the point to read, or NULL */
     struct workload base;
     struct workload chosen;       /* base as changed by the wanted point */
     struct workload passing;      /* base as changed by another point: only checked */
@@ -310,27 +311,65 @@ static void begin_section(struct loader *l, const char *name)
     }
 }
 
+/* A line that is too long for the INI reader, which takes 200 bytes: split as it would do. */
+static void take_long_line(struct loader *l, char *line)
+{
+    char *equals = strchr(line, '='), *end = line + strlen(line);
+    char *value = equals ? equals + 1 : line, *comment;
+
+    if (line[0] == ';' || line[0] == '#')
+        return;
+    if (!equals) {
+        fail(l, "neither a [section] nor a key = value");
+        return;
+    }
+    comment = strstr(value, " ;");
+    if (comment)
+        end = comment;
+    while (end > value && isspace((unsigned char)end[-1]))
+        end--;
+    *end = '\0';
+    value += strspn(value, " \t");
+    for (end = equals; end > line && isspace((unsigned char)end[-1]); end--)
+        ;
+    *end = '\0';
+    take_key(l, "", line, value);
+}
+
+static bool is_blank(const char *line)
+{
+    return line[strspn(line, " \t\r\n")] == '\0';
+}
+
 /* fgets for the INI reader. It cuts long lines, joins indented ones and keeps silent about a
  * section without keys, and a [point] without keys is a legal one: so these three are dealt with
- * here, where the line number is known too. */
+ * here, where the line number is known too. So is the byte-order mark of some editors. */
 static char *read_line(char *text, int size, void *stream)
 {
+    static const char mark[] = "\xef\xbb\xbf";
     struct loader *l = stream;
-    char *end;
+    char *line = l->text, *end;
 
-    if (l->failed || !fgets(text, size, l->file))
+    if (l->failed || !fgets(l->text, sizeof l->text, l->file))
         return NULL;
-    l->line++;
-    if (!strchr(text, '\n') && !feof(l->file))
-        fail(l, "the line has more than %d characters", size - 2);
-    else if (isblank((unsigned char)text[0]) && text[strspn(text, " \t\r\n")] != '\0')
+    if (l->line++ == 0 && strncmp(line, mark, strlen(mark)) == 0)
+        line += strlen(mark);
+    if (!strchr(line, '\n') && !feof(l->file)) {
+        fail(l, "the line has more than %zu characters", sizeof l->text - 2);
+    } else if (isblank((unsigned char)line[0]) && !is_blank(line)) {
         fail(l, "a line must not begin with a blank");
-    else if (text[0] == '[' && (end = strchr(text, ']')) != NULL) {
+    } else if (line[0] == '[' && (end = strchr(line, ']')) != NULL) {
         *end = '\0';
-        begin_section(l, text + 1);
+        begin_section(l, line + 1);
         *end = ']';
     }
-    return l->failed ? NULL : text;
+    if (l->failed)
+        return NULL;
+    if (strlen(line) >= (size_t)size) {
+        take_long_line(l, line);
+        line = "\n";
+    }
+    return strcpy(text, line);
 }
 
 static bool check_class(struct loader *l, const struct workload *w, int i, double *weights)
@@ -357,28 +396,6 @@ static void check_classes(struct loader *l, const struct workload *w)
         fail(l, "no class has a weight or rate above 0");
 }
 
-/* What belongs to some kinds of arrivals only. */
-static void check_arrivals(struct loader *l, const struct workload *w)
-{
-    bool has_trace = w->arrivals == ARRIVALS_TRACE;
-    bool has_rate = w->arrivals != ARRIVALS_CLOSED && !has_trace;
-
-    if (has_rate && !w->rate.given && !workload_has_class_rates(w))
-        fail(l, "%s arrivals need a rate", arrivals_name(w->arrivals));
-    if (!has_rate && workload_has_class_rates(w))
-        fail(l, "classes with a rate need constant, poisson or bursts arrivals");
-    if (!has_rate && w->phase_count > 0)
-        fail(l, "phases need constant, poisson or bursts arrivals");
-    if (has_trace && w->rate.given)
-        fail(l, "trace arrivals have the rate of the trace and no other");
-    if (has_trace && w->trace[0] == '\0')
-        fail(l, "trace arrivals need a trace, the name of a file");
-    if (!has_trace && w->trace[0] != '\0')
-        fail(l, "a trace needs trace arrivals");
-    if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
-        fail(l, "think needs closed arrivals: others do not wait for replies");
-}
-
 static void check_phase(struct loader *l, const struct phase *phase)
 {
     if (phase->length_ns == 0)
@@ -393,7 +410,6 @@ static bool check_whole(struct loader *l, const struct workload *w)
 {
     l->line = 0;
     check_classes(l, w);
-    check_arrivals(l, w);
     for (int i = 0; i < w->phase_count; i++)
         check_phase(l, &w->phase[i]);
     return !l->failed;
@@ -455,4 +471,36 @@ bool workload_load(struct workload *w, const char *path, const char *point, char
         return false;
     *w = *chosen;
     return find_trace(&l, w);
+}
+
+/* What is wrong with the arrivals, NULL: nothing. Some keys belong to some kinds of them only. */
+static const char *disagreement(const struct workload *w)
+{
+    bool has_trace = w->arrivals == ARRIVALS_TRACE;
+    bool has_rate = w->arrivals != ARRIVALS_CLOSED && !has_trace;
+
+    if (has_rate && !w->rate.given && !workload_has_class_rates(w))
+        return " arrivals need a rate";
+    if (!has_rate && workload_has_class_rates(w))
+        return " arrivals, but classes with a rate need constant, poisson or bursts arrivals";
+    if (!has_rate && w->phase_count > 0)
+        return " arrivals, but phases need constant, poisson or bursts arrivals";
+    if (has_trace && w->rate.given)
+        return " arrivals have the rate of the trace and no other";
+    if (has_trace && w->trace[0] == '\0')
+        return " arrivals need a trace, the name of a file";
+    if (!has_trace && w->trace[0] != '\0')
+        return " arrivals, but a trace needs trace arrivals";
+    if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
+        return " arrivals, but think needs closed arrivals: others do not wait for replies";
+    return NULL;
+}
+
+bool workload_agrees(const struct workload *w, char *error, size_t size)
+{
+    const char *wrong = disagreement(w);
+
+    if (wrong)
+        snprintf(error, size, "%s%s", arrivals_name(w->arrivals), wrong);
+    return !wrong;
 }

@@ -9,8 +9,8 @@
 enum {
     WORKLOAD_CLASSES = 16,
     WORKLOAD_PHASES = 16,
-    WORKLOAD_NAME = 32,    /* bytes of a class or point name, with its 0 */
-    WORKLOAD_TARGET = 192, /* the INI reader takes no longer line than 200 */
+    WORKLOAD_NAME = 32,     /* bytes of a class or point name, with its 0 */
+    WORKLOAD_TARGET = 2048, /* bytes of a value, with its 0 */
     WORKLOAD_PATH = 1024,
 };
 
@@ -97,6 +97,10 @@ void workload_defaults(struct workload *);
  * the line. */
 bool workload_load(struct workload *, const char *path, const char *point, char *error,
                    size_t size);
+
+/* What keys of a workload need of each other (a rate, a trace, a closed loop): for who has the last
+ * word on them. Returns false with a sentence in `error`. */
+bool workload_agrees(const struct workload *, char *error, size_t size);
 
 /* "250", "1200.5" or "70%". Returns false when the text is no rate. */
 bool workload_parse_rate(const char *text, struct rate *);

@@ -182,12 +182,9 @@ static void set_up(struct upstream *upstream, int argc, char **argv)
 
 static void say_ready(const struct upstream *upstream)
 {
-    struct sockaddr_in address = {0};
-    socklen_t len = sizeof address;
-    char host[INET_ADDRSTRLEN];
-    getsockname(upstream->listener_fd, (struct sockaddr *)&address, &len);
-    inet_ntop(AF_INET, &address.sin_addr, host, sizeof host);
-    printf("ready upstream %s:%d\n", host, ntohs(address.sin_port));
+    struct net_address address = net_own_address(upstream->listener_fd);
+    char text[NET_ADDRESS_TEXT];
+    printf("ready upstream %s\n", net_address_text(text, &address));
     fflush(stdout);
 }
 

@@ -159,6 +159,7 @@ class RunnerTest(unittest.TestCase):
             about = dict(name=name, ids=["A1"], family="made up", blocks=[], tasks="0",
                          computes="any", loc=60, summary="never serves.") | keys
             script(folder / name, f"print({json.dumps(json.dumps(about))})\n")
+        (folder.parent / "cell").symlink_to(BUILD / "cell")  # it says what it decides
         return folder.parent
 
     def start(self, *command):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+from archbench.formats import headers
 from runner_case import BUILD, ROOT, RUN, TINY, RunnerTest
 
 
@@ -217,7 +218,7 @@ class ArchitecturesTest(RunnerTest):
     def test_it_says_what_the_headers_say(self):
         found = {row.split()[0]: (row, summary) for row, summary in self.table(BUILD)}
         for name, (row, summary) in found.items():
-            header = (ROOT / "servers" / f"{name}.c").read_text(encoding="utf-8")
+            header = headers.files_of(name)[0].read_text(encoding="utf-8")
             ids, family = (re.search(rf"^ \* {key}: +(.*)$", header, re.M)[1]
                            for key in ("Ids", "Family"))
             self.assertRegex(row, rf"^{name} +{ids} +{family} .* +\d+$")

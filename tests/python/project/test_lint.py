@@ -47,7 +47,7 @@ class Rules(unittest.TestCase):
 
     def test_imports_go_one_way(self):
         for name, bad, good in (
-                ("archbench/formats/a.py", "from archbench.stats import b",
+                ("archbench/stats/a.py", "from archbench.formats import b",
                  "from . import schema"),
                 ("archbench/model/a.py", "from ..runner import plan", "from ..formats import b"),
                 ("archbench/figures/a.py", "import archbench.runner.plan",

@@ -1,5 +1,6 @@
 """docs/reading-order.md says what is so: each server has its section, what a section names exists,
 its commands can be typed, its diagrams can be drawn, and its lessons are those of archbench lessons."""
+import argparse
 import pathlib
 import re
 import shlex
@@ -294,7 +295,8 @@ class Lessons(unittest.TestCase):
         self.assertFalse(holds(0.9, 1, None) or holds(2.1, None, 2))
 
     def line_of(self, measure, low=1, high=3):
-        return self.lessons.line_of(self.lessons.Lesson(measure, low, high, "2"), None)
+        return self.lessons.line_of(self.lessons.Lesson(measure, low, high, "2"),
+                                    argparse.Namespace(build=harness.BUILD))
 
     def test_a_line_tells_prediction_and_verdict(self):
         self.assertEqual(self.line_of(lambda _: (2, "`x` is 2")),

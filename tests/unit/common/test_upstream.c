@@ -141,7 +141,7 @@ Test(upstream, a_connect_that_hangs_is_late_too)
 {
     struct upstream_call call;
     int full_port = 0;
-    struct sockaddr_in address;
+    struct net_address address;
     net_listen("127.0.0.1", &full_port, 0);
     net_resolve("127.0.0.1", full_port, &address);
     for (int i = 0; i < 4; i++)

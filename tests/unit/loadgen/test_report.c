@@ -55,8 +55,8 @@ static struct fixture *eventful(void)
                             .target_count = 2,
                             .class_count = 1,
                             .retry = {.limit = 3, .base_ns = 20000000, .budget = 0.25}};
-    f->plan.target[0].url = "http://a/";
-    f->plan.target[1].url = "http://b/";
+    strcpy(f->plan.target[0].url.shown, "http://a/");
+    strcpy(f->plan.target[1].url.shown, "http://b/");
     f->plan.class[0] = (struct plan_class){.name = "io", .weight = 1, .deadline_ns = 80000};
     fill_class(&totals->class[0]);
     totals->all = totals->class[0];

@@ -81,6 +81,40 @@ Test(workload, a_point_overrides_and_the_others_do_not)
     cr_assert_str_eq(w.class[1].target, "/more");
 }
 
+/* libinih takes 200 bytes of a line. */
+Test(workload, a_query_may_be_long)
+{
+    struct workload w;
+    static char text[4000], query[1500];
+
+    memset(query, 'q', sizeof query - 1);
+    snprintf(text, sizeof text, "[workload]\n; %s\n[class a]\nrequest  =  /%s  ; why\nweight = 3\n",
+             query, query);
+    cr_assert(load(&w, text, NULL), "%s", error);
+    cr_assert_eq(w.class[0].target[0], '/');
+    cr_assert_str_eq(w.class[0].target + 1, query);
+    cr_assert_eq(w.class[0].weight, 3);
+}
+
+Test(workload, a_byte_order_mark_is_no_part_of_the_text)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "\xef\xbb\xbf[class a]\nrequest = /\n", NULL), "%s", error);
+    cr_assert_eq(w.class_count, 1);
+    cr_assert_not(load(&w, "[class a]\n\xef\xbb\xbfrequest = /\n", NULL));
+}
+
+Test(workload, a_report_section_is_for_the_report)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "[class a]\nrequest = /\n[report]\npart = x\nfigure = y\n", NULL), "%s",
+              error);
+    cr_assert_not(load(&w, "[class a]\nrequest = /\n[report]\nparts = x\n", NULL));
+    cr_assert_str_eq(error, "FILE:4: unknown key 'parts' of a report");
+}
+
 Test(workload, a_point_without_keys_exists)
 {
     struct workload w;

@@ -36,7 +36,8 @@ static const struct mistake mistakes[] = {
     {"[class a]\nweight = 0\nrequest = /\n", NULL, "FILE: no class has a weight"},
     {"[class a]\nrequest = /\nrate = 5\n[class b]\nrequest = /\n", NULL,
      "FILE: either every class has a rate or none"},
-    {"[class a]\nrequest = /\nrate = 5\n", NULL, "FILE: classes with a rate need"},
+    {"[class a]\nrequest = /\nrate = 5\n", NULL,
+     "FILE: closed arrivals, but classes with a rate need"},
     {CLASS "[point p]\nb.weight = 1\n", "p", "FILE:4: 'b.weight' speaks of a class"},
     {CLASS "[point p]\nspeed = 1\n", "p", "FILE:4: unknown key 'speed'"},
     {CLASS "[point p]\nspeed = 1\n[point q]\n", "q", "FILE:4: unknown key 'speed'"},
@@ -59,14 +60,15 @@ static const struct mistake mistakes[] = {
     {"[workload]\nchurn = 1.5\n" CLASS, NULL, "FILE:2: churn: '1.5' is not a whole number"},
     {"[workload]\nkill = soon\n" CLASS, NULL, "FILE:2: kill: 'soon' is not a duration"},
     {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
-    {"[workload]\ntrace = x\n" CLASS, NULL, "FILE: a trace needs trace arrivals"},
+    {"[workload]\ntrace = x\n" CLASS, NULL,
+     "FILE: closed arrivals, but a trace needs trace arrivals"},
     {"[workload]\narrivals = trace\n" CLASS, NULL, "FILE: trace arrivals need a trace"},
     {"[workload]\narrivals = trace\ntrace = x\nrate = 5\n" CLASS, NULL,
      "FILE: trace arrivals have the rate of the trace"},
     {"[workload]\narrivals = trace\ntrace = x\n" CLASS "rate = 5\n", NULL,
      "FILE: classes with a rate need"},
     {"[workload]\narrivals = bursts\n" CLASS, NULL, "FILE: bursts arrivals need a rate"},
-    {OPEN "think = 5ms\n" CLASS, NULL, "FILE: think needs closed arrivals"},
+    {OPEN "think = 5ms\n" CLASS, NULL, "FILE: poisson arrivals, but think needs closed arrivals"},
     {"[class a]\ndeadline = 5\n", NULL, "FILE:2: deadline: '5' is not a duration"},
     {"[class a]\nconnections = -1\n", NULL, "FILE:2: connections: '-1'"},
     {"[class a]\nsend_rate = 5 k\n", NULL, "FILE:2: send_rate: '5 k' is not a number of bytes"},
@@ -89,9 +91,9 @@ static const struct mistake mistakes[] = {
     {OPEN CLASS "[phase p]\nduration = 1s\n[phase p]\n", NULL, "FILE:8: [phase p] stands here tw"},
     {OPEN CLASS "[phase p q]\n", NULL, "FILE:6: 'p q' cannot name a phase"},
     {OPEN CLASS "[point x]\n[phase p]\n", "x", "FILE:7: [phase p] has to stand before"},
-    {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: phases need constant, poisson or bursts"},
+    {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: closed arrivals, but phases need"},
     {"[workload]\narrivals = trace\ntrace = x\n" CLASS "[phase p]\nduration = 1s\n", NULL,
-     "FILE: phases need constant, poisson or bursts"},
+     "FILE: trace arrivals, but phases need constant, poisson or bursts"},
     {"[workload]\nquestion = one\n  two\n" CLASS, NULL, "FILE:3: a line must not begin"},
 };
 
@@ -111,9 +113,9 @@ Test(workload, mistakes_are_named_with_their_line)
 Test(workload, a_line_too_long_is_an_error_and_not_cut)
 {
     struct workload w;
-    char text[600] = "[class a]\nrequest = /";
+    static char text[4000] = "[class a]\nrequest = /";
 
-    memset(text + strlen(text), 'x', 400);
+    memset(text + strlen(text), 'x', 2500);
     cr_assert_not(load(&w, text, NULL));
     cr_assert_eq(strncmp(error, "FILE:2: the line has more than", 30), 0, "%s", error);
 }

@@ -24,6 +24,10 @@ static inline bool load(struct workload *w, const char *text, const char *point)
     close(fd);
     loaded = workload_load(w, path, point, raw, sizeof raw);
     unlink(path);
+    if (loaded && !workload_agrees(w, raw, sizeof raw)) {
+        snprintf(error, sizeof error, "FILE: %s", raw);
+        return false;
+    }
     snprintf(error, sizeof error, "%s%s", *raw ? "FILE" : "",
              strncmp(raw, path, strlen(path)) == 0 ? raw + strlen(path) : raw);
     return loaded;
