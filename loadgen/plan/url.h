@@ -2,10 +2,10 @@
 #ifndef ARCHBENCH_URL_H
 #define ARCHBENCH_URL_H
 
+#include "loadgen/plan/workload.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "loadgen/plan/workload.h"
 
 enum { URL_HOST = 256, URL_TEXT = 2560, URL_AUTHORIZATION = 512 };
 

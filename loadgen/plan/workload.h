@@ -98,8 +98,8 @@ void workload_defaults(struct workload *);
 bool workload_load(struct workload *, const char *path, const char *point, char *error,
                    size_t size);
 
-/* What keys of a workload need of each other (a rate, a trace, a closed loop): for who has the last
- * word on them. Returns false with a sentence in `error`. */
+/* What keys of a workload need of each other (a rate, a trace, a closed loop): to be asked when the last
+ * key is set. Returns false with a sentence in `error`. */
 bool workload_agrees(const struct workload *, char *error, size_t size);
 
 /* "250", "1200.5" or "70%". Returns false when the text is no rate. */

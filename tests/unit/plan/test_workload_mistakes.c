@@ -1,5 +1,5 @@
 /* Tests of loadgen/plan/workload.c: mistakes are named with their line. */
-#include "tests/unit/loadgen/workload_file.h"
+#include "tests/unit/plan/workload_file.h"
 
 struct mistake {
     const char *text, *point, *complaint;

@@ -1,5 +1,5 @@
 /* Tests of the statistics with which the tests of arrivals judge: they can fail. */
-#include "tests/unit/loadgen/arrival_samples.h"
+#include "tests/unit/plan/arrival_samples.h"
 
 typedef double make_gap(struct random *);
 

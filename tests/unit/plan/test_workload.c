@@ -1,6 +1,6 @@
 /* Tests of loadgen/plan/workload.c: what a workload file says, point by point. */
 #include "loadgen/plan/trace.h"
-#include "tests/unit/loadgen/workload_file.h"
+#include "tests/unit/plan/workload_file.h"
 
 static const char mix[] = "; What does CPU work do?\n"
                           "[workload]\n"

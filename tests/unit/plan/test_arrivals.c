@@ -1,5 +1,5 @@
 /* Tests of loadgen/plan/arrivals.c: when requests are due, and in which order. */
-#include "tests/unit/loadgen/arrival_samples.h"
+#include "tests/unit/plan/arrival_samples.h"
 
 #include <string.h>
 

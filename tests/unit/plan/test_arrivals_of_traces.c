@@ -1,5 +1,5 @@
 /* Tests of loadgen/plan/arrivals.c: arrivals as a trace recorded them. */
-#include "tests/unit/loadgen/arrival_samples.h"
+#include "tests/unit/plan/arrival_samples.h"
 
 static struct trace_entry recorded[] = {{0, 0},  {10, 1}, {10, 0}, {25, 2},
                                         {40, 0}, {55, 1}, {70, 2}};

@@ -28,7 +28,7 @@ Test(url, is_taken_apart)
 {
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         const struct example *e = &good[i];
-        struct url url;
+        struct url url = {0};
         char error[256] = "";
 
         cr_assert(url_parse(&url, e->text, error, sizeof error), "%s: %s", e->text, error);
@@ -64,7 +64,7 @@ Test(url, mistakes_are_named)
     };
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct url url;
+        struct url url = {0};
         char error[256] = "";
 
         cr_assert_not(url_parse(&url, bad[i].text, error, sizeof error), "accepted %s",

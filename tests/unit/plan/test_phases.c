@@ -1,5 +1,5 @@
 /* Tests of loadgen/plan/arrivals.c: loads that change from phase to phase. */
-#include "tests/unit/loadgen/arrival_samples.h"
+#include "tests/unit/plan/arrival_samples.h"
 
 static const double PI = 3.14159265358979323846;
 

@@ -1,0 +1,72 @@
+/* workload_facts: what follows from the keys of a workload. See workload.h. */
+#include "loadgen/plan/workload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool workload_has_class_rates(const struct workload *w)
+{
+    return w->class_count > 0 && w->class[0].rate.given;
+}
+
+static bool some_request_has(const struct workload *w, const char *step)
+{
+    for (int i = 0; i < w->class_count; i++)
+        if (strstr(w->class[i].target, step))
+            return true;
+    return false;
+}
+
+bool workload_calls_upstream(const struct workload *w)
+{
+    return some_request_has(w, "io=upstream:") || some_request_has(w, "io=backend:");
+}
+
+bool workload_reads_disk(const struct workload *w)
+{
+    return some_request_has(w, "io=disk:");
+}
+
+const char *arrivals_name(enum arrivals_kind kind)
+{
+    switch (kind) {
+    case ARRIVALS_CLOSED: return "closed";
+    case ARRIVALS_CONSTANT: return "constant";
+    case ARRIVALS_POISSON: return "poisson";
+    case ARRIVALS_BURSTS: return "bursts";
+    case ARRIVALS_TRACE: return "trace";
+    }
+    return "?";
+}
+
+/* What is wrong with the arrivals, NULL: nothing. Some keys belong to some kinds of them only. */
+static const char *disagreement(const struct workload *w)
+{
+    bool has_trace = w->arrivals == ARRIVALS_TRACE;
+    bool has_rate = w->arrivals != ARRIVALS_CLOSED && !has_trace;
+
+    if (has_rate && !w->rate.given && !workload_has_class_rates(w))
+        return " arrivals need a rate";
+    if (!has_rate && workload_has_class_rates(w))
+        return " arrivals, but classes with a rate need constant, poisson or bursts arrivals";
+    if (!has_rate && w->phase_count > 0)
+        return " arrivals, but phases need constant, poisson or bursts arrivals";
+    if (has_trace && w->rate.given)
+        return " arrivals have the rate of the trace and no other";
+    if (has_trace && w->trace[0] == '\0')
+        return " arrivals need a trace, the name of a file";
+    if (!has_trace && w->trace[0] != '\0')
+        return " arrivals, but a trace needs trace arrivals";
+    if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
+        return " arrivals, but think needs closed arrivals: others do not wait for replies";
+    return NULL;
+}
+
+bool workload_agrees(const struct workload *w, char *error, size_t size)
+{
+    const char *wrong = disagreement(w);
+
+    if (wrong)
+        snprintf(error, size, "%s%s", arrivals_name(w->arrivals), wrong);
+    return !wrong;
+}
