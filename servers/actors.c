@@ -42,8 +42,8 @@ struct message {
     enum mail mail;
 };
 
-/* Everybody may put; only who runs the actor takes. One word tells all: NULL: the actor is at rest;
- * `end`: it runs and has taken everything; else the newest message, leading to those before it. */
+/* Any thread may put a message in; only the thread that runs the actor takes one out. One
+ * word holds the state. NULL: the actor is at rest; `end`: it runs and has taken everything; else the newest message, leading to those before it. */
 struct mailbox {
     _Atomic(struct message *) newest;
     struct message end;

@@ -92,7 +92,7 @@ def peaks_of(throughput):
 
 
 def finding(throughput, predicted):
-    """Who serves most and least, each beside what was predicted of it."""
+    """The architectures that serve most and least, each beside what was predicted of it."""
     peaks = peaks_of(throughput)
     ends = extremes(peaks)
     if ends is None:

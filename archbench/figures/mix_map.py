@@ -1,4 +1,4 @@
-"""Who serves most, for which share of computation and how many clients?
+"""Which architecture serves most, for which share of computation and how many clients?
 
 A field is a mix: its column the share of requests that compute, its row the number of clients. It
 has the colour and the name of who does best there, and by how much the next one does worse. A pale
@@ -80,9 +80,9 @@ def finding(by_rate):
         if len(f.best) == 1:
             wins[f.best[0]] = wins.get(f.best[0], 0) + 1
     if not contested:
-        return "Who serves most, by clients and share of computation"
+        return "Which architecture serves most, by clients and share of computation"
     if not wins:
-        return f"In none of {len(contested)} mixes does anybody clearly serve most"
+        return f"No architecture clearly serves most in any of {len(contested)} mixes"
     order = sorted(wins, key=lambda a: (-wins[a], a))
     told = ", ".join(f"{a} {wins[a]}" for a in order[1:])
     open_ones = len(contested) - sum(wins.values())

@@ -67,14 +67,14 @@ def judged(measurements, panel, arch):
 
 
 def finding(measurements, archs):
-    """How many of the guide's words were earned, and one that was not."""
+    """How many of the guide's ratings hold, and one that does not."""
     found = {(a, c): (claim, table_c1.JUDGES[c](measurements, a))
              for (a, c), claim in table_c1.GUIDE.items() if a in archs}
     known = {k: v for k, v in found.items() if v[1].judged}
     missed = [(k, *v) for k, v in known.items() if v[0] != v[1].earned]
     if not known:
-        return "None of the guide's words could be put to the test"
-    earned = f"{len(known) - len(missed)} of {len(known)} words that the guide gives are earned"
+        return "None of the guide's ratings could be put to the test"
+    earned = f"{len(known) - len(missed)} of the guide's {len(known)} ratings hold"
     if not missed:
         return earned
     (arch, column), claim, result = missed[0]

@@ -18,8 +18,8 @@ class Criterion:
 
 CRITERIA = (
     Criterion("I/O throughput", "io", measures.RATE, "requests per second that wait 10 ms each"),
-    Criterion("CPU efficiency", "cpu", measures.RATE, "of what all cores could compute, if a "
-              "request cost nobody more than the thriftiest", of_cores=True),
+    Criterion("CPU efficiency", "cpu", measures.RATE, "share of all cores that it uses, at "
+              "the smallest CPU time per request that any architecture needs", of_cores=True),
     Criterion("p99 of short beside slow", "bimodal", measures.SHORT_TAIL,
               "response time of trivial requests while others compute"),
     Criterion("memory per connection", "connections", measures.MEMORY,

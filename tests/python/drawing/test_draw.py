@@ -48,7 +48,7 @@ class Everything(unittest.TestCase):
                 ("penalty", "Among 70 % computing requests, the p99 of short ones is 4.5 times "
                             "that alone in hybrid, infinitely many times in event"),
                 ("tail", "No clear difference: 99.5 % of short requests fare alike everywhere"),
-                ("small_multiples", "8 of 9 words that the guide gives are earned; Latency profile "
+                ("small_multiples", "8 of the guide's 9 ratings hold; Latency profile "
                                     "of threads is Low (I/O), not High (blocking)"),
                 ("scaling", "By the fitted law, event peaks at 3,160 connections, threads grows up "
                             "to 10,000"),

@@ -223,7 +223,7 @@ class Maps(OneRun):
         rate = figure("mix_map").fields(self.read(), "achieved_rate", "", True)
         self.assertEqual((rate[8, 0].best, rate[8, 30].best), (("hybrid",), ()))
         words = self.draws("mix_map")
-        self.assertEqual(words[0], "Who serves most, by clients and share of computation")
+        self.assertEqual(words[0], "Which architecture serves most, by clients and share of computation")
         self.assertLessEqual({"alone", "no valid trial", "INVALID"}, set(words))
 
     def test_who_lets_requests_fail_wins_nothing(self):
@@ -293,14 +293,14 @@ class Maps(OneRun):
         self.assertEqual((io.edges, io.words), ((0.33, 0.75), ("Poor", "Moderate", "Excellent")))
         self.assertEqual(small.judged(measurements, io, "event")[1], "Excellent\nas the guide says")
         words = self.draws("small_multiples")
-        self.assertEqual(words[0], "2 of 2 words that the guide gives are earned")
+        self.assertEqual(words[0], "2 of the guide's 2 ratings hold")
         self.assertLessEqual({"Moderate", "4.00 ×", "not measured"}, set(words))
 
     def test_a_word_that_is_not_earned(self):
         for arch, rate in (("event", 200), ("threads", 1000)):
             self.synthetic.cell("io", "base", arch, 1, {"achieved_rate": rate})
         words = self.draws("small_multiples")
-        self.assertEqual(words[0], "0 of 2 words that the guide gives are earned; I/O throughput "
+        self.assertEqual(words[0], "0 of the guide's 2 ratings hold; I/O throughput "
                                    "of event is Poor, not Excellent")
         self.assertIn("guide: Excellent", words)
 

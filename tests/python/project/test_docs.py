@@ -1,5 +1,5 @@
 """docs/adding-an-architecture.md keeps its promise: the code on that page is a server, and one new
-file is all it takes."""
+file is all it takes. So it is with a workload."""
 import json
 import os
 import pathlib
@@ -9,10 +9,30 @@ import subprocess
 import tempfile
 import unittest
 
-UNTIMED = True  # it starts no server and measures no time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "adding-an-architecture.md"
 NEW_NAME = "newcomer"  # no server of the suite
+COLOUR = "#123456"  # and no colour of one
+WORKLOAD = """; Is one file enough?
+;
+; It is.
+[workload]
+question = Is one file enough?
+connections = 1
+
+[class a]
+request = /
+
+[smoke]
+servers = newcomer event
+
+[report]
+part    = Cost
+place   = 50
+measure = throughput
+shows   = requests
+figure  = by_point
+"""
 
 
 def code_of_the_page():
@@ -26,12 +46,14 @@ class Example(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        for name in ("archbench", "bin", "cell", "common", "loadgen", "servers", "services",
-                     "Makefile", "workloads"):
+        for name in ("archbench", "bin", "cell", "common", "docs", "loadgen", "servers", "services",
+                     "tests", "Makefile", "workloads"):
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, cls.folder / name)
         code = re.sub(r"\biterative\b", NEW_NAME, code_of_the_page())
+        code = re.sub(r"(?m)^ \* Look: .*$", f" * Look:    {COLOUR} D", code)
+        (cls.folder / "workloads" / "novelty.ini").write_text(WORKLOAD, encoding="utf-8")
         (cls.folder / "servers" / f"{NEW_NAME}.c").write_text(code, encoding="utf-8")
         subprocess.run(["make", "-s", "-j2", "CI=true", "B=build"], cwd=cls.folder, check=True,
                        env={**os.environ, "MAKEFLAGS": ""}, stdout=subprocess.DEVNULL)
@@ -110,3 +132,28 @@ class Example(unittest.TestCase):
                 text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertRegex(done.stdout, r"[1-9]\d* passed, 0 failed")
+
+    def test_both_are_in_the_report_and_the_figures(self):
+        subprocess.run(["bin/archbench", "run", "--smoke", "--workloads", "novelty",
+                        "--results", self.folder / "results"], cwd=self.folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = self.folder / "results" / "latest"
+        subprocess.run(["bin/archbench", "draw", run], cwd=self.folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        page = (run / "report.html").read_text(encoding="utf-8")
+        part = re.search(r'<section id="part-Cost".*', page, re.DOTALL)[0]
+        self.assertIn("Is one file enough?", part)
+        self.assertIn("It is.", part)
+        self.assertRegex(part, rf'href="#{NEW_NAME}\.c-L\d+"')
+        self.assertIn(COLOUR, (run / "figures" / "by_point.svg").read_text(encoding="utf-8"))
+        self.assertIn(f"novelty,base,{NEW_NAME},",
+                      (run / "tables" / "overview.csv").read_text(encoding="utf-8"))
+
+    def test_it_is_listed_and_the_reading_order_asks_for_it(self):
+        listed = subprocess.check_output(["bin/archbench", "architectures"], cwd=self.folder,
+                                         text=True)
+        self.assertRegex(listed, rf"(?m)^{NEW_NAME} +A0 +processes ")
+        done = subprocess.run(["tests/run", "--build", "build", "--module", "test_reading_order"],
+                              cwd=self.folder, capture_output=True, text=True, check=False)
+        self.assertRegex(done.stdout, r"FAIL .*test_every_server_has_its_section")
+        self.assertIn(f"'{NEW_NAME}'", done.stdout)
