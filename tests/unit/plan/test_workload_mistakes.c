@@ -66,7 +66,7 @@ static const struct mistake mistakes[] = {
     {"[workload]\narrivals = trace\ntrace = x\nrate = 5\n" CLASS, NULL,
      "FILE: trace arrivals have the rate of the trace"},
     {"[workload]\narrivals = trace\ntrace = x\n" CLASS "rate = 5\n", NULL,
-     "FILE: classes with a rate need"},
+     "FILE: trace arrivals, but classes with a rate need"},
     {"[workload]\narrivals = bursts\n" CLASS, NULL, "FILE: bursts arrivals need a rate"},
     {OPEN "think = 5ms\n" CLASS, NULL, "FILE: poisson arrivals, but think needs closed arrivals"},
     {"[class a]\ndeadline = 5\n", NULL, "FILE:2: deadline: '5' is not a duration"},
