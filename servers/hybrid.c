@@ -84,12 +84,14 @@ static void *work(void *argument)
     return NULL;
 }
 
-static void hire(struct hybrid *hybrid)
+/* False: the system has no room for another thread now. */
+static bool spawn(struct hybrid *hybrid)
 {
     if (!server_start_thread(&hybrid->server, work, hybrid))
-        return; /* again at the next tick */
+        return false;
     hybrid->workers++;
     count_add(hybrid->server.counters, COUNTER_workers, 1);
+    return true;
 }
 
 static void dismiss(struct hybrid *hybrid, int workers)
@@ -105,7 +107,7 @@ static void scale(struct hybrid *hybrid)
     bool calm = queue_wait_ns(&hybrid->todo) <= hybrid->grow_wait_ns;
     hybrid->calm_ticks = calm ? hybrid->calm_ticks + 1 : 0;
     if (!calm && hybrid->workers < hybrid->max_workers)
-        hire(hybrid);
+        spawn(hybrid); /* in vain: again at the next tick */
     if (hybrid->calm_ticks >= CALM_TICKS_TO_SHRINK && hybrid->workers > hybrid->min_workers) {
         dismiss(hybrid, 1);
         hybrid->calm_ticks = 0;
@@ -221,7 +223,8 @@ int main(int argc, char **argv)
     loop_init(&hybrid.loop, &hybrid.server, 0);
     loop_tick(&hybrid.loop, TICK_SECONDS);
     while (hybrid.workers < hybrid.min_workers)
-        hire(&hybrid);
+        if (!spawn(&hybrid))
+            die("the system has no room for so many threads");
     server_ready(&hybrid.server);
     run(&hybrid);
     dismiss(&hybrid, hybrid.workers);

@@ -4,6 +4,8 @@ import os
 import random
 import re
 import shutil
+import socket
+import subprocess
 import tempfile
 import time
 
@@ -55,6 +57,47 @@ class Refusals(ServerCase):
             for peer in served[1:]:
                 peer.close()
             self.assertTrue(wait_until(lambda: self.is_served(self.peer(server)), 5))
+
+
+class Impossible(ServerCase):
+    """A thread cannot have such a stack. A server that needs threads at the start says so; the others
+    serve, or refuse connections, and end when they are told to."""
+
+    options = None
+
+    def test_it_says_so_or_goes_on(self):
+        process = subprocess.Popen(
+            [self.target.path, *self.target.options, "--port", "0", "--stack", "200000g"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        if process.stdout.readline().startswith("ready "):
+            process.terminate()
+            self.assertEqual(process.wait(5 * SLOW), 0)
+            process.communicate()
+        else:
+            _, said = process.communicate(timeout=5 * SLOW)
+            self.assertEqual(process.returncode, 2)
+            self.assertRegex(said, r"^\w+: the system has no room for so many threads\n$")
+
+
+class AddressesOfIPv6(ServerCase):
+    options = None
+
+    def test_it_listens_there(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("this machine has no IPv6")
+        process = subprocess.Popen([self.target.path, *self.target.options, "--port", "0",
+                                    "--host", "::1"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        ready = process.stdout.readline()
+        found = re.fullmatch(r"ready \w+ \[::1\]:(\d+)\n", ready)
+        self.assertTrue(found, ready)
+        with socket.create_connection(("::1", int(found[1])), 5 * SLOW) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n")
+            self.assertTrue(peer.makefile("rb").readline().startswith(b"HTTP/1.1 200 "))
+        process.terminate()
+        process.communicate(timeout=10 * SLOW)
+        self.assertEqual(process.returncode, 0)
 
 
 class Leaks(ServerCase):
