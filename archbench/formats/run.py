@@ -1,13 +1,16 @@
 """A run on disk: results/RUN with manifest.json, summary.csv and cells/, or the same packed. See
 docs/formats.md."""
 from collections import defaultdict
+import configparser
 import csv
 from dataclasses import dataclass, field
 from functools import lru_cache
 import json
+from lzma import LZMAError
 import math
 from pathlib import Path
 import re
+import sys
 
 from archbench.formats import abouts, former, schema, stored
 from archbench.formats.names import server_of
@@ -60,11 +63,12 @@ class Run:
                          f"{Path(error.filename).name}") from error
         except schema.Refused as refusal:
             raise NoData(str(refusal)) from refusal
+        self.damaged = list(self._stored.damaged)  # sentences: what was left out
 
     def _checked(self, name, understood):
         """A JSON file of the run, of the version `understood`."""
         path = self.folder / name
-        return schema.check(path, json.loads(path.read_text(encoding="utf-8")), understood)
+        return schema.check(path, schema.read_json(path), understood)
 
     def _read_predictions(self):
         """{(workload, point, arch): what archbench predict said before the first cell}. Old runs
@@ -78,11 +82,19 @@ class Run:
 
     def _read_summary(self):
         with stored.open_summary(self.folder) as file:
-            for row in csv.DictReader(file):
-                workload = former.workload(row["workload"])
-                trials = self._cells[workload, row["point"], row["arch"]]
-                trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
-                trial.values[row["class"], former.metric(row["metric"])] = float(row["value"])
+            try:
+                for row in csv.DictReader(file):
+                    self._take(row)
+            except (KeyError, TypeError, ValueError, EOFError, LZMAError) as error:
+                raise schema.Damaged(f"{self.folder / stored.SUMMARY} is damaged: it is no table "
+                                     "of numbers") from error
+
+    def _take(self, row):
+        """A line of summary.csv."""
+        workload = former.workload(row["workload"])
+        trials = self._cells[workload, row["point"], row["arch"]]
+        trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
+        trial.values[row["class"], former.metric(row["metric"])] = float(row["value"])
 
     def _read_cells(self):
         """Every cell.json, with `where` added, and `name`, under which it is stored. A cell that failed before it measured anything has
@@ -104,7 +116,10 @@ class Run:
         if name not in self._workloads:
             ours = REPOSITORY / "workloads" / f"{name}.ini"
             path = self.own_workload(name) or (ours if ours.is_file() else None)
-            self._workloads[name] = Workload(path)
+            try:
+                self._workloads[name] = Workload(path)
+            except (configparser.Error, UnicodeDecodeError) as error:
+                raise NoData(f"{path} is damaged: {' '.join(str(error).split())}") from error
         return self._workloads[name]
 
     def reported(self, name):
@@ -187,13 +202,22 @@ class Run:
 
     def timeseries(self, cell):
         """[line of timeseries.jsonl] of a cell of cells_at(): docs/loadgen-json.md."""
-        return [json.loads(line)
-                for line in (self.text_of(cell, "timeseries.jsonl") or "").splitlines()]
+        try:
+            return [json.loads(line)
+                    for line in (self.text_of(cell, "timeseries.jsonl") or "").splitlines()]
+        except ValueError as error:
+            raise NoData(f"timeseries.jsonl of {'/'.join(cell['name'])} is damaged") from error
 
     def histogram(self, cell, cls):
         """[(response time in us, how many took up to that, and longer than the one before)] of a
         class of a cell of cells_at(), infinite ones last; [] where nothing was kept."""
-        text = self.text_of(cell, f"{cls}.hgrm") or ""
+        try:
+            return self._counts(self.text_of(cell, f"{cls}.hgrm") or "")
+        except ValueError as error:
+            raise NoData(f"{cls}.hgrm of {'/'.join(cell['name'])} is damaged") from error
+
+    @staticmethod
+    def _counts(text):
         found, before = [], 0
         for value_ms, _, total, *_ in (line.split() for line in text.splitlines()
                                        if re.match(r" *\d", line)):
@@ -271,5 +295,9 @@ class Run:
 
 @lru_cache(maxsize=1)
 def open_run(folder):
-    """The Run of a path, which is read once by all who draw it in one process."""
-    return Run(folder)
+    """The Run of a path, which is read once by all that draw it in one process. What was left out of
+    it because it is damaged is named on the standard error."""
+    run = Run(folder)
+    for sentence in run.damaged:
+        print(f"left out: {sentence}", file=sys.stderr)
+    return run

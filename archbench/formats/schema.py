@@ -1,6 +1,8 @@
 """The versions of the files in results/ that this tree writes and reads: docs/formats.md,
 "Versions"."""
 
+import json
+
 RUN = "archbench-run/1"
 CELL = "archbench-cell/1"  # written by cell/cell.c
 PREDICTIONS = "archbench-predictions/1"
@@ -9,6 +11,18 @@ PACKED = "archbench-packed-cell/1"  # a line of a packed run
 
 class Refused(Exception):
     """A file of another version, or of none: a sentence for the user."""
+
+
+class Damaged(Refused):
+    """A file that is not what its name says: cut, or of another kind."""
+
+
+def read_json(path):
+    """Raises Damaged, or OSError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are
+        raise Damaged(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
 
 def check(path, data, understood):

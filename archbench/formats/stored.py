@@ -32,12 +32,17 @@ class CellFolders:
 
     def __init__(self, folder):
         self.folder = folder / "cells"
+        self.damaged = []  # a sentence for each cell.json that __iter__ left out
 
     def __iter__(self):
-        """(name, cell.json) of each. Raises schema.Refused."""
+        """(name, cell.json) of each that can be read. Raises schema.Refused."""
         for path in sorted(self.folder.glob("*/*/[!.]*/cell.json")):
             workload, point, name = path.parts[-4:-1]
-            cell = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                cell = schema.read_json(path)
+            except schema.Damaged as damage:
+                self.damaged.append(str(damage))
+                continue
             yield (workload, point, *name.rsplit(".", 1)), schema.check(path, cell, schema.CELL)
 
     def folder_of(self, name):
@@ -61,8 +66,12 @@ class PackedCells:
 
     def __init__(self, path):
         """Reads all of it. Raises schema.Refused."""
-        with lzma.open(path, "rt", encoding="utf-8") as file:
-            lines = [schema.check(path, json.loads(line), schema.PACKED) for line in file]
+        self.damaged = []
+        try:
+            with lzma.open(path, "rt", encoding="utf-8") as file:
+                lines = [schema.check(path, json.loads(line), schema.PACKED) for line in file]
+        except (ValueError, EOFError, lzma.LZMAError) as error:
+            raise schema.Damaged(f"{path} is damaged: {error}") from error
         for line in lines:
             schema.check(path, line["cell"], schema.CELL)
         self.lines = {tuple(line["name"]): line for line in lines}

@@ -8,7 +8,7 @@ from pathlib import Path
 import sys
 
 from archbench.arguments import Parser
-from archbench.formats.run import NoData, Run
+from archbench.formats.run import NoData, open_run
 from archbench.runner import plan
 from archbench.stats import significance
 from archbench.tables.parts.table import markdown
@@ -176,7 +176,7 @@ def main(words):
         parser.error("two runs at least")
     texts, rows = [], []
     try:
-        first, *others = map(Run, options.runs)
+        first, *others = map(open_run, options.runs)
         for other in others:
             check(first, other, options.anyway)
             differences, shifts = significance.compare(comparable_rows(first, other))

@@ -43,3 +43,49 @@ class Loading(Folder):
     def test_not_a_run(self):
         with self.assertRaises(NoData):
             Run(self.folder)
+
+
+class Damage(Folder):
+    """Files that were cut, or are of another kind: each is named in one line."""
+
+    def setUp(self):
+        super().setUp()
+        synthetic = SyntheticRun(self.folder / "run")
+        for arch in ("event", "threads"):
+            synthetic.cell("io", "base", arch, 1, {"achieved_rate": 100})
+        self.run = synthetic.write()
+
+    def refused(self):
+        with self.assertRaises(NoData) as caught:
+            Run(self.run)
+        self.assertNotIn("\n", str(caught.exception))
+        return str(caught.exception)
+
+    def test_a_manifest(self):
+        for text in ("{", "", "\xff"):
+            (self.run / "manifest.json").write_text(text, encoding="latin-1")
+            self.assertIn("manifest.json is damaged", self.refused())
+        (self.run / "manifest.json").write_text("[1]")
+        self.assertIn("manifest.json is of no stated version", self.refused())
+
+    def test_a_summary(self):
+        for text in ("foo\n1\n", "workload,point,arch,trial,verdict,class,metric,value\na,b,c\n"):
+            (self.run / "summary.csv").write_text(text)
+            self.assertIn("summary.csv is damaged", self.refused())
+
+    def test_a_cell_is_left_out_and_the_rest_is_read(self):
+        folder = self.run / "cells" / "io" / "base"
+        for name in ("event.1", "threads.1"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "cell.json").write_text('{"schema": "archbench-cell/1"}')
+        (folder / "event.1" / "cell.json").write_text('{"schema": "archbe')
+        run = Run(self.run)
+        self.assertEqual([cell["where"][2] for cell in run.cells], ["threads"])
+        self.assertEqual(len(run.damaged), 1)
+        self.assertRegex(run.damaged[0], r"event\.1/cell\.json is damaged: [^\n]+$")
+
+    def test_a_workload(self):
+        (self.run / "workloads" / "io.ini").write_text("no section\n")
+        with self.assertRaisesRegex(NoData, r"io\.ini is damaged: .*"):
+            Run(self.run).workload("io")
+
