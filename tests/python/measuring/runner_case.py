@@ -132,6 +132,7 @@ def wait_until(condition, limit_s=10):
 
 
 def script(path, text):
+    path.unlink(missing_ok=True)  # it may be a link to the real program, which stays as it is
     path.write_text("#!/usr/bin/python3\n" + textwrap.dedent(text), encoding="utf-8")
     path.chmod(0o755)
 
