@@ -58,6 +58,7 @@ from archbench.bench.rig import (CONNECTIONS, CORES, answer, bare, bound, compar
                                  event, h2load, in_turns, line, loadgen, loadgen_speed,
                                  median_and_range, nginx, unwind_on_sigterm, wrk)
 from archbench.places import REPOSITORY
+from archbench.runner import alone
 
 IDLE_CONNECTIONS = 10_000 - CONNECTIONS
 LAG_RATES = (20_000, 50_000)
@@ -236,5 +237,6 @@ def main(words):
     if len(CORES) < 2:
         sys.exit("two cores are needed: one serves, one generates")
     unwind_on_sigterm()
-    held = [BENCHMARKS[name](options) for name in options.names or BENCHMARKS]
+    with alone.measuring():
+        held = [BENCHMARKS[name](options) for name in options.names or BENCHMARKS]
     return 0 if all(held) else 1

@@ -27,6 +27,7 @@ from archbench.bench.measured import (Stolen, disturbance, machine, quotation, t
                                       with_block)
 from archbench.bench.rig import CORES, unwind_on_sigterm
 from archbench.places import REPOSITORY
+from archbench.runner import alone
 
 FOLDER = REPOSITORY / "docs" / "labs"
 PATIENCE_S = 300  # with the commands of a lab, which take less than two minutes
@@ -183,7 +184,8 @@ def main(words):
         elif options.dry_run:
             print(adapted(worksheet.script, options), end="")
         else:
-            rows, stolen = measure(worksheet, options)
+            with alone.measuring():
+                rows, stolen = measure(worksheet, options)
             print(f"{worksheet.title}{disturbance(stolen)}\n\n{table_of(worksheet, rows)}",
                   flush=True)
             if options.write:

@@ -29,6 +29,7 @@ from archbench.bench.measured import (block, disturbance, holds, machine, quotat
                                       with_block)
 from archbench.bench.rig import CORES, unwind_on_sigterm
 from archbench.places import REPOSITORY
+from archbench.runner import alone
 
 PAGE = REPOSITORY / "docs" / "reading-order.md"
 
@@ -140,7 +141,8 @@ def main(words):
     unwind_on_sigterm()
     lines = {}
     for name in [name for name in LESSONS if not options.names or name in options.names]:
-        lines[name] = line_of(LESSONS[name], options)
+        with alone.measuring():
+            lines[name] = line_of(LESSONS[name], options)
         print(f"{name}: {lines[name]}", flush=True)
     if options.write:
         write(lines, options)

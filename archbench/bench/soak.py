@@ -33,6 +33,7 @@ from archbench.bench.rig import architecture, generate, unwind_on_sigterm
 from archbench.bench.serving import room_for
 from archbench.formats import abouts
 from archbench.places import REPOSITORY
+from archbench.runner import alone
 
 DAY_REQUESTS = 10 * 86_400
 CONNECTIONS = 24  # at a time, where the architecture can; beside them there is room for the abusers
@@ -283,6 +284,6 @@ def main(words):
     print(f"{'':17} {'':9} {'':6} {'':5}   {'PSS, KiB':>15}   {'descriptors':>15}   {'tasks':>15}\n"
           f"{'server':17} {'requests':>9} {'abused':>6} {'s':>5}" +
           f"   {'warm':>7} {'end':>7}" * 3)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, alone.measuring():
         well = [soak(options, name, servers[name], folder) for name in names]
     return 0 if all(well) else 1

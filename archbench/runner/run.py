@@ -16,7 +16,7 @@ import time
 from archbench.arguments import Parser
 from archbench.formats import abouts, schema, stored, summary
 from archbench.places import ENTRY, REPOSITORY as ROOT
-from archbench.runner import calm, environment, plan
+from archbench.runner import alone, calm, environment, plan
 from archbench.runner.attempts import attempts_left, is_valid, load_cell, turns
 from archbench.runner.progress import Progress, as_clock, time_of_day
 
@@ -312,7 +312,10 @@ def main(words):
     if arguments.with_parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        return show_plan(arguments) if arguments.dry_run else execute(arguments)
+        if arguments.dry_run:
+            return show_plan(arguments)
+        with alone.measuring():
+            return execute(arguments)
     except Stopped:
         return 130
     except (plan.PlanError, schema.Refused, subprocess.CalledProcessError, OSError) as error:
