@@ -2,6 +2,7 @@
  * at once, and happens by itself should the coordinator die. */
 #include "loadgen/crew.h"
 #include "common/base/util.h"
+#include "loadgen/judge/limits.h"
 #include "loadgen/worker/client.h"
 
 #include <errno.h>
@@ -173,6 +174,7 @@ static void check_start(struct crew *crew)
 {
     int error = 0, lost = crew->lost;
     bool connected = false;
+    char cause[LIMITS_TEXT];
 
     for (int i = 0; i < crew->plan->workers; i++) {
         connected |= hist_total(&crew->shared->worker[i].connect) > 0;
@@ -185,7 +187,7 @@ static void check_start(struct crew *crew)
     if (lost > 0)
         exit(2); /* the worker has said why */
     die("cannot connect to %s: %s", crew->plan->target[0].url.host,
-        strerror(error ? error : ETIMEDOUT));
+        limits_of_connecting(cause, error ? error : ETIMEDOUT));
 }
 
 static void fork_workers(struct crew *crew, const struct client_signals *signals)

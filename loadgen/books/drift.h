@@ -1,4 +1,7 @@
-/* drift: was the run in a steady state? The first half of the window against the second. */
+/* drift: was the run in a steady state? The first half of the window against the second.
+ *
+ * It is told and does not make a run invalid: an overloaded server has no steady state, and to show
+ * that is what some workloads are for. */
 #ifndef ARCHBENCH_DRIFT_H
 #define ARCHBENCH_DRIFT_H
 

@@ -1,6 +1,8 @@
 /* verdict: see verdict.h. One function is one gate. */
 #include "loadgen/judge/verdict.h"
 #include "loadgen/books/estimate.h"
+#include "loadgen/judge/limits.h"
+#include "loadgen/plan/addresses.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,6 +46,7 @@ static void judge_presence(struct result *r)
     const struct class_stats *all = &r->totals->all;
     int error = commonest_error(all);
     bool connecting = error == ERROR_connect && r->totals->connect_errno;
+    char cause[LIMITS_TEXT];
 
     r->generator_at_fault |= r->lost > 0;
     if (r->lost > 0)
@@ -63,7 +66,7 @@ static void judge_presence(struct result *r)
             "none of %llu requests got a good reply, mostly because of '%s'%s%s: see to the server "
             "and to the request",
             (unsigned long long)all->requests, error_name(error), connecting ? ", " : "",
-            connecting ? strerror(r->totals->connect_errno) : "");
+            connecting ? limits_of_connecting(cause, r->totals->connect_errno) : "");
 }
 
 /* One hiccup among few requests is no evidence: the p99 counts as late when even the low end of its
@@ -80,9 +83,11 @@ static void judge_lag(struct result *r)
         sentences_add(
             &r->verdict,
             "the generator sent late: its p99 lag of %.0f us is above %.0f us (the larger of 100 "
-            "us and 5 %% of the median service time): give it --realtime, a core of its own "
-            "(--cpus) or more workers (-w)",
-            lag_ns / 1e3, limit_ns / 1e3);
+            "us and 5 %% of the median service time): %s",
+            lag_ns / 1e3, limit_ns / 1e3,
+            addresses_are_crowded(r->plan)
+                ? "the kernel searches long for a free port: use more sources (--sources)"
+                : "give it --realtime, a core of its own (--cpus) or more workers (-w)");
 }
 
 static void judge_busy(struct result *r)

@@ -1,6 +1,7 @@
 /* notes: see notes.h. One function is one note. */
 #include "loadgen/output/notes.h"
 #include "loadgen/books/estimate.h"
+#include "loadgen/judge/limits.h"
 #include "loadgen/output/pretty.h"
 
 #include <stdio.h>
@@ -100,6 +101,7 @@ static void note_connections(struct result *r)
 {
     const struct totals *totals = r->totals;
     int idle = r->plan->workload.idle, asked = r->plan->connections + idle;
+    char cause[LIMITS_TEXT];
 
     if (totals->open < asked)
         sentences_add(&r->notes, "only %d of %d connections stood when the load began",
@@ -109,6 +111,9 @@ static void note_connections(struct result *r)
                       "only %d of %d connections carried a reply: fewer would have done, or the "
                       "server did not accept all of them",
                       totals->used, r->plan->connections);
+    if (totals->connect_errno)
+        sentences_add(&r->notes, "connections could not be made, the last because of: %s",
+                      limits_of_connecting(cause, totals->connect_errno));
     if (totals->idle_lost > 0)
         sentences_add(
             &r->notes,

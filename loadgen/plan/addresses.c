@@ -100,6 +100,14 @@ int addresses_ports_with_ease(void)
     return last > first + 4 ? (last - first + 1) / 4 : 1;
 }
 
+bool addresses_are_crowded(const struct plan *plan)
+{
+    int all = plan->connections + plan->workload.idle;
+    int pairs = plan->target_count * (plan->source_count ? plan->source_count : 1);
+
+    return pairs > 0 && all / pairs > 2 * addresses_ports_with_ease();
+}
+
 static bool is_loopback(const struct net_address *address)
 {
     return address->any.sa_family == AF_INET &&

@@ -19,4 +19,8 @@ void addresses_read_sources(struct plan *, const char *list);
  * looks at ports of one parity first, takes milliseconds. */
 int addresses_ports_with_ease(void);
 
+/* Has the plan so many connections from one source to one target that this search takes long?
+ * Without sources the system has chosen one. */
+bool addresses_are_crowded(const struct plan *);
+
 #endif

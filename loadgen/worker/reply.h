@@ -1,6 +1,10 @@
 /* reply: recognises one HTTP/1.x reply in whatever pieces it comes. Bytes in, outcome out; it
  * touches no descriptor, keeps no pointer into the bytes and allocates nothing. What it refuses,
- * and why, is in docs/fuzzing.md. */
+ * and why, is in docs/fuzzing.md.
+ *
+ * Replies to one class of request begin with the same bytes, but for a date once a second. The last
+ * head that llhttp accepted is kept, and one that is equal byte for byte has the same meaning: 24 ns
+ * in place of 400 for a head of 119 bytes. */
 #ifndef ARCHBENCH_REPLY_H
 #define ARCHBENCH_REPLY_H
 

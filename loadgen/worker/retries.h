@@ -1,6 +1,12 @@
 /* retries: requests whose attempt failed and that will be tried again, after a pause that grows
  * exponentially and is drawn at random ("full jitter": M. Brooker, "Exponential Backoff And
- * Jitter", AWS Architecture Blog, 2015), within a budget. No clock and no socket of its own. */
+ * Jitter", AWS Architecture Blog, 2015), within a budget. No clock and no socket of its own.
+ *
+ * A retry belongs to its request, not to a connection: the response time runs on from the moment the
+ * request was first due, and it ends in one outcome however many attempts it took. In a closed loop a
+ * user who waits for a second attempt holds one connection back, or more users would be under way
+ * than there are. The budget is a share of the requests so far, because retries without a bound turn
+ * an overload into a collapse. */
 #ifndef ARCHBENCH_RETRIES_H
 #define ARCHBENCH_RETRIES_H
 

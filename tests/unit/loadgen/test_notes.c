@@ -2,6 +2,7 @@
 #include "loadgen/output/notes.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,15 @@ Test(notes, retries_that_make_another_load)
     expect(f, NULL);
     f->totals.all.retries = 2500;
     expect(f, "added 25 % to the load: the server was asked 1250.0 times per second for 1000.0");
+    free(f);
+}
+
+Test(notes, why_connections_failed)
+{
+    struct fixture *f = uneventful();
+
+    f->totals.connect_errno = EADDRNOTAVAIL;
+    expect(f, "--sources");
     free(f);
 }
 

@@ -1,5 +1,6 @@
 /* Tests of loadgen/judge/verdict.c: each gate just passed and just failed, on made-up counts. */
 #include "loadgen/judge/verdict.h"
+#include "loadgen/plan/addresses.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -83,6 +84,18 @@ Test(verdict, lag_is_judged_at_its_99th_percentile_against_the_service_time)
     expect(f, "p99 lag of 600 us is above 50");
     lag(f, 18, 450000);
     expect(f, NULL);
+    discard(f);
+}
+
+Test(verdict, lag_is_put_down_to_a_lack_of_ports_where_there_is_one)
+{
+    struct fixture *f = perfect(ARRIVALS_POISSON);
+
+    lag(f, 18, 600000);
+    expect(f, "--realtime");
+    f->plan.target_count = 1;
+    f->plan.connections = 2 * addresses_ports_with_ease() + 1;
+    expect(f, "--sources");
     discard(f);
 }
 
