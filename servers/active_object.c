@@ -239,7 +239,7 @@ static bool start_wait(struct ensemble *ensemble, struct loop_peer *peer)
         loop_await(peer);
         return true;
     }
-    if (proxy_invoke(ensemble, (struct client *)peer))
+    if (proxy_invoke(ensemble, container_of(peer, struct client, peer)))
         return true;
     job_shed(&peer->conn.job);
     return false;
@@ -253,14 +253,8 @@ static void drive(struct ensemble *ensemble, struct loop_peer *peer)
     do
         want = conn_pump(&peer->conn, peer->io.fd, async);
     while (want == WANT_JOB && !start_wait(ensemble, peer));
-
-    switch (want) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB: break;
-    case WANT_CLOSE: drop(peer); break;
-    }
+    if (want != WANT_JOB && !loop_await(peer))
+        drop(peer);
 }
 
 static void resume(struct ensemble *ensemble, struct loop_peer *peer)
@@ -271,7 +265,7 @@ static void resume(struct ensemble *ensemble, struct loop_peer *peer)
 
 static struct client *client_of(struct queue_item *item)
 {
-    return item ? (struct client *)((char *)item - offsetof(struct client, future.item)) : NULL;
+    return item ? container_of(item, struct client, future.item) : NULL;
 }
 
 /* Futures are completed in any order; each is redeemed once. */
@@ -280,12 +274,6 @@ static void redeem(struct ensemble *ensemble)
     struct client *client;
     while ((client = client_of(queue_poll(&ensemble->completed))))
         resume(ensemble, &client->peer);
-}
-
-static void expire(struct loop_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(peer);
 }
 
 static void run(struct ensemble *ensemble)
@@ -297,7 +285,7 @@ static void run(struct ensemble *ensemble)
         case LOOP_READY: drive(ensemble, peer); break;
         case LOOP_DUE: resume(ensemble, peer); break;
         case LOOP_WAKE: redeem(ensemble); break;
-        case LOOP_EXPIRED: expire(peer); break;
+        case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_TICK:
         case LOOP_NOTHING: break;

@@ -30,10 +30,8 @@ enum mail {
     MAIL_READY, /* the loop to a connection: your descriptor is as you asked */
     MAIL_DUE,   /* ... what your job waits for is there */
     MAIL_STOP,  /* ... your peer used up its time, or we drain and it has asked for nothing */
-    MAIL_AWAIT_READABLE, /* a connection to the loop */
-    MAIL_AWAIT_WRITABLE,
-    MAIL_AWAIT_JOB,
-    MAIL_GONE, /* ... this was my last message */
+    MAIL_AWAIT, /* a connection to the loop: wait for what my conn wants */
+    MAIL_GONE,  /* ... this was my last message */
 };
 
 struct message {
@@ -118,14 +116,10 @@ static void tell_loop(struct actor_system *system, struct actor *from, enum mail
 static bool proceed(struct actor_system *system, struct actor *self)
 {
     struct conn *conn = &self->peer.conn;
-    switch (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: tell_loop(system, self, MAIL_AWAIT_READABLE); return true;
-    case WANT_WRITE: tell_loop(system, self, MAIL_AWAIT_WRITABLE); return true;
-    case WANT_JOB: tell_loop(system, self, MAIL_AWAIT_JOB); return true;
-    case WANT_CLOSE: break;
-    }
-    return false;
+    if (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_UPSTREAM) == WANT_CLOSE)
+        return false;
+    tell_loop(system, self, MAIL_AWAIT);
+    return true;
 }
 
 /* Its behaviour: one message. False: it will read no other. */
@@ -134,10 +128,8 @@ static bool handle(struct actor_system *system, struct actor *self, enum mail ma
     switch (mail) {
     case MAIL_DUE: job_resume(&self->peer.conn.job, 0); /* fall through */
     case MAIL_READY: return proceed(system, self);
-    case MAIL_STOP: conn_end(&self->peer.conn); return false;
-    case MAIL_AWAIT_READABLE:
-    case MAIL_AWAIT_WRITABLE:
-    case MAIL_AWAIT_JOB:
+    case MAIL_STOP: return false;
+    case MAIL_AWAIT:
     case MAIL_GONE: break; /* messages to the loop */
     }
     return true;
@@ -163,7 +155,7 @@ static void *schedule(void *argument)
     struct queue_item *item;
 
     while ((item = queue_take(&system->runnable))) {
-        struct actor *actor = (struct actor *)((char *)item - offsetof(struct actor, item));
+        struct actor *actor = container_of(item, struct actor, item);
         actor->peer.conn.counters = counters;
         if (!handle_all(system, actor))
             tell_loop(system, actor, MAIL_GONE);
@@ -189,16 +181,14 @@ static void welcome(struct actor_system *system)
 static void report(struct actor_system *system, struct loop_peer *peer, enum mail mail)
 {
     loop_watch(peer, 0);
-    tell_actor(system, (struct actor *)peer, mail);
+    tell_actor(system, container_of(peer, struct actor, peer), mail);
 }
 
 static void handle_wish(const struct message *message)
 {
     struct loop_peer *peer = &message->about->peer;
     switch (message->mail) {
-    case MAIL_AWAIT_READABLE: loop_watch(peer, EV_READ); break;
-    case MAIL_AWAIT_WRITABLE: loop_watch(peer, EV_WRITE); break;
-    case MAIL_AWAIT_JOB: loop_await(peer); break;
+    case MAIL_AWAIT: loop_await(peer); break;
     case MAIL_GONE:
         loop_remove(peer);
         free(message->about);

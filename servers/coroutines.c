@@ -190,7 +190,6 @@ ASYNC static void serve(struct coroutine *self)
 
     for (;;) {
         switch (conn->want) {
-        case WANT_SHUTDOWN: shutdown(fd, SHUT_WR); /* fall through */
         case WANT_READ:
             if (!await_ready(self, EV_READ))
                 return;
@@ -214,7 +213,6 @@ ASYNC static void begin(struct coroutine *self)
 {
     AFTER_SWITCH(&self->scheduler->context, &self->context);
     serve(self);
-    conn_end(&self->peer.conn);
     self->context.over = true;
     yield(self);
 }
@@ -292,7 +290,7 @@ static void run(struct scheduler *scheduler)
         case LOOP_ACCEPT: welcome(scheduler); break;
         case LOOP_READY:
         case LOOP_DUE:
-        case LOOP_EXPIRED: resume((struct coroutine *)peer, event); break;
+        case LOOP_EXPIRED: resume(container_of(peer, struct coroutine, peer), event); break;
         case LOOP_STOPPED: return;
         case LOOP_WAKE:
         case LOOP_TICK:
@@ -314,6 +312,11 @@ int main(int argc, char **argv)
     if (scheduler.stack_bytes < STACK_MIN)
         die("--coroutine-stack: a coroutine needs 24k at least");
     loop_init(&scheduler.loop, &scheduler.server, 0);
+    struct coroutine *first = map_coroutine(scheduler.stack_bytes);
+    if (first)
+        SLIST_INSERT_HEAD(&scheduler.spare, first, link); /* the first peer's */
+    else
+        die("--coroutine-stack: the system has no room for such a stack");
     server_ready(&scheduler.server);
     run(&scheduler);
     loop_free(&scheduler.loop);

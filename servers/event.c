@@ -40,25 +40,15 @@ static void drop(struct loop_peer *peer)
  * this thread, and every other connection stands still until it is over. */
 static void drive(struct loop_peer *peer)
 {
-    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB: loop_await(peer); break;
-    case WANT_CLOSE: drop(peer); break;
-    }
+    conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM);
+    if (!loop_await(peer))
+        drop(peer);
 }
 
 static void resume(struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     drive(peer);
-}
-
-static void expire(struct loop_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(peer);
 }
 
 /* The dispatcher. */
@@ -70,7 +60,7 @@ static void run(struct loop *loop)
         case LOOP_ACCEPT: welcome(loop); break;
         case LOOP_READY: drive(peer); break;
         case LOOP_DUE: resume(peer); break;
-        case LOOP_EXPIRED: expire(peer); break;
+        case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_WAKE:
         case LOOP_TICK:

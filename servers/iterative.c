@@ -21,12 +21,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* A signal ends the wait under way: for this peer's next request, or for the next peer. */
 static void serve(struct server *server, int fd)
 {
-    server_stop_on_signal(&server->service, fd);
+    server_serves(server, fd);
     serve_blocking(fd, &server->service, server->counters);
-    server_stop_on_signal(&server->service, server->listener);
+    server_serves(server, -1);
     close(fd);
 }
 
@@ -36,7 +35,7 @@ int main(int argc, char **argv)
     int fd;
 
     server_setup(&server, argc, argv, NULL);
-    server_stop_on_signal(&server.service, server.listener);
+    server_stop_on_signal(&server, true);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN)

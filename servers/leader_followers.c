@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 /* One connection. The handle set owns it while it is armed; once an event of it came out (one shot,
@@ -46,38 +47,52 @@ struct shared_peer {
 /* The handle set and the threads around it. The lock guards the members after it. */
 struct followers {
     struct server server;
-    int epoll;             /* the handle set: the listener (as NULL) and the peers, all one-shot */
+    int epoll;             /* the handle set: the listener, `signals` and the peers, all one-shot */
+    int signals;           /* a signalfd */
     int64_t last_sweep_ns; /* the leader's */
     atomic_int open;       /* handles: the connections, and the listener until the drain */
     pthread_mutex_t lock;
     pthread_cond_t vacant;
-    bool led; /* somebody is leader */
+    bool led;       /* somebody is leader */
+    bool listening; /* the listener is armed */
     LIST_HEAD(armed_peers, shared_peer) armed;
 };
 
 /* --- the handle set ---------------------------------------------------------------------------- */
 
-static void arm_listener(struct followers *followers, int operation)
+/* False: we drain, and the listener is to be closed. */
+static bool arm_listener(struct followers *followers, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT,
+                                .data.ptr = &followers->server.listener};
     pthread_mutex_lock(&followers->lock); /* as in arm() */
-    if (epoll_ctl(followers->epoll, operation, followers->server.listener, &event))
+    followers->listening = !followers->server.service.draining;
+    if (followers->listening &&
+        epoll_ctl(followers->epoll, operation, followers->server.listener, &event))
         die_errno("cannot watch the listener");
+    bool armed = followers->listening;
     pthread_mutex_unlock(&followers->lock);
+    return armed;
+}
+
+/* Under the lock: the signal has come. Take the listener out of the set, to serve those that wait
+ * there; false: another thread has it, and will meet the drain when it is done. */
+static bool take_listener(struct followers *followers)
+{
+    bool mine = followers->listening;
+    server_stop(&followers->server);
+    followers->listening = false;
+    if (mine)
+        epoll_ctl(followers->epoll, EPOLL_CTL_DEL, followers->server.listener, NULL);
+    return mine;
 }
 
 static void drop(struct followers *followers, struct shared_peer *peer)
 {
+    conn_end(&peer->conn);
     close(peer->fd);
     free(peer);
     followers->open--;
-}
-
-/* End a connection that has not come to its end by itself. */
-static void cut_off(struct followers *followers, struct shared_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(followers, peer);
 }
 
 /* Report one event of the peer to whoever leads then: from here on it is no longer the caller's.
@@ -93,7 +108,7 @@ static void arm(struct followers *followers, struct shared_peer *peer, int opera
     pthread_mutex_unlock(&followers->lock);
     if (!armed) { /* the kernel has no room for it */
         count_add(followers->server.counters, COUNTER_refused, 1);
-        cut_off(followers, peer);
+        drop(followers, peer);
     }
 }
 
@@ -109,17 +124,17 @@ static void sweep(struct followers *followers)
     for (peer = LIST_FIRST(&followers->armed); peer; peer = next) {
         next = LIST_NEXT(peer, armed);
         bool leaves = followers->server.service.draining && conn_is_idle(&peer->conn);
-        if (!leaves && !conn_expired(&peer->conn, at_ns))
+        if (!leaves && !serve_expire(&peer->conn, peer->fd, at_ns))
             continue;
         LIST_REMOVE(peer, armed);
-        cut_off(followers, peer);
+        drop(followers, peer);
     }
     pthread_mutex_unlock(&followers->lock);
 }
 
-/* Wait for one event. *peer is the connection, the caller's now, or NULL for the listener. False:
- * we drain, and the last handle is closed. */
-static bool lead(struct followers *followers, struct shared_peer **peer)
+/* Wait for one event. *handle points to a peer, the caller's now, to the listener or to `signals`.
+ * False: we drain, and the last handle is closed. */
+static bool lead(struct followers *followers, void **handle)
 {
     struct epoll_event event;
     while (followers->open) {
@@ -129,7 +144,7 @@ static bool lead(struct followers *followers, struct shared_peer **peer)
         int n =
             epoll_wait(followers->epoll, &event, 1, due ? 0 : (int)(left_ns / NSEC_PER_MSEC + 1));
         if (n == 1) {
-            *peer = event.data.ptr;
+            *handle = event.data.ptr;
             return true;
         }
         if (n == 0 && due) {
@@ -140,22 +155,28 @@ static bool lead(struct followers *followers, struct shared_peer **peer)
     return false;
 }
 
-/* Give the leader's role away before processing `peer` (or the listener: NULL): one follower wakes,
- * if there is any. The peer leaves the list first, as the next leader may sweep. */
-static void promote_follower(struct followers *followers, struct shared_peer *peer)
+/* Give the leader's role away before processing the handle (NULL: there is none): one follower
+ * wakes, if there is any. A peer leaves the list first, as the next leader may sweep. Returns what
+ * is to be processed: a peer, the listener, or NULL. */
+static void *promote_follower(struct followers *followers, void *handle)
 {
+    int *listener = &followers->server.listener;
     pthread_mutex_lock(&followers->lock);
-    if (peer)
-        LIST_REMOVE(peer, armed);
+    if (handle == &followers->signals)
+        handle = take_listener(followers) ? listener : NULL;
+    else if (handle == listener)
+        followers->listening = false;
+    else if (handle)
+        LIST_REMOVE((struct shared_peer *)handle, armed);
     followers->led = false;
     pthread_cond_signal(&followers->vacant);
     pthread_mutex_unlock(&followers->lock);
+    return handle;
 }
 
 /* --- role: processing -------------------------------------------------------------------------- */
 
-/* The listener's event. In a drain it is the listener's last: a signal shut it down. */
-static void welcome(struct followers *followers)
+static void accept_all(struct followers *followers)
 {
     int fd;
     while ((fd = server_accept_ready(&followers->server)) >= 0) {
@@ -165,12 +186,17 @@ static void welcome(struct followers *followers)
         followers->open++;
         arm(followers, peer, EPOLL_CTL_ADD, EPOLLIN);
     }
-    if (followers->server.service.draining) {
-        close(followers->server.listener);
-        followers->open--;
-    } else {
-        arm_listener(followers, EPOLL_CTL_MOD);
-    }
+}
+
+/* The listener's event. In a drain it is the last one. */
+static void welcome(struct followers *followers)
+{
+    accept_all(followers);
+    if (arm_listener(followers, EPOLL_CTL_MOD))
+        return;
+    accept_all(followers);
+    close(followers->server.listener);
+    followers->open--;
 }
 
 /* Go on with a connection until it would block on its peer. No wait of its requests is handed back:
@@ -180,7 +206,6 @@ static void process(struct followers *followers, struct shared_peer *peer,
 {
     peer->conn.counters = counters; /* this thread's, as the connection is */
     switch (conn_pump(&peer->conn, peer->fd, WAIT_NONE)) {
-    case WANT_SHUTDOWN:
     case WANT_READ: arm(followers, peer, EPOLL_CTL_MOD, EPOLLIN); break;
     case WANT_WRITE: arm(followers, peer, EPOLL_CTL_MOD, EPOLLOUT); break;
     case WANT_CLOSE: drop(followers, peer); break;
@@ -204,15 +229,15 @@ static void *take_turns(void *argument)
 {
     struct followers *followers = argument;
     struct counter_slot *counters = counting_slot(followers->server.service.counting);
-    struct shared_peer *peer;
+    void *handle;
 
     join_followers(followers);
-    while (lead(followers, &peer)) {
-        promote_follower(followers, peer);
-        if (peer)
-            process(followers, peer, counters);
-        else
+    while (lead(followers, &handle)) {
+        handle = promote_follower(followers, handle);
+        if (handle == &followers->server.listener)
             welcome(followers);
+        else if (handle)
+            process(followers, handle, counters);
         join_followers(followers);
     }
     promote_follower(followers, NULL); /* who will find the same, and pass it on */
@@ -221,10 +246,16 @@ static void *take_turns(void *argument)
 
 /* --- all together ------------------------------------------------------------------------------ */
 
+/* Signals are held from here on, in all threads started after it, and are read from the set. */
 static void make_handle_set(struct followers *followers)
 {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = &followers->signals};
+    sigset_t held;
+    server_hold_signals(&held);
+    followers->signals = signalfd(-1, &held, SFD_CLOEXEC);
     followers->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (followers->epoll < 0)
+    if (followers->signals < 0 || followers->epoll < 0 ||
+        epoll_ctl(followers->epoll, EPOLL_CTL_ADD, followers->signals, &event))
         die_errno("cannot make an epoll set");
     followers->last_sweep_ns = now_coarse_ns();
     fcntl(followers->server.listener, F_SETFL, O_NONBLOCK);
@@ -246,7 +277,6 @@ int main(int argc, char **argv)
     server_setup(&followers.server, argc, argv, knobs);
     followers.server.service.counting =
         counting_new(followers.server.service.counters, (enum counting_mode)mode);
-    server_stop_on_signal(&followers.server.service, followers.server.listener);
     make_handle_set(&followers);
     for (int i = 0; i < followers.server.workers; i++)
         server_start_worker(&followers.server, take_turns, &followers);

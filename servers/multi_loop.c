@@ -20,35 +20,25 @@
  * Ids:     A8
  * Family:  event loops
  * Look:    #56B4E9 h
- * Read:    drive, connections=lay_out, requests=run, failure=supervise
+ * Read:    drive, connections=lay_out, requests=run, failure=bury
  * Blocks:  compute disk
  * Tasks:   0
  * Compute: --workers
  * Link:    -lev
  */
 #include "common/serve/loop.h"
-#include "common/serve/respawn.h"
+#include "common/serve/workers.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* One place in the cluster. A process that dies leaves it to the next, which goes on with the same
- * listener, so that who waits there is not lost, and with the same counters. */
-struct place {
-    pid_t pid; /* 0: vacant */
-    struct respawn respawn;
-    int listener;
-    struct counter_slot *counters;
-};
-
+/* The parent has the listener of each worker: when a worker dies, the next one in its place goes on
+ * with the same listener, so that peers which wait there are not lost. */
 struct cluster {
     struct server server;
-    sigset_t signals; /* blocked, and waited for by the parent */
-    int places;
-    struct place place[COUNTER_SLOTS - 1]; /* one slot is the parent's */
+    struct workers workers;
+    int listener[COUNTER_SLOTS - 1]; /* of each worker; one slot is the parent's */
 };
 
 /* --- a worker: an event loop ------------------------------------------------------------------ */
@@ -70,25 +60,15 @@ static void drop(struct loop_peer *peer)
 
 static void drive(struct loop_peer *peer)
 {
-    switch (conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM)) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB: loop_await(peer); break;
-    case WANT_CLOSE: drop(peer); break;
-    }
+    conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM);
+    if (!loop_await(peer))
+        drop(peer);
 }
 
 static void resume(struct loop_peer *peer)
 {
     job_resume(&peer->conn.job, 0);
     drive(peer);
-}
-
-static void expire(struct loop_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(peer);
 }
 
 static void run(struct loop *loop)
@@ -99,7 +79,7 @@ static void run(struct loop *loop)
         case LOOP_ACCEPT: welcome(loop); break;
         case LOOP_READY: drive(peer); break;
         case LOOP_DUE: resume(peer); break;
-        case LOOP_EXPIRED: expire(peer); break;
+        case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_WAKE:
         case LOOP_TICK:
@@ -108,128 +88,58 @@ static void run(struct loop *loop)
     }
 }
 
-/* --- the parent: it serves nobody ------------------------------------------------------------- */
-
 /* All of them, or all but one. The port is free when each process has closed its copies. */
-static void close_listeners(const struct cluster *cluster, const struct place *except)
+static void close_listeners(const struct cluster *cluster, int except)
 {
-    for (int i = 0; i < cluster->places; i++)
-        if (&cluster->place[i] != except)
-            close(cluster->place[i].listener);
+    for (int i = 0; i < cluster->workers.count; i++)
+        if (i != except)
+            close(cluster->listener[i]);
 }
 
-/* The child. Signals wait until its loop can take them. */
-static _Noreturn void work_and_exit(struct cluster *cluster, struct place *place)
+/* Signals wait until the loop can take them. */
+static void work(struct workers *workers, int index)
 {
+    struct cluster *cluster = container_of(workers, struct cluster, workers);
     struct server *server = &cluster->server;
     struct loop loop;
 
-    close_listeners(cluster, place);
-    server->listener = place->listener;
-    server->counters = place->counters;
+    close_listeners(cluster, index);
+    server->listener = cluster->listener[index];
+    server->counters = workers->worker[index].counters;
     loop_init(&loop, server, 0);
-    sigprocmask(SIG_UNBLOCK, &cluster->signals, NULL);
+    sigprocmask(SIG_UNBLOCK, &workers->signals, NULL);
     run(&loop);
     loop_free(&loop);
-    _exit(0);
 }
 
-static void occupy(struct cluster *cluster, struct place *place)
+/* --- the parent: it serves nobody ------------------------------------------------------------- */
+
+/* The connections of a dead worker have ended with it. */
+static void bury(struct workers *workers, int index)
 {
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        server_end_with_parent(parent);
-        work_and_exit(cluster, place);
-    }
-    respawn_begin(&place->respawn, now_ns());
-    if (pid < 0) {
-        respawn_end(&place->respawn, now_ns());
-        return;
-    }
-    place->pid = pid;
-    count_add(place->counters, COUNTER_spawned, 1);
-    count_add(place->counters, COUNTER_workers, 1);
+    struct counter_slot *counters = workers->worker[index].counters;
+    const int64_t *value = counters->value;
+    count_add(counters, COUNTER_closed, value[COUNTER_connections] - value[COUNTER_closed]);
 }
 
-/* A process for each vacant place that may have one. Returns when the next one may; INT64_MAX: all
- * are taken. */
-static int64_t fill_places(struct cluster *cluster)
-{
-    int64_t next_ns = INT64_MAX;
-    for (int i = 0; i < cluster->places; i++) {
-        struct place *place = &cluster->place[i];
-        if (!place->pid && place->respawn.due_ns <= now_ns())
-            occupy(cluster, place);
-        if (!place->pid && place->respawn.due_ns < next_ns)
-            next_ns = place->respawn.due_ns;
-    }
-    return next_ns;
-}
-
-/* Account for a dead process; the end of its connections it could not count itself. */
-static void vacate(struct place *place, int status, const struct rusage *usage)
-{
-    const int64_t *value = place->counters->value;
-    place->pid = 0;
-    respawn_end(&place->respawn, now_ns());
-    counters_retire(place->counters, usage);
-    count_add(place->counters, COUNTER_workers, -1);
-    count_add(place->counters, COUNTER_crashed, WIFSIGNALED(status));
-    count_add(place->counters, COUNTER_closed, value[COUNTER_connections] - value[COUNTER_closed]);
-}
-
-/* Bury the dead; `options` as for wait4. */
-static void reap(struct cluster *cluster, int options)
-{
-    struct rusage usage;
-    int status;
-    pid_t pid;
-    while ((pid = wait4(-1, &status, options, &usage)) > 0) {
-        for (int i = 0; i < cluster->places; i++)
-            if (cluster->place[i].pid == pid)
-                vacate(&cluster->place[i], status, &usage);
-        if (WIFEXITED(status) && WEXITSTATUS(status))
-            die("a worker could not start"); /* nor could the next; it has said why */
-    }
-}
-
-/* Keep the places filled until SIGTERM or SIGINT. */
-static void supervise(struct cluster *cluster)
-{
-    for (;;) {
-        switch (server_take_signal(&cluster->signals, fill_places(cluster))) {
-        case SIGCHLD: reap(cluster, WNOHANG); break;
-        case SIGTERM:
-        case SIGINT: return;
-        }
-    }
-}
-
-static void drain(struct cluster *cluster)
-{
-    close_listeners(cluster, NULL);
-    for (int i = 0; i < cluster->places; i++)
-        if (cluster->place[i].pid)
-            kill(cluster->place[i].pid, SIGTERM);
-    reap(cluster, 0);
-}
-
-/* Each place gets a descriptor of its own: of the one listener, or of one more. */
+/* Each worker gets a descriptor of its own: of the one listener, or of one more. */
 static void lay_out(struct cluster *cluster, bool reuseport)
 {
     struct server *server = &cluster->server;
     if (server->workers > COUNTER_SLOTS - 1)
         die("--workers: %d at most, for each has its own counters", COUNTER_SLOTS - 1);
-    for (; cluster->places < server->workers; cluster->places++) {
-        struct place *place = &cluster->place[cluster->places];
-        place->counters = counters_claim(server->service.counters);
-        if (cluster->places == 0)
-            place->listener = server->listener;
+    cluster->workers =
+        (struct workers){.server = server, .count = server->workers, .work = work, .bury = bury};
+    workers_init(&cluster->workers);
+    for (int i = 0; i < server->workers; i++) {
+        cluster->workers.worker[i].counters = counters_claim(server->service.counters);
+        if (i == 0)
+            cluster->listener[i] = server->listener;
         else if (reuseport)
-            place->listener = net_listen_beside(server->listener);
+            cluster->listener[i] = net_listen_beside(server->listener);
         else
-            place->listener = fcntl(server->listener, F_DUPFD_CLOEXEC, 0);
-        if (place->listener < 0)
+            cluster->listener[i] = fcntl(server->listener, F_DUPFD_CLOEXEC, 0);
+        if (cluster->listener[i] < 0)
             die_errno("cannot copy the listener");
     }
 }
@@ -246,11 +156,11 @@ int main(int argc, char **argv)
     struct cluster cluster = {0};
 
     server_setup(&cluster.server, argc, argv, knobs);
-    server_hold_signals(&cluster.signals);
     lay_out(&cluster, listeners == REUSEPORT);
-    fill_places(&cluster);
+    workers_start(&cluster.workers);
     server_ready(&cluster.server);
-    supervise(&cluster);
-    drain(&cluster);
+    workers_supervise(&cluster.workers);
+    close_listeners(&cluster, -1);
+    workers_end(&cluster.workers);
     return server_finish(&cluster.server);
 }

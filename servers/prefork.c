@@ -14,168 +14,80 @@
  * Ids:     A2
  * Family:  processes
  * Look:    #882255 p
- * Read:    serve, connections=work, requests=work, failure=supervise
+ * Read:    serve, connections=work, requests=work, failure=bury
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Compute: --workers
  * Peers:   --workers
  */
-#include "common/serve/respawn.h"
 #include "common/serve/serve.h"
-#include "common/serve/server.h"
+#include "common/serve/workers.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* A place in the pool. The memory is shared, so that the parent knows what a dead worker left. */
-struct worker {
-    pid_t pid; /* 0: nobody. The parent's, as is the next */
-    struct respawn respawn;
-    atomic_bool serving; /* a connection is open. The worker's */
+/* In memory that all processes share, so that the parent knows what a dead worker left. */
+struct shared {
+    atomic_int waiting;    /* see struct server: the listener is one for all */
+    atomic_bool serving[]; /* [workers]: a connection is open */
 };
 
 struct prefork {
     struct server server;
-    struct worker *worker; /* [places] */
-    int places;
-    int alive;
-    sigset_t signals; /* blocked in the parent, which takes them one by one */
+    struct workers workers;
+    struct shared *shared;
 };
-
-enum { NO_DESCRIPTOR = -1 };
 
 /* --- a worker -------------------------------------------------------------------------------- */
 
-static void serve(struct server *server, struct worker *self, int fd)
+static void serve(struct prefork *prefork, int index, int fd)
 {
-    server_stop_on_signal(&server->service, fd);
-    self->serving = true;
+    struct server *server = &prefork->server;
+    prefork->shared->serving[index] = true;
+    server_serves(server, fd);
     serve_blocking(fd, &server->service, server->counters);
-    self->serving = false;
-    server_stop_on_signal(&server->service, NO_DESCRIPTOR);
+    server_serves(server, -1);
+    prefork->shared->serving[index] = false;
     close(fd);
 }
 
-/* All workers sleep in accept on one listener: the kernel wakes one for each connection. A signal
- * to a worker must not shut the listener down, which is everybody's: the parent does that. */
-static _Noreturn void work(struct prefork *pool, struct worker *self)
+/* All workers sleep in accept on one listener: the kernel wakes one for each connection. */
+static void work(struct workers *workers, int index)
 {
-    struct server *server = &pool->server;
+    struct prefork *prefork = container_of(workers, struct prefork, workers);
+    struct server *server = &prefork->server;
     int fd;
 
     server->counters = counters_claim(server->service.counters);
-    server_stop_on_signal(&server->service, NO_DESCRIPTOR);
-    sigprocmask(SIG_UNBLOCK, &pool->signals, NULL);
+    server_stop_on_signal(server, false);
+    sigprocmask(SIG_UNBLOCK, &workers->signals, NULL);
     while ((fd = server_accept(server)) != -ESHUTDOWN)
         if (fd >= 0)
-            serve(server, self, fd);
-    _exit(0);
+            serve(prefork, index, fd);
 }
 
-/* --- the parent ------------------------------------------------------------------------------ */
+/* --- the parent: it serves nobody ------------------------------------------------------------ */
 
-static void pool_init(struct prefork *pool, int places)
+/* The connection of a dead worker has ended with it. */
+static void bury(struct workers *workers, int index)
 {
-    size_t bytes = (size_t)places * sizeof *pool->worker;
-    pool->places = places;
-    pool->alive = 0;
-    pool->worker = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (pool->worker == MAP_FAILED)
-        die_errno("cannot map %d workers", places);
-    server_hold_signals(&pool->signals);
+    struct prefork *prefork = container_of(workers, struct prefork, workers);
+    if (atomic_exchange(&prefork->shared->serving[index], false))
+        count_add(prefork->server.counters, COUNTER_closed, 1);
 }
 
-static void hire(struct prefork *pool, struct worker *place)
+static void prefork_init(struct prefork *prefork, int count)
 {
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        server_end_with_parent(parent);
-        work(pool, place);
-    }
-    respawn_begin(&place->respawn, now_ns());
-    if (pid < 0) {
-        respawn_end(&place->respawn, now_ns());
-        return;
-    }
-    place->pid = pid;
-    pool->alive++;
-    count_add(pool->server.counters, COUNTER_spawned, 1);
-    count_add(pool->server.counters, COUNTER_workers, 1);
-}
-
-/* A worker for each empty place that may have one. Returns when the next one may; INT64_MAX: the
- * pool is full. */
-static int64_t fill(struct prefork *pool)
-{
-    int64_t next_ns = INT64_MAX;
-    for (int i = 0; i < pool->places; i++) {
-        struct worker *place = &pool->worker[i];
-        if (!place->pid && place->respawn.due_ns <= now_ns())
-            hire(pool, place);
-        if (!place->pid && place->respawn.due_ns < next_ns)
-            next_ns = place->respawn.due_ns;
-    }
-    return next_ns;
-}
-
-/* Clear the place of a dead worker; what it could not count itself is counted here. */
-static void clear(struct prefork *pool, struct worker *place)
-{
-    if (place->serving)
-        count_add(pool->server.counters, COUNTER_closed, 1);
-    place->serving = false;
-    place->pid = 0;
-    respawn_end(&place->respawn, now_ns());
-    pool->alive--;
-    count_add(pool->server.counters, COUNTER_workers, -1);
-}
-
-/* Bury one worker; its accounts go to the counters, since /proc forgets it. False: none is dead. */
-static bool reap(struct prefork *pool, int options)
-{
-    struct rusage usage;
-    int status;
-    pid_t pid = wait4(-1, &status, options, &usage);
-    if (pid <= 0)
-        return false;
-    counters_retire(pool->server.counters, &usage);
-    if (WIFSIGNALED(status))
-        count_add(pool->server.counters, COUNTER_crashed, 1);
-    for (int i = 0; i < pool->places; i++)
-        if (pool->worker[i].pid == pid)
-            clear(pool, &pool->worker[i]);
-    return true;
-}
-
-/* Keep the pool full until it is to stop. */
-static void supervise(struct prefork *pool)
-{
-    for (;;) {
-        switch (server_take_signal(&pool->signals, fill(pool))) {
-        case SIGTERM:
-        case SIGINT: return;
-        default:
-            while (reap(pool, WNOHANG)) {
-            }
-        }
-    }
-}
-
-/* The listener is one for all: shut down, it fails every accept, under way or to come. Workers
- * finish the request they have and see the end of their stream after it. */
-static void drain(struct prefork *pool)
-{
-    shutdown(pool->server.listener, SHUT_RD);
-    for (int i = 0; i < pool->places; i++)
-        if (pool->worker[i].pid)
-            kill(pool->worker[i].pid, SIGTERM);
-    while (pool->alive && reap(pool, 0)) {
-    }
+    size_t bytes = sizeof *prefork->shared + (size_t)count * sizeof *prefork->shared->serving;
+    prefork->shared = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (prefork->shared == MAP_FAILED)
+        die_errno("cannot map %d workers", count);
+    prefork->server.waiting = &prefork->shared->waiting;
+    prefork->workers =
+        (struct workers){.server = &prefork->server, .count = count, .work = work, .bury = bury};
+    workers_init(&prefork->workers);
 }
 
 int main(int argc, char **argv)
@@ -186,14 +98,14 @@ int main(int argc, char **argv)
          32000},
         {0},
     };
-    struct prefork pool;
+    struct prefork prefork;
 
-    server_setup(&pool.server, argc, argv, knobs);
-    pool_init(&pool, workers);
-    if (fill(&pool) != INT64_MAX)
-        die_errno("cannot start %d workers", workers);
-    server_ready(&pool.server);
-    supervise(&pool);
-    drain(&pool);
-    return server_finish(&pool.server);
+    server_setup(&prefork.server, argc, argv, knobs);
+    prefork_init(&prefork, workers);
+    workers_start(&prefork.workers);
+    server_ready(&prefork.server);
+    workers_supervise(&prefork.workers);
+    server_stop(&prefork.server);
+    workers_end(&prefork.workers);
+    return server_finish(&prefork.server);
 }

@@ -72,10 +72,10 @@ static bool reap(struct server *server, struct children *children, int options)
 }
 
 /* The child: one connection, then nothing. */
-static _Noreturn void serve_and_exit(struct server *server, int fd, const sigset_t *held)
+static _Noreturn void serve_and_exit(struct server *server, int fd)
 {
-    server_stop_on_signal(&server->service, fd);
-    sigprocmask(SIG_UNBLOCK, held, NULL);
+    server_stop_on_signal(server, false);
+    server_serves(server, fd);
     close(server->listener);
     serve_blocking(fd, &server->service, counters_claim(server->service.counters));
     _exit(0);
@@ -83,13 +83,10 @@ static _Noreturn void serve_and_exit(struct server *server, int fd, const sigset
 
 static void fork_for(struct server *server, struct children *children, int fd)
 {
-    pid_t parent = getpid(), pid;
-    sigset_t held; /* a signal must not meet a child with its parent's idea of what to stop */
-    server_hold_signals(&held);
-    pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         server_end_with_parent(parent);
-        serve_and_exit(server, fd, &held);
+        serve_and_exit(server, fd);
     }
     if (pid < 0) {
         count_add(server->counters, COUNTER_refused, 1);
@@ -97,11 +94,10 @@ static void fork_for(struct server *server, struct children *children, int fd)
         count_add(server->counters, COUNTER_spawned, 1);
         children_add(children, pid);
     }
-    sigprocmask(SIG_UNBLOCK, &held, NULL);
     close(fd); /* the child's copy keeps the connection open */
 }
 
-/* Children finish the request they have and see the end of their stream after it. */
+/* Children finish the request they have, and soon meet the end of their stream after it. */
 static void drain(struct server *server, struct children *children)
 {
     close(server->listener);
@@ -125,7 +121,7 @@ int main(int argc, char **argv)
     int fd;
 
     server_setup(&server, argc, argv, NULL);
-    server_stop_on_signal(&server.service, server.listener);
+    server_stop_on_signal(&server, true);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
     server_ready(&server);
 

@@ -29,7 +29,6 @@
 #include "common/serve/queue.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* The loop's thread owns a task, except from stage_offer() until queue_poll() from `done`: then it
  * is a queue's, or that of the stage's thread who took it, until that thread gives it on. */
@@ -64,7 +63,7 @@ enum { TURN = 16 }; /* buffers moved for one peer before it is another's turn */
 
 static struct task *task_of(struct queue_item *item)
 {
-    return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
+    return item ? container_of(item, struct task, item) : NULL;
 }
 
 /* --- a stage's queue: backpressure ------------------------------------------------------------ */
@@ -121,7 +120,6 @@ static void parse(struct pipeline *pipeline, struct task *task)
     case WANT_JOB: stage_give(&pipeline->work, task); break;
     case WANT_WRITE: stage_give(&pipeline->write, task); break; /* refused: nothing to work on */
     case WANT_READ:
-    case WANT_SHUTDOWN:
     case WANT_CLOSE: give_back(pipeline, task); break;
     }
 }
@@ -173,15 +171,9 @@ static bool welcome(struct pipeline *pipeline)
  * backlog. Only one comes in for each request that `went_in`, or they would wait for ever. */
 static void accept_by_room(struct pipeline *pipeline, int went_in)
 {
-    struct loop *loop = &pipeline->loop;
-    if (pipeline->server.service.draining)
-        return;
-    if (TAILQ_EMPTY(&pipeline->parse.held)) {
-        ev_io_start(loop->ev, &loop->listener);
-        return;
-    }
-    ev_io_stop(loop->ev, &loop->listener);
-    while (went_in-- > 0 && welcome(pipeline)) {
+    bool room = TAILQ_EMPTY(&pipeline->parse.held);
+    loop_accepting(&pipeline->loop, room);
+    while (!room && went_in-- > 0 && welcome(pipeline)) {
     }
 }
 
@@ -206,7 +198,7 @@ static int admit(struct stage *stage)
 static void enter(struct stage *stage, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    TAILQ_INSERT_TAIL(&stage->held, &((struct task *)peer)->item, link);
+    TAILQ_INSERT_TAIL(&stage->held, &container_of(peer, struct task, peer)->item, link);
     int went_in = admit(stage);
     if (stage == &stage->pipeline->parse)
         accept_by_room(stage->pipeline, went_in);
@@ -214,7 +206,6 @@ static void enter(struct stage *stage, struct loop_peer *peer)
 
 static void drop(struct loop_peer *peer)
 {
-    conn_end(&peer->conn);
     loop_remove(peer);
     free(peer);
 }
@@ -222,19 +213,10 @@ static void drop(struct loop_peer *peer)
 /* A task came back: have what it needs waited for. */
 static void await_next(struct pipeline *pipeline, struct loop_peer *peer)
 {
-    struct conn *conn = &peer->conn;
-    switch (conn->want) {
-    case WANT_SHUTDOWN: shutdown(peer->io.fd, SHUT_WR); conn->want = WANT_READ; /* fall through */
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB:
-        if (conn->job.started)
-            loop_await(peer);
-        else
-            enter(&pipeline->work, peer); /* a pipelined request: conn_sent() has parsed it */
-        break;
-    case WANT_CLOSE: drop(peer); break;
-    }
+    if (peer->conn.want == WANT_JOB && !peer->conn.job.started)
+        enter(&pipeline->work, peer); /* a pipelined request: conn_sent() has parsed it */
+    else if (!loop_await(peer))
+        drop(peer);
 }
 
 /* Something came back, or a queue has room again. */

@@ -36,7 +36,6 @@
 #include "common/work/counting.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* A connection. The watcher owns it, except from queue_put_ranked() on `todo` until queue_poll() from
  * `done`: then it is the queue's, or that of the worker who took it. */
@@ -57,7 +56,7 @@ struct thread_pool {
 
 static struct task *task_of(struct queue_item *item)
 {
-    return item ? (struct task *)((char *)item - offsetof(struct task, item)) : NULL;
+    return item ? container_of(item, struct task, item) : NULL;
 }
 
 /* --- workers ----------------------------------------------------------------------------------- */
@@ -98,7 +97,6 @@ static void welcome(struct thread_pool *pool)
 
 static void drop(struct loop_peer *peer)
 {
-    conn_end(&peer->conn);
     loop_remove(peer);
     free(peer);
 }
@@ -119,7 +117,7 @@ static int64_t rank(enum policy policy, const struct program *program)
 static bool admit(struct thread_pool *pool, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (queue_put_ranked(&pool->todo, &((struct task *)peer)->item,
+    if (queue_put_ranked(&pool->todo, &container_of(peer, struct task, peer)->item,
                          rank(pool->policy, &peer->conn.job.program)))
         return true; /* from the put on the workers own it */
     job_shed(&peer->conn.job);
@@ -133,10 +131,6 @@ static void drive(struct thread_pool *pool, struct loop_peer *peer)
 {
     for (;;) {
         switch (peer->conn.want) {
-        case WANT_SHUTDOWN:
-            shutdown(peer->io.fd, SHUT_WR);
-            peer->conn.want = WANT_READ;
-            break;
         case WANT_READ: loop_watch(peer, EV_READ); return;
         case WANT_JOB:
             if (admit(pool, peer))

@@ -82,11 +82,12 @@ static void start_thread_for(struct crowd *crowd, int fd)
     }
 }
 
-/* Threads finish the request they have and see the end of their stream after it. */
+/* Threads finish the request they have, and soon meet the end of their stream after it. */
 static void drain(struct crowd *crowd)
 {
     struct connection *peer;
     close(crowd->server->listener);
+    usleep(SERVER_GRACE_NS / NSEC_PER_USEC);
     pthread_mutex_lock(&crowd->lock);
     LIST_FOREACH (peer, &crowd->peers, link)
         shutdown(peer->fd, SHUT_RD);
@@ -108,7 +109,8 @@ int main(int argc, char **argv)
 
     server_setup(&server, argc, argv, knobs);
     server.service.counting = counting_new(server.service.counters, (enum counting_mode)mode);
-    server_stop_on_signal(&server.service, server.listener);
+    server_try_thread(&server);
+    server_stop_on_signal(&server, true);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN)

@@ -100,14 +100,20 @@ int net_listen(const char *host, int *port, int backlog)
     return fd;
 }
 
-/* The kernel reports a listener's backlog where other sockets have their selective
- * acknowledgements. */
-static int backlog_of(int listener)
+/* For a listener the kernel reports the length of its backlog and the limit where other sockets
+ * have their unacknowledged segments and their selective acknowledgements (tcp_get_info() in
+ * net/ipv4/tcp.c of Linux). */
+static struct tcp_info backlog_of(int listener)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
     getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len);
-    return (int)info.tcpi_sacked;
+    return info;
+}
+
+int net_waiting(int listener)
+{
+    return (int)backlog_of(listener).tcpi_unacked;
 }
 
 int net_listen_beside(int listener)
@@ -119,7 +125,7 @@ int net_listen_beside(int listener)
     if (setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) ||
-        bind(fd, &address.any, address.len) || listen(fd, backlog_of(listener)))
+        bind(fd, &address.any, address.len) || listen(fd, (int)backlog_of(listener).tcpi_sacked))
         die_errno("cannot share port %d among listeners", net_port(&address));
     return fd;
 }

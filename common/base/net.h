@@ -45,7 +45,7 @@ int net_listen_beside(int listener);
 /* Accept one peer with TCP_NODELAY; `flags` as for accept4 (SOCK_NONBLOCK).
  * Returns the descriptor, or -EAGAIN (nobody waits), -EINTR, -ECONNABORTED (a
  * peer gave up), -EMFILE (descriptors are out: one peer was refused at once, so that the
- * backlog moves on), or another -errno. `*reserve` is a descriptor kept for that
+ * backlog moves on; left waiting, it would keep the listener readable for ever), or another -errno. `*reserve` is a descriptor kept for that
  * moment, from net_reserve(). */
 int net_accept(int listener, int flags, int *reserve);
 int net_reserve(void);
@@ -53,6 +53,10 @@ int net_reserve(void);
 /* Wait until a peer waits at the listener, or it was shut down; at most timeout_ms (-1: for ever).
  * False: neither happened. */
 bool net_await(int listener, int timeout_ms);
+
+/* How many peers the kernel has connected and holds until they are accepted. Safe in a signal
+ * handler. */
+int net_waiting(int listener);
 
 /* The address of our end of a socket. */
 struct net_address net_own_address(int fd);

@@ -10,6 +10,9 @@
 #define NSEC_PER_MSEC INT64_C(1000000)
 #define NSEC_PER_USEC INT64_C(1000)
 
+/* The struct of this type that has what `pointer` points to as this member. */
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
 /* A run of bytes that somebody else owns. */
 struct span {
     char *data;

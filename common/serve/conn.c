@@ -1,6 +1,7 @@
 #include "common/serve/conn.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -23,6 +24,7 @@ static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 static void enter(struct conn *conn, enum conn_phase phase)
 {
     conn->phase = phase;
+    conn->unsent = INT_MAX;
     conn->since_ns = now_coarse_ns();
 }
 
@@ -224,9 +226,13 @@ static enum want parse(struct conn *conn)
             break;
         }
     }
-    enum conn_phase phase = conn->request.head_done ? PHASE_BODY : PHASE_HEAD;
-    if (phase != conn->phase)
-        enter(conn, phase);
+    bool first = conn_is_idle(conn);
+    if (conn->request.head_done)
+        enter(conn, PHASE_BODY); /* again for each piece: silence is what counts */
+    else if (conn->phase != PHASE_HEAD)
+        enter(conn, PHASE_HEAD);
+    if (first)
+        conn->begin_ns = conn->since_ns;
     return conn->want = WANT_READ;
 }
 
@@ -305,7 +311,7 @@ static enum want next_request(struct conn *conn)
     if (conn->close_after && (conn->linger_after || conn->in_begin < conn->in_end)) {
         conn->in_begin = conn->in_end = 0;
         enter(conn, PHASE_LINGER);
-        return conn->want = WANT_SHUTDOWN;
+        return conn->want = WANT_READ;
     }
     if (conn->close_after)
         return conn->want = WANT_CLOSE;
@@ -321,8 +327,11 @@ enum want conn_sent(struct conn *conn, ssize_t n)
         return give_up(conn);
     conn->out += n;
     conn->out_len -= (size_t)n;
-    if (conn->out_len)
+    if (conn->out_len) {
+        conn->since_ns = now_coarse_ns(); /* slow, but not silent */
+        conn->unsent = INT_MAX;
         return conn->want = WANT_WRITE;
+    }
     if (conn->phase != PHASE_REPLY) /* that was "100 Continue" */
         return conn->want = WANT_READ;
     if (!go_on_replying(conn))
@@ -331,7 +340,15 @@ enum want conn_sent(struct conn *conn, ssize_t n)
     return conn->want = WANT_WRITE;
 }
 
-bool conn_expired(struct conn *conn, int64_t at_ns)
+/* Does a request come too slowly, although it comes? */
+static bool is_slow(const struct conn *conn, int64_t at_ns)
+{
+    int64_t limit_ns = conn->service->request_timeout_ns;
+    bool coming = conn->phase == PHASE_HEAD || conn->phase == PHASE_BODY;
+    return coming && limit_ns && at_ns - conn->begin_ns >= limit_ns;
+}
+
+static bool is_silent(const struct conn *conn, int64_t at_ns)
 {
     int64_t limit_ns = conn->service->idle_timeout_ns;
     switch (conn->phase) {
@@ -342,10 +359,23 @@ bool conn_expired(struct conn *conn, int64_t at_ns)
     case PHASE_LINGER: limit_ns = LINGER_NS; break;
     case PHASE_JOB: return false; /* our own work, not the peer's delay */
     }
-    if (at_ns - conn->since_ns < limit_ns)
+    return at_ns - conn->since_ns >= limit_ns;
+}
+
+void conn_note_unsent(struct conn *conn, int bytes, int64_t at_ns)
+{
+    if (bytes < conn->unsent)
+        conn->since_ns = at_ns;
+    conn->unsent = bytes;
+}
+
+bool conn_expire(struct conn *conn, int64_t at_ns)
+{
+    if (!is_silent(conn, at_ns) && !is_slow(conn, at_ns))
         return false;
     if (conn->phase != PHASE_LINGER)
         count_add(conn->counters, COUNTER_timeouts, 1);
+    conn->want = WANT_CLOSE;
     return true;
 }
 

@@ -2,7 +2,13 @@
  * out.
  *
  * It makes no system call on a descriptor and allocates nothing: the architecture moves the bytes
- * and the time. After each call the returned `want` (kept in conn->want) says what comes next. */
+ * and the time. After each call the returned `want` (kept in conn->want) says what comes next: a
+ * completion arrives with nothing but a pointer to the connection.
+ *
+ * Two buffers: 2 KiB for input, and 4 KiB of text for the target and then for the reply. A longer
+ * body is sent from where it is: body=N from one shared constant, /metrics in pieces from one
+ * snapshot of the counters, so that its length is known before the first. The input does not move
+ * while a receive is posted: conn_in() alone makes room. */
 #ifndef ARCHBENCH_CONN_H
 #define ARCHBENCH_CONN_H
 
@@ -16,12 +22,10 @@
 enum { CONN_IN_BYTES = 2048, CONN_TEXT_BYTES = 4096 };
 
 enum want {
-    WANT_READ,     /* receive into conn_in(), then conn_received() */
-    WANT_JOB,      /* perform conn->job, then conn_job_done() */
-    WANT_WRITE,    /* send from conn_out(), then conn_sent() */
-    WANT_SHUTDOWN, /* shutdown(fd, SHUT_WR), then go on as for WANT_READ: the last reply
-                      is out, but closing on unread input would reset it away */
-    WANT_CLOSE,    /* conn_end(), then close the descriptor */
+    WANT_READ,  /* receive into conn_in(), then conn_received() */
+    WANT_JOB,   /* perform conn->job, then conn_job_done() */
+    WANT_WRITE, /* send from conn_out(), then conn_sent() and conn_lingers() */
+    WANT_CLOSE, /* conn_end(), and close the descriptor */
 };
 
 /* A path that an architecture answers itself, beside those that every server has. A list of them
@@ -39,10 +43,11 @@ struct service {
     struct disk disk;
     struct upstream_pool upstream;
     struct counters_file *counters;
-    struct counting *counting; /* how threads share them; NULL: each connection has a slot */
-    int64_t idle_timeout_ns;   /* between requests, and for each progress of a reply */
-    int64_t header_timeout_ns; /* from a request's first byte to the end of its head */
-    atomic_bool draining;      /* replies say Connection: close; a signal handler sets it */
+    struct counting *counting;  /* how threads share them; NULL: each connection has a slot */
+    int64_t idle_timeout_ns;    /* of silence: between requests, in a body, in a reply */
+    int64_t header_timeout_ns;  /* from a request's first byte to the end of its head */
+    int64_t request_timeout_ns; /* ... to the end of its body; 0: as long as it keeps coming */
+    atomic_bool draining;       /* replies say Connection: close; a signal handler sets it */
     /* What this architecture alone has; NULL: nothing. The lists are the server's. */
     const struct page *pages; /* found before those that all have */
     const struct own_counter *own;
@@ -66,10 +71,12 @@ struct conn {
     bool close_after;        /* this reply is the last one */
     bool linger_after;       /* ... and input may still be on its way */
     bool reports;            /* this reply goes on with pieces of `report` */
-    int64_t since_ns;        /* when the phase began (coarse clock) */
+    int64_t since_ns;        /* when the phase began, or a body or reply last moved (coarse) */
+    int64_t begin_ns;        /* when the first byte of this request came */
     size_t in_begin, in_end; /* received and not yet parsed */
     const char *out;         /* next byte to send */
     size_t out_len;
+    int unsent; /* see conn_note_unsent(); INT_MAX: no look yet since the last bytes went out */
     const char *rest; /* what of the body follows: from the shared filler, or a caller's text */
     size_t rest_len;
     int page; /* WANT_JOB: which of service->pages is asked for, to conn_answer(); or NO_PAGE */
@@ -89,7 +96,8 @@ struct conn {
 
 /* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */
 void conn_init(struct conn *, struct service *, struct counter_slot *counters);
-/* Count its end. Call once, before the descriptor is closed. */
+/* Count its end. Called once, by the part that called conn_init(): serve_blocking(), loop_remove(),
+ * or a server that has neither. */
 void conn_end(struct conn *);
 
 /* WANT_READ: where to receive. Never empty. */
@@ -110,6 +118,13 @@ enum want conn_answer(struct conn *, int status, const char *type, struct span t
 struct span conn_out(struct conn *);
 /* n bytes went out; negative: -errno. Afterwards a pipelined request may already be there. */
 enum want conn_sent(struct conn *, ssize_t n);
+/* After conn_sent(): was that the end of the last reply, although input may still be on its way?
+ * Then shutdown(fd, SHUT_WR) is due, and reading goes on until the peer has seen it: to close on
+ * unread input would reset the reply away. */
+static inline bool conn_lingers(const struct conn *conn)
+{
+    return conn->phase == PHASE_LINGER;
+}
 
 /* No request under way: closing now loses nothing. */
 static inline bool conn_is_idle(const struct conn *conn)
@@ -117,8 +132,12 @@ static inline bool conn_is_idle(const struct conn *conn)
     return conn->phase == PHASE_IDLE;
 }
 
-/* Has the peer kept this connection waiting for too long? Counts it when so: close it then. */
-bool conn_expired(struct conn *, int64_t now_ns);
+/* WANT_WRITE: so many bytes of ours the peer has not acknowledged yet (SIOCOUTQ). When they have
+ * become fewer it reads, although the socket may not be writable yet: that is no silence. */
+void conn_note_unsent(struct conn *, int bytes, int64_t now_ns);
+/* End the connection if the peer has kept it waiting for too long: it wants to close then, and is
+ * counted as timed out (and not as broken). False: nothing has changed. */
+bool conn_expire(struct conn *, int64_t now_ns);
 
 /* How long may pass between two looks at all connections, the coarse way to find who is silent
  * for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who

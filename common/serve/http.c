@@ -1,4 +1,5 @@
 #include "common/serve/http.h"
+#include "common/base/util.h"
 
 #include <string.h>
 #include <strings.h>
@@ -8,7 +9,7 @@ enum { BODY_RAW_MAX = 8 * HTTP_BODY_MAX, HEAD_RAW_MAX = 24576 };
 
 static struct http_request *request_of(llhttp_t *parser)
 {
-    return (struct http_request *)((char *)parser - offsetof(struct http_request, parser));
+    return container_of(parser, struct http_request, parser);
 }
 
 /* What a parser callback returns to stop with our own status. */

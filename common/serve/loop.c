@@ -6,8 +6,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
-
 static void note(struct loop_peer *peer, enum loop_event event)
 {
     if (peer->event)
@@ -19,7 +17,7 @@ static void note(struct loop_peer *peer, enum loop_event event)
 static void on_ready(struct ev_loop *ev, ev_io *io, int events)
 {
     (void)ev, (void)events;
-    note(embedder(io, struct loop_peer, io), LOOP_READY);
+    note(container_of(io, struct loop_peer, io), LOOP_READY);
 }
 
 /* The job's wait has come to one of its ends: forget the other. */
@@ -33,7 +31,7 @@ static void note_due(struct loop_peer *peer)
 static void on_call_ready(struct ev_loop *ev, ev_io *io, int events)
 {
     (void)ev, (void)events;
-    note_due(embedder(io, struct loop_peer, call));
+    note_due(container_of(io, struct loop_peer, call));
 }
 
 static void on_grants(struct ev_loop *ev, ev_io *io, int events)
@@ -44,7 +42,7 @@ static void on_grants(struct ev_loop *ev, ev_io *io, int events)
     (void)events;
     eventfd_read(io->fd, &count); /* first, so that what comes after the last look is told again */
     while ((call = upstream_next_granted(pool)))
-        note_due(embedder(job_of_call(call), struct loop_peer, conn.job));
+        note_due(container_of(job_of_call(call), struct loop_peer, conn.job));
 }
 
 static void on_due(struct ev_loop *ev, ev_io *io, int events)
@@ -54,7 +52,7 @@ static void on_due(struct ev_loop *ev, ev_io *io, int events)
     struct timer *timer;
     (void)io, (void)events;
     while ((timer = timers_expire(&loop->timers, at_ns))) {
-        struct loop_peer *peer = embedder(timer, struct loop_peer, timer);
+        struct loop_peer *peer = container_of(timer, struct loop_peer, timer);
         if (peer->conn.job.pending ==
             WAIT_UPSTREAM) /* a grant from now on is for whoever resumes the job */
             job_unwatch_turn(&peer->conn.job);
@@ -103,13 +101,14 @@ static void on_sweep(struct ev_loop *ev, ev_timer *timer, int events)
         if (peer->event || !ev_is_active(&peer->io))
             continue;
         bool leaves = loop->server->service.draining && conn_is_idle(&peer->conn);
-        if (leaves || conn_expired(&peer->conn, at_ns))
+        if (leaves || serve_expire(&peer->conn, peer->io.fd, at_ns))
             note(peer, LOOP_EXPIRED);
     }
 }
 
-/* Nobody new. A peer that seems idle may have a request in its socket: each is looked at once more,
- * then the sweep closes who is idle still; the others leave after their reply. */
+/* No peers after those that wait at the listener already. A peer that seems idle may have a request
+ * in its socket: each is looked at once more, then the sweep closes those that are idle still; the
+ * others leave after their reply. */
 static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
 {
     struct loop *loop = ev_userdata(ev);
@@ -118,9 +117,8 @@ static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
     if (loop->server->service.draining)
         return;
     loop->server->service.draining = true;
-    loop->acceptable = false;
+    loop->newcomers = net_waiting(loop->server->listener);
     ev_io_stop(ev, &loop->listener);
-    close(loop->server->listener);
     LIST_FOREACH (peer, &loop->all, all)
         if (ev_is_active(&peer->io) && conn_is_idle(&peer->conn))
             note(peer, LOOP_READY);
@@ -131,7 +129,8 @@ static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
 void loop_init(struct loop *loop, struct server *server, unsigned multiplexer)
 {
     double period = sweep_period_s(server);
-    *loop = (struct loop){.server = server, .ev = ev_loop_new(multiplexer | EVFLAG_NOENV)};
+    *loop = (struct loop){
+        .server = server, .ev = ev_loop_new(multiplexer | EVFLAG_NOENV), .listening = true};
     if (!loop->ev)
         die("libev cannot use this multiplexer here");
     ev_set_userdata(loop->ev, loop);
@@ -175,8 +174,19 @@ static bool take_flag(bool *flag)
     return was;
 }
 
+/* In a drain: may one be left of those that waited at its beginning? Else nobody new gets in. */
+static bool has_newcomer(struct loop *loop)
+{
+    if (loop->listening && loop->newcomers-- > 0)
+        return true;
+    if (loop->listening)
+        close(loop->server->listener);
+    return loop->listening = false;
+}
+
 enum loop_event loop_wait(struct loop *loop, struct loop_peer **peer)
 {
+    bool draining;
     for (;;) {
         if (!TAILQ_EMPTY(&loop->noted)) {
             *peer = take_noted(loop);
@@ -190,7 +200,10 @@ enum loop_event loop_wait(struct loop *loop, struct loop_peer **peer)
             return LOOP_ACCEPT;
         if (take_flag(&loop->ticked))
             return LOOP_TICK;
-        if (loop->server->service.draining && LIST_EMPTY(&loop->all))
+        draining = loop->server->service.draining;
+        if (draining && has_newcomer(loop))
+            return LOOP_ACCEPT;
+        if (draining && LIST_EMPTY(&loop->all))
             return LOOP_STOPPED;
         ev_run(loop->ev, EVRUN_ONCE);
     }
@@ -217,7 +230,16 @@ void loop_remove(struct loop_peer *peer)
     if (peer->event)
         TAILQ_REMOVE(&loop->noted, peer, noted);
     LIST_REMOVE(peer, all);
+    conn_end(&peer->conn);
     close(peer->io.fd);
+}
+
+void loop_accepting(struct loop *loop, bool wanted)
+{
+    if (wanted && !loop->server->service.draining)
+        ev_io_start(loop->ev, &loop->listener);
+    else
+        ev_io_stop(loop->ev, &loop->listener);
 }
 
 void loop_watch(struct loop_peer *peer, int events)
@@ -247,13 +269,24 @@ static void await_call(struct loop_peer *peer)
     timers_add(&peer->loop->timers, &peer->timer, job_deadline_ns(job));
 }
 
-void loop_await(struct loop_peer *peer)
+static void await_job(struct loop_peer *peer)
 {
     loop_watch(peer, 0);
     if (peer->conn.job.pending == WAIT_UPSTREAM)
         await_call(peer);
     else
         timers_add(&peer->loop->timers, &peer->timer, now_ns() + job_delay_ns(&peer->conn.job));
+}
+
+bool loop_await(struct loop_peer *peer)
+{
+    switch (peer->conn.want) {
+    case WANT_READ: loop_watch(peer, EV_READ); break;
+    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
+    case WANT_JOB: await_job(peer); break;
+    case WANT_CLOSE: break;
+    }
+    return peer->conn.want != WANT_CLOSE;
 }
 
 void loop_tick(struct loop *loop, double seconds)

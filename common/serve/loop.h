@@ -15,7 +15,7 @@
 
 enum loop_event {
     LOOP_NOTHING,
-    LOOP_ACCEPT,  /* somebody waits at the listener: server_accept_ready() until -EAGAIN */
+    LOOP_ACCEPT,  /* a peer waits at the listener, perhaps several: server_accept_ready() */
     LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
     LOOP_DUE,     /* what its job waited for is there: job_resume(), conn_pump() */
     LOOP_EXPIRED, /* the peer used up its time, or we drain and it is idle: loop_remove() */
@@ -40,6 +40,8 @@ struct loop {
     struct ev_loop *ev;
     struct server *server;
     bool acceptable, woken, ticked;
+    bool listening; /* the listener is open */
+    int newcomers;  /* in a drain: how many of those that waited at its beginning may wait still */
     ev_io listener, due, source, grants;
     ev_timer sweep, tick;
     ev_async wake;
@@ -60,15 +62,18 @@ enum loop_event loop_wait(struct loop *, struct loop_peer **peer);
 
 /* Begin with an accepted descriptor: starts its conn and watches for reading. */
 void loop_add(struct loop *, struct loop_peer *, int fd);
-/* Forget the peer and close its descriptor. conn_end() must have been called. */
+/* The connection is over: count its end, close its descriptor and forget the peer. */
 void loop_remove(struct loop_peer *);
+/* Report ACCEPT or, for a while, do not: peers wait in the kernel's backlog then. */
+void loop_accepting(struct loop *, bool wanted);
 
 /* Report when the descriptor can be read (EV_READ) or written (EV_WRITE); 0: not at all, which an
  * unread request or a vanished peer would otherwise repeat for ever while a job waits. */
 void loop_watch(struct loop_peer *, int events);
-/* Report DUE when what the peer's job waits for has come true, a timer or a descriptor (WAIT_TIMER,
- * WAIT_UPSTREAM), or its deadline. Until then the peer itself is not watched. */
-void loop_await(struct loop_peer *);
+/* Have what the peer's conn wants waited for. To read or to write: READY is reported. To have its job
+ * go on: DUE, when the timer or descriptor that the job waits for (WAIT_TIMER, WAIT_UPSTREAM) has
+ * come true, or its deadline; until then the peer itself is not watched. False: it wants to close. */
+bool loop_await(struct loop_peer *);
 
 /* Have LOOP_TICK reported every so many seconds. */
 void loop_tick(struct loop *, double seconds);

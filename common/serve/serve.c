@@ -1,6 +1,8 @@
 #include "common/serve/serve.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -21,26 +23,42 @@ static ssize_t transmit(struct conn *conn, int fd)
     return outcome(send(fd, out.data, out.len, MSG_NOSIGNAL));
 }
 
+static void sent(struct conn *conn, int fd, ssize_t n)
+{
+    conn_sent(conn, n);
+    if (conn_lingers(conn))
+        shutdown(fd, SHUT_WR);
+}
+
 /* A blocking call must return now and then, to see whether the peer has used up its time. */
 static void set_patience(int fd, const struct service *service)
 {
     int64_t ns = service->idle_timeout_ns < service->header_timeout_ns ? service->idle_timeout_ns
                                                                        : service->header_timeout_ns;
+    if (service->request_timeout_ns && service->request_timeout_ns < ns)
+        ns = service->request_timeout_ns;
     struct timeval tick = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / NSEC_PER_USEC};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
 }
 
-/* Interrupted, or silent for one tick: neither is an end unless the time is used up. */
-static bool goes_on(struct conn *conn, ssize_t n)
+bool serve_expire(struct conn *conn, int fd, int64_t at_ns)
 {
-    return n == -EINTR || (n == -EAGAIN && !conn_expired(conn, now_coarse_ns()));
+    int unsent;
+    if (conn->want == WANT_WRITE && ioctl(fd, SIOCOUTQ, &unsent) == 0)
+        conn_note_unsent(conn, unsent, at_ns);
+    return conn_expire(conn, at_ns);
 }
 
-/* Bytes keep coming, yet the request does not become complete in its time. */
-static bool is_dripping(struct conn *conn)
+/* Has something happened that conn must hear of? Not if the call was interrupted, or silent for one
+ * tick. Then the peer may have used up its time; so it may when bytes do come, if they are too late
+ * for their request. */
+static bool has_moved(struct conn *conn, int fd, ssize_t n)
 {
-    return !conn_is_idle(conn) && conn_expired(conn, now_coarse_ns());
+    bool moved = n != -EINTR && n != -EAGAIN;
+    if (n == -EAGAIN || (n > 0 && conn->want == WANT_READ && !conn_is_idle(conn)))
+        moved = !serve_expire(conn, fd, now_coarse_ns()) && moved;
+    return moved;
 }
 
 void serve_blocking(int fd, struct service *service, struct counter_slot *counters)
@@ -52,12 +70,9 @@ void serve_blocking(int fd, struct service *service, struct counter_slot *counte
     conn_init(&conn, service, counters);
     for (;;) {
         switch (conn.want) {
-        case WANT_SHUTDOWN: shutdown(fd, SHUT_WR); /* fall through */
         case WANT_READ:
             n = receive(&conn, fd);
-            if (n > 0 && is_dripping(&conn))
-                n = -ETIMEDOUT;
-            if (!goes_on(&conn, n))
+            if (has_moved(&conn, fd, n))
                 conn_received(&conn, n);
             break;
         case WANT_JOB:
@@ -66,8 +81,8 @@ void serve_blocking(int fd, struct service *service, struct counter_slot *counte
             break;
         case WANT_WRITE:
             n = transmit(&conn, fd);
-            if (!goes_on(&conn, n))
-                conn_sent(&conn, n);
+            if (has_moved(&conn, fd, n))
+                sent(&conn, fd, n);
             break;
         case WANT_CLOSE: conn_end(&conn); return;
         }
@@ -93,7 +108,7 @@ bool conn_send(struct conn *conn, int fd)
     ssize_t n = transmit(conn, fd);
     if (would_block(n))
         return false;
-    conn_sent(conn, n);
+    sent(conn, fd, n);
     return true;
 }
 
@@ -103,10 +118,9 @@ enum want conn_pump(struct conn *conn, int fd, unsigned async)
 
     for (;;) {
         switch (conn->want) {
-        case WANT_SHUTDOWN: shutdown(fd, SHUT_WR); /* fall through */
         case WANT_READ:
             if (received || !conn_receive(conn, fd))
-                return conn->want = WANT_READ;
+                return WANT_READ;
             received = true;
             break;
         case WANT_JOB:
@@ -120,7 +134,7 @@ enum want conn_pump(struct conn *conn, int fd, unsigned async)
             if (!conn_send(conn, fd))
                 return WANT_WRITE;
             break;
-        case WANT_CLOSE: conn_end(conn); return WANT_CLOSE;
+        case WANT_CLOSE: return WANT_CLOSE;
         }
     }
 }

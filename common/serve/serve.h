@@ -1,12 +1,12 @@
 /* serve: two ways to move a connection's bytes. Optional: a server may use conn alone.
- * Neither closes the descriptor: whoever accepted it does, when told so. */
+ * Neither closes the descriptor: that is left to the part that accepted it. */
 #ifndef ARCHBENCH_SERVE_H
 #define ARCHBENCH_SERVE_H
 
 #include "common/serve/conn.h"
 
-/* Direct style, for a thread or process per connection: serve `fd` (blocking) until it is over.
- * Every wait happens on the calling thread. */
+/* Direct style, for a thread or process per connection: serve `fd` (blocking) until it is over,
+ * from conn_init() to conn_end(). Every wait happens on the calling thread. */
 void serve_blocking(int fd, struct service *, struct counter_slot *);
 
 /* Readiness style: go on with a connection on `fd` (non-blocking) until it would block. Call it
@@ -15,7 +15,7 @@ void serve_blocking(int fd, struct service *, struct counter_slot *);
  *   WANT_READ or WANT_WRITE: call again when fd is readable / writable;
  *   WANT_JOB: conn->job.pending, one of `async`, is to be waited for; then job_resume() and call
  *   again;
- *   WANT_CLOSE: it is over; conn_end() has been called: close fd. */
+ *   WANT_CLOSE: it is over. */
 enum want conn_pump(struct conn *, int fd, unsigned async);
 
 /* The pieces of conn_pump, for a server that moves the bytes of a connection on `fd` (non-blocking)
@@ -23,5 +23,8 @@ enum want conn_pump(struct conn *, int fd, unsigned async);
  * it. False: it would block, and nothing has changed. */
 bool conn_receive(struct conn *, int fd);
 bool conn_send(struct conn *, int fd);
+
+/* conn_expire() for the connection on `fd`, which looks first whether the peer reads. */
+bool serve_expire(struct conn *, int fd, int64_t now_ns);
 
 #endif

@@ -2,6 +2,7 @@
 #include "common/serve/calibrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,33 +10,95 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /* Generated from the header lines of the server's file. */
 extern const char server_about[], server_name[], server_summary[];
 
 /* What a signal handler must reach, and nothing else. */
-static struct service *volatile stop_service;
-static volatile sig_atomic_t stop_fd = -1;
+static struct server *volatile stop_server;
+static pthread_t stop_thread; /* the one that accepts */
+static volatile sig_atomic_t stop_accepts, stop_fd = -1;
 
-static void on_stop(int signal)
+void server_stop(struct server *server)
+{
+    if (atomic_exchange(&server->service.draining, true))
+        return;
+    fcntl(server->listener, F_SETFL, O_NONBLOCK);
+    *server->waiting = net_waiting(server->listener);
+    if (*server->waiting == 0)
+        shutdown(server->listener, SHUT_RD);
+}
+
+/* Count what came instead of a peer. */
+static void note_refusal(struct server *server, int error)
+{
+    if (error == -EMFILE)
+        count_add(server->counters, COUNTER_refused, 1);
+}
+
+/* In a drain: accept one of those that waited at its beginning. When the last of them is in, those
+ * that came later are refused at once, not when the last process closes the listener. */
+static int accept_last(struct server *server)
+{
+    while (*server->waiting > 0) {
+        int fd = net_accept(server->listener, 0, &server->reserve);
+        note_refusal(server, fd);
+        if (fd == -EAGAIN)
+            *server->waiting = 0;
+        if (atomic_fetch_sub(server->waiting, 1) <= 1)
+            shutdown(server->listener, SHUT_RD);
+        if (fd >= 0)
+            return fd;
+    }
+    return -ESHUTDOWN;
+}
+
+static void grant_grace(void)
+{
+    struct itimerval grace = {.it_value.tv_usec = SERVER_GRACE_NS / NSEC_PER_USEC};
+    setitimer(ITIMER_REAL, &grace, NULL);
+}
+
+static void on_grace_over(int signal)
 {
     int error = errno;
     (void)signal;
-    stop_service->draining = true;
     shutdown(stop_fd, SHUT_RD);
     errno = error;
 }
 
-void server_stop_on_signal(struct service *service, int fd)
+/* An accept that blocks on another thread is interrupted as well: the system chose this one. */
+static void on_stop(int signal)
 {
-    struct sigaction action = {.sa_handler = on_stop};
-    stop_service = service;
+    int error = errno;
+    if (stop_accepts)
+        server_stop(stop_server);
+    else
+        stop_server->service.draining = true;
+    if (stop_fd >= 0)
+        grant_grace();
+    if (!pthread_equal(pthread_self(), stop_thread))
+        pthread_kill(stop_thread, signal);
+    errno = error;
+}
+
+void server_stop_on_signal(struct server *server, bool accepts)
+{
+    stop_server = server;
+    stop_thread = pthread_self();
+    stop_accepts = accepts;
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_grace_over}, NULL);
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_stop}, NULL);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = on_stop}, NULL);
+}
+
+void server_serves(struct server *server, int fd)
+{
     stop_fd = fd;
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    if (service->draining) /* the signal came before there was this one to stop */
-        shutdown(fd, SHUT_RD);
+    if (fd >= 0 && server->service.draining) /* the signal came before there was this one */
+        grant_grace();
 }
 
 void server_hold_signals(sigset_t *signals)
@@ -74,63 +137,93 @@ static void answer_about(int argc, char **argv)
     }
 }
 
-void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
+/* What the command line says of a server, beside what struct server holds itself. */
+struct settings {
+    const char *host, *calibration, *data, *stats_file, *upstream;
+    int port, backlog, upstream_pool;
+    int64_t idle_ns, header_ns, request_ns, upstream_ns;
+    bool about;
+};
+
+static void check_settings(const struct server *server, const struct settings *s)
 {
-    const char *host = "127.0.0.1", *calibration = NULL, *data = NULL, *stats_file = NULL;
-    const char *set = getenv("ARCHBENCH_UPSTREAM"), *upstream = set ? set : "127.0.0.1:6380";
-    int port = 8080, backlog = 4096, upstream_pool = 64;
-    bool about = false;
-    int64_t idle_ns = 60 * NSEC_PER_SEC, header_ns = 10 * NSEC_PER_SEC;
-    int64_t upstream_ns = NSEC_PER_SEC;
-    server->workers = usable_cores();
-    server->stack_bytes = 128 * 1024;
+    if (s->idle_ns <= 0 || s->header_ns <= 0 || s->upstream_ns <= 0)
+        die("timeouts must be longer than 0");
+    if (server->stack_bytes < 65536)
+        die("--stack: a thread needs 64k at least");
+}
+
+static void read_settings(struct server *server, struct settings *s, int argc, char **argv,
+                          const struct option_row *own)
+{
     const struct option_row common[] = {
-        {"host", 'H', OPTION_TEXT, &host, "ADDRESS", "address to listen on", 0, 0},
-        {"port", 'p', OPTION_INT, &port, "PORT", "port to listen on, 0: a free one", 0, 65535},
+        {"host", 'H', OPTION_TEXT, &s->host, "ADDRESS", "address to listen on", 0, 0},
+        {"port", 'p', OPTION_INT, &s->port, "PORT", "port to listen on, 0: a free one", 0, 65535},
         {"workers", 'w', OPTION_INT, &server->workers, "N",
          "workers, where the architecture has a fixed number", 1, 32000},
-        {"backlog", 0, OPTION_INT, &backlog, "N", "connections the kernel may keep waiting", 1,
+        {"backlog", 0, OPTION_INT, &s->backlog, "N", "connections the kernel may keep waiting", 1,
          65535},
         {"stack", 0, OPTION_SIZE, &server->stack_bytes, "SIZE", "stack of each thread", 0, 0},
-        {"idle-timeout", 0, OPTION_DURATION, &idle_ns, "TIME", "patience with a silent peer", 0, 0},
-        {"header-timeout", 0, OPTION_DURATION, &header_ns, "TIME",
-         "patience with an unfinished request head", 0, 0},
-        {"calibration", 0, OPTION_TEXT, &calibration, "FILE",
-         "how much work a millisecond is (see docs/formats.md)", 0, 0},
-        {"data", 0, OPTION_TEXT, &data, "FILE",
-         "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
-        {"upstream-address", 0, OPTION_TEXT, &upstream, "HOST:PORT",
-         "what io=upstream calls: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0, 0},
-        {"upstream-pool", 0, OPTION_INT, &upstream_pool, "N",
-         "connections to it at most, for each process", 1, 10000},
-        {"upstream-timeout", 0, OPTION_DURATION, &upstream_ns, "TIME",
-         "patience with a call, its wait for a connection included", 0, 0},
-        {"stats-file", 0, OPTION_TEXT, &stats_file, "FILE", "share the live counters as a file", 0,
+        {"idle-timeout", 0, OPTION_DURATION, &s->idle_ns, "TIME", "patience with a silent peer", 0,
          0},
-        {"about", 0, OPTION_FLAG, &about, NULL, "describe this architecture in JSON", 0, 0},
+        {"header-timeout", 0, OPTION_DURATION, &s->header_ns, "TIME",
+         "patience with an unfinished request head", 0, 0},
+        {"request-timeout", 0, OPTION_DURATION, &s->request_ns, "TIME",
+         "patience with a whole request that keeps coming; 0: no bound", 0, 0},
+        {"calibration", 0, OPTION_TEXT, &s->calibration, "FILE",
+         "how much work a millisecond is (see docs/formats.md)", 0, 0},
+        {"data", 0, OPTION_TEXT, &s->data, "FILE",
+         "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
+        {"upstream-address", 0, OPTION_TEXT, &s->upstream, "HOST:PORT",
+         "what io=upstream calls: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0, 0},
+        {"upstream-pool", 0, OPTION_INT, &s->upstream_pool, "N",
+         "connections to it at most, for each process", 1, 10000},
+        {"upstream-timeout", 0, OPTION_DURATION, &s->upstream_ns, "TIME",
+         "patience with a call, its wait for a connection included", 0, 0},
+        {"stats-file", 0, OPTION_TEXT, &s->stats_file, "FILE", "share the live counters as a file",
+         0, 0},
+        {"about", 0, OPTION_FLAG, &s->about, NULL, "describe this architecture in JSON", 0, 0},
         {0},
     };
-
-    answer_about(argc, argv);
     int operand =
         options_parse(&(struct options){server_name, "", server_summary, own, common}, argc, argv);
     if (operand < argc)
         die("'%s' is not an option (see --help)", argv[operand]);
-    if (idle_ns <= 0 || header_ns <= 0 || upstream_ns <= 0)
-        die("timeouts must be longer than 0");
-    if (server->stack_bytes < 65536)
-        die("--stack: a thread needs 64k at least");
+    check_settings(server, s);
+}
+
+void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
+{
+    const char *upstream = getenv("ARCHBENCH_UPSTREAM");
+    struct settings s = {
+        .host = "127.0.0.1",
+        .port = 8080,
+        .backlog = 4096,
+        .idle_ns = 60 * NSEC_PER_SEC,
+        .header_ns = 10 * NSEC_PER_SEC,
+        .upstream = upstream ? upstream : "127.0.0.1:6380",
+        .upstream_pool = 64,
+        .upstream_ns = NSEC_PER_SEC,
+    };
+
+    server->workers = usable_cores();
+    server->stack_bytes = 128 * 1024;
+    answer_about(argc, argv);
+    read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
-    server->listener = net_listen(host, &port, backlog);
+    server->listener = net_listen(s.host, &s.port, s.backlog);
     server->reserve = net_reserve();
     server->service = (struct service){
-        .calibration = calibration_load(calibration),
-        .counters = counters_create(stats_file),
-        .idle_timeout_ns = idle_ns,
-        .header_timeout_ns = header_ns,
+        .calibration = calibration_load(s.calibration),
+        .counters = counters_create(s.stats_file),
+        .idle_timeout_ns = s.idle_ns,
+        .header_timeout_ns = s.header_ns,
+        .request_timeout_ns = s.request_ns,
     };
-    disk_init(&server->service.disk, data);
-    upstream_init(&server->service.upstream, upstream, upstream_pool, upstream_ns);
+    server->waiting = &server->own_waiting;
+    *server->waiting = 0;
+    disk_init(&server->service.disk, s.data);
+    upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
 }
@@ -143,26 +236,20 @@ void server_ready(const struct server *server)
     fflush(stdout);
 }
 
-/* Count what came instead of a peer. */
-static void note_refusal(struct server *server, int error)
-{
-    if (error == -EMFILE)
-        count_add(server->counters, COUNTER_refused, 1);
-}
-
 int server_accept(struct server *server)
 {
+    enum { LOOK_MS = 100 }; /* at the latest: a signal may have come before the sleep */
     while (!server->service.draining) {
         int fd = net_accept(server->listener, 0, &server->reserve);
         if (fd >= 0 || fd == -EINTR)
             return fd;
         note_refusal(server, fd);
-        if (fd == -EAGAIN) /* no descriptor is free, and nobody waits for one */
-            net_await(server->listener, -1);
+        if (fd == -EAGAIN)
+            net_await(server->listener, LOOK_MS); /* no descriptor is free, and nobody waits */
         else if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
             usleep(10000); /* out of memory or buffers: time may help, spinning does not */
     }
-    return -ESHUTDOWN;
+    return accept_last(server);
 }
 
 int server_accept_ready(struct server *server)
@@ -207,26 +294,46 @@ static void *run_errand(void *argument)
     return NULL;
 }
 
+static bool create_thread(const struct server *server, void *(*run)(void *), void *argument,
+                          pthread_t *thread)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, server->stack_bytes);
+    int error = pthread_create(thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return error == 0;
+}
+
+static void *return_at_once(void *argument)
+{
+    return argument;
+}
+
+void server_try_thread(const struct server *server)
+{
+    pthread_t thread;
+    if (!create_thread(server, return_at_once, NULL, &thread))
+        die("the system has no room for a thread with such a stack");
+    pthread_join(thread, NULL);
+}
+
 static bool start(struct server *server, struct errand errand)
 {
     struct errand *copy = must_calloc(1, sizeof *copy);
-    pthread_attr_t attributes;
     pthread_t thread;
 
     *copy = errand;
     count_threads(server, 1);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, server->stack_bytes);
-    int error = pthread_create(&thread, &attributes, run_errand, copy);
-    pthread_attr_destroy(&attributes);
-    if (error) {
+    bool started = create_thread(server, run_errand, copy, &thread);
+    if (started)
+        pthread_detach(thread);
+    else {
         count_threads(server, -1);
         free(copy);
-        return false;
     }
-    count_add(server->counters, COUNTER_spawned, 1);
-    return true;
+    count_add(server->counters, COUNTER_spawned, started);
+    return started;
 }
 
 bool server_start_thread(struct server *server, void *(*run)(void *), void *argument)

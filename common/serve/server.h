@@ -18,8 +18,11 @@ struct thread_count {
 
 struct server {
     struct service service;
-    int listener;       /* blocking; a loop sets O_NONBLOCK itself */
-    int reserve;        /* see net_accept() */
+    int listener;        /* blocking; a loop sets O_NONBLOCK itself */
+    int reserve;         /* see net_accept() */
+    atomic_int *waiting; /* in a drain: how many peers may still be accepted; processes that share
+                            the listener share it */
+    atomic_int own_waiting;
     int workers;        /* --workers: how many, where the architecture has a fixed number */
     size_t stack_bytes; /* --stack: of each thread */
     struct counter_slot *counters; /* the main thread's slot */
@@ -34,11 +37,21 @@ void server_setup(struct server *, int argc, char **argv, const struct option_ro
 /* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */
 void server_ready(const struct server *);
 
-/* On SIGTERM or SIGINT: service->draining becomes true and reading from `fd` ends: a blocked
- * accept fails, a blocked recv meets the end of the stream. Unlike a flag alone this cannot come
- * too late; for a descriptor that is named after the signal, it happens at once. One per process:
- * the listener, or in a forked child its connection; -1: none. */
-void server_stop_on_signal(struct service *, int fd);
+/* Begin to stop: service.draining becomes true; peers that wait at the listener already may still be
+ * accepted, without blocking; others may not. Safe in a signal handler. */
+void server_stop(struct server *);
+/* On SIGTERM or SIGINT: server_stop(), for a process that blocks in server_accept() or
+ * serve_blocking(). It cannot come too late, as a flag alone would between a look and a sleep.
+ * `accepts`: this process decides for the listener; false: its parent does. Call it on the thread
+ * that accepts. */
+void server_stop_on_signal(struct server *, bool accepts);
+/* The connection that this process serves, one at a time; -1: none. When the server stops, it has a
+ * moment for its next request (SERVER_GRACE_NS); then recv meets the end of the stream behind what
+ * has come. */
+void server_serves(struct server *, int fd);
+
+/* What a connection in a drain has for a request that is on its way. */
+#define SERVER_GRACE_NS (20 * NSEC_PER_MSEC)
 
 /* Block SIGTERM, SIGINT and SIGCHLD, which *signals then names: none gets lost between a look and a
  * sleep. They wait until the process takes them (server_take_signal(), a signalfd) or lets them
@@ -53,11 +66,14 @@ int server_take_signal(const sigset_t *signals, int64_t until_ns);
 void server_end_with_parent(pid_t parent);
 
 /* Accept the next peer, blocking; counts and survives what is not fatal. Returns its descriptor,
- * -EINTR after a signal, or -ESHUTDOWN when the server is to stop. */
+ * -EINTR after a signal, or -ESHUTDOWN when the server stops and nobody is left to accept. */
 int server_accept(struct server *);
 /* The same for a listener in non-blocking mode: -EAGAIN when nobody waits. */
 int server_accept_ready(struct server *);
 
+/* Can the system start a thread with the --stack size at all? Dies when it cannot: better at once
+ * than with each connection. */
+void server_try_thread(const struct server *);
 /* Start a detached thread with the --stack size and count it. False when the system has no more.
  * Its context switches are counted at its end; nothing is to be done for that. */
 bool server_start_thread(struct server *, void *(*run)(void *), void *argument);

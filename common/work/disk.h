@@ -2,7 +2,10 @@
  * waits for the device.
  *
  * The file is made at first use and stays (`make clean-data` removes it). It is written, not only
- * allocated: a file system answers reads of space that was never written without the device. */
+ * allocated: a file system answers reads of space that was never written without the device.
+ *
+ * A read that fails fails its request (500), not the server. On a file system without O_DIRECT the
+ * program says so and goes on. */
 #ifndef ARCHBENCH_DISK_H
 #define ARCHBENCH_DISK_H
 

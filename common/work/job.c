@@ -169,7 +169,7 @@ void job_unwatch_turn(struct job *job)
 
 struct job *job_of_call(struct upstream_call *call)
 {
-    return (struct job *)((char *)call - offsetof(struct job, call));
+    return container_of(call, struct job, call);
 }
 
 void job_shed(struct job *job)

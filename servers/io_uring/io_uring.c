@@ -23,9 +23,11 @@
  * Compute: 1
  * Link:    -luring
  */
+#include "common/serve/serve.h"
 #include "servers/io_uring/submissions.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -105,9 +107,6 @@ static void go_on(struct ring *ring, struct ring_peer *peer)
 {
     for (;;) {
         switch (peer->conn.want) {
-        case WANT_SHUTDOWN:
-            start_shutdown(ring, peer);
-            peer->conn.want = WANT_READ; /* fall through */
         case WANT_READ:
             if (take_input(ring, peer))
                 break;
@@ -137,13 +136,23 @@ static void welcome(struct ring *ring, int fd)
     go_on(ring, peer);
 }
 
+/* Serve the peers that are connected already, and nobody after them. */
+static void stop_listening(struct ring *ring)
+{
+    int fd;
+    fcntl(ring->server->listener, F_SETFL, O_NONBLOCK);
+    while ((fd = server_accept_ready(ring->server)) >= 0)
+        welcome(ring, fd);
+    close(ring->server->listener);
+    ring->listening = false;
+}
+
 /* The accept has ended with `result`. Without a free descriptor it fails at once, even if no peer
  * waits: so first wait until there is one to turn away. */
 static void listen_again(struct ring *ring, int result)
 {
     if (ring->server->service.draining) {
-        close(ring->server->listener);
-        ring->listening = false;
+        stop_listening(ring);
     } else if (result < 0) {
         start_backlog(ring);
     } else {
@@ -189,9 +198,8 @@ static void on_sweep(struct ring *ring)
     LIST_FOREACH (peer, &ring->peers, all) {
         if (peer->conn.want == WANT_CLOSE)
             continue;
-        if (conn_expired(&peer->conn, at_ns)) {
-            peer->conn.want = WANT_CLOSE; /* what still completes is late */
-            leave(ring, peer);
+        if (serve_expire(&peer->conn, peer->fd, at_ns)) {
+            leave(ring, peer); /* what still completes is late */
         } else if (ring->server->service.draining && conn_is_idle(&peer->conn)) {
             stop_receive(ring, peer);
         }
@@ -230,6 +238,8 @@ static void on_receive(struct ring *ring, struct ring_peer *peer, const struct i
 static void on_send(struct ring *ring, struct ring_peer *peer, int result)
 {
     conn_sent(&peer->conn, result); /* if it was short, conn wants to write the rest */
+    if (conn_lingers(&peer->conn))
+        start_shutdown(ring, peer);
     go_on(ring, peer);
 }
 
@@ -238,10 +248,8 @@ static void on_send(struct ring *ring, struct ring_peer *peer, int result)
 static void on_grants(struct ring *ring)
 {
     struct upstream_call *call;
-    while ((call = upstream_next_granted(&ring->server->service.upstream))) {
-        char *job = (char *)job_of_call(call);
-        stop_timer(ring, (struct ring_peer *)(job - offsetof(struct ring_peer, conn.job)));
-    }
+    while ((call = upstream_next_granted(&ring->server->service.upstream)))
+        stop_timer(ring, container_of(job_of_call(call), struct ring_peer, conn.job));
     start_grants(ring);
 }
 

@@ -86,7 +86,7 @@ void attempts_retry_due(struct platform *platform)
 {
     struct timer *timer;
     while ((timer = timers_expire(&platform->pauses, now_ns())))
-        scheduler_submit(platform, (struct event *)((char *)timer - offsetof(struct event, pause)));
+        scheduler_submit(platform, container_of(timer, struct event, pause));
 }
 
 static void replay(struct platform *platform, struct dead_letter *dead_letter,

@@ -1,6 +1,19 @@
 /* instances: the processes that perform the events of functions. There is a bounded number of
  * places for them, and one descriptor that tells when any of them has news. The caller decides
- * when one is started, gets an event, or is ended; this module does it, and keeps the accounts. */
+ * when one is started, gets an event, or is ended; this module does it, and keeps the accounts.
+ *
+ * An instance is forked from the router, which has one thread and may fork at any time. So it begins
+ * as a copy of the router: with many connections the memory it is charged for is partly the router's,
+ * and each fork holds the router up for longer. A small process that forks for the router would cure
+ * both, and hide what starts what.
+ *
+ * All that an instance has to say comes over one socket (SOCK_SEQPACKET: messages keep their bounds):
+ * ready, a report, or the end of the stream, which is its death. There is no handler of SIGCHLD, and
+ * nothing to reconcile: a dead instance sends nothing more. An idle one is ended with SIGKILL: nothing
+ * is lost with it, and a stopped one would heed nothing else.
+ *
+ * A cold start is a fork and a wait (--cold-start), which stands for a runtime that is fetched and
+ * initialised. It takes time and no CPU; in reality it takes both. */
 #ifndef ARCHBENCH_INSTANCES_H
 #define ARCHBENCH_INSTANCES_H
 

@@ -56,7 +56,7 @@ static void welcome(struct platform *platform)
 static void drop(struct platform *platform, struct loop_peer *peer)
 {
     loop_remove(peer);
-    free(((struct client *)peer)->page);
+    free(container_of(peer, struct client, peer)->page);
     free(peer);
     platform->clients--;
 }
@@ -107,21 +107,9 @@ static void drive(struct platform *platform, struct loop_peer *peer)
     enum want want;
     do
         want = conn_pump(&peer->conn, peer->io.fd, WAIT_DELEGATE);
-    while (want == WANT_JOB && !route(platform, (struct client *)peer));
-
-    switch (want) {
-    case WANT_SHUTDOWN:
-    case WANT_READ: loop_watch(peer, EV_READ); break;
-    case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
-    case WANT_JOB: break;
-    case WANT_CLOSE: drop(platform, peer); break;
-    }
-}
-
-static void expire(struct platform *platform, struct loop_peer *peer)
-{
-    conn_end(&peer->conn);
-    drop(platform, peer);
+    while (want == WANT_JOB && !route(platform, container_of(peer, struct client, peer)));
+    if (want != WANT_JOB && !loop_await(peer))
+        drop(platform, peer);
 }
 
 /* --- instances: what has become of an event --------------------------------------------------- */
@@ -179,7 +167,7 @@ static void run(struct platform *platform)
         case LOOP_READY: drive(platform, peer); break;
         case LOOP_WAKE: handle_news(platform); break;
         case LOOP_TICK: scheduler_tick(platform); break;
-        case LOOP_EXPIRED: expire(platform, peer); break;
+        case LOOP_EXPIRED: drop(platform, peer); break;
         case LOOP_STOPPED: return;
         case LOOP_DUE:
         case LOOP_NOTHING: break;

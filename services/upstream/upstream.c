@@ -13,7 +13,15 @@
  *
  * One thread, one loop: a call in progress costs a connection and a timer, so that what is measured
  * is how the server waits, not how the upstream does. Deliberately simple: no inline commands, a
- * request has at most WORDS_MAX words of less than WORD_SIZE bytes, no key has ever a value. */
+ * request has at most WORDS_MAX words of less than WORD_SIZE bytes, no key has ever a value.
+ *
+ * Which calls fail is drawn when a call begins, and happens when its time is over: `fail` changes the
+ * outcome and not the load. One number per call decides, from a seed, so that the same calls fail in
+ * every trial.
+ *
+ * Memory is bounded by not reading. A peer that has not read its replies is not read, and behind a
+ * call no more than 16 KiB of further commands are; the rest waits in the sockets, as TCP means it
+ * to. A peer in a call is read so far, since nothing else tells that it has left. */
 #include "services/upstream/upstream.h"
 #include "common/base/net.h"
 #include "common/base/options.h"
@@ -28,8 +36,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define embedder(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* --- connections --------------------------------------------------------------------------------- */
 
@@ -91,7 +97,7 @@ static void receive(struct client *peer)
 
 static void on_ready(struct ev_loop *ev, ev_io *io, int events)
 {
-    struct client *peer = embedder(io, struct client, io);
+    struct client *peer = container_of(io, struct client, io);
     (void)ev;
     if (events & EV_READ)
         receive(peer);
@@ -107,7 +113,7 @@ static void on_due(struct ev_loop *ev, ev_io *io, int events)
     struct timer *timer;
     (void)io, (void)events;
     while ((timer = timers_expire(&upstream->timers, at_ns))) {
-        struct client *peer = embedder(timer, struct client, timer);
+        struct client *peer = container_of(timer, struct client, timer);
         client_end_call(peer);
         advance(peer);
     }

@@ -61,6 +61,25 @@ class Draining(ServerCase):
         for peer in peers:
             self.assertTrue(peer.ended())
 
+    def test_what_has_arrived_is_answered(self):
+        """Before the signal: on connections that idle, and on some that nobody has accepted yet."""
+        for _ in range(3):
+            server = self.start()
+            peers = [self.peer(server) for _ in range(int(min(16, server.room)))]
+            for peer in peers:
+                self.assertEqual(peer.get().status, 200)
+            newcomers = [harness.Peer(server.port) for _ in range(16)]
+            for peer in peers + newcomers:
+                self.addCleanup(peer.close)
+                peer.send(request())
+            server.terminate()
+            for peer in peers + newcomers:
+                self.assertEqual(peer.reply().status, 200)
+                self.assertTrue(peer.ended())
+            final, _ = server.finish()
+            self.assertEqual(final["requests"], 2 * len(peers) + len(newcomers))
+            self.assertEqual((final["broken"], final["timeouts"]), (0, 0))
+
     def test_unfinished_header_does_not_hold_it(self):
         server = self.start("--header-timeout", "1s")
         self.peer(server).send(b"GET / HTTP/1.1\r\nHos")

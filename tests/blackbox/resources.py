@@ -60,24 +60,50 @@ class Refusals(ServerCase):
 
 
 class Impossible(ServerCase):
-    """A thread cannot have such a stack. A server that needs threads at the start says so; the others
-    serve, or refuse connections, and end when they are told to."""
+    """No thread and no coroutine can have such a stack."""
 
     options = None
+    STACK = "200000g"
 
-    def test_it_says_so_or_goes_on(self):
+    def start_with(self, *options):
         process = subprocess.Popen(
-            [self.target.path, *self.target.options, "--port", "0", "--stack", "200000g"],
+            [self.target.path, *self.target.options, "--port", "0", *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
-        if process.stdout.readline().startswith("ready "):
-            process.terminate()
-            self.assertEqual(process.wait(5 * SLOW), 0)
-            process.communicate()
-        else:
-            _, said = process.communicate(timeout=5 * SLOW)
-            self.assertEqual(process.returncode, 2)
-            self.assertRegex(said, r"^\w+: the system has no room for so many threads\n$")
+        return process, process.stdout.readline()
+
+    def says(self, process, what):
+        _, said = process.communicate(timeout=5 * SLOW)
+        self.assertEqual(process.returncode, 2)
+        self.assertRegex(said, rf"^\w+: {what}\n$")
+
+
+class ImpossibleThreads(Impossible):
+    """A server that needs threads says so at its start; the others have no use for it, and serve."""
+
+    def test_it_says_so_or_serves(self):
+        process, ready = self.start_with("--stack", self.STACK)
+        if not ready:
+            self.says(process, "the system has no room for (so many threads|a thread with such a "
+                               "stack)")
+            return
+        self.assertFalse(self.target.about["family"] == "threads")
+        with harness.Peer(int(ready.rpartition(":")[2])) as peer:
+            self.assertEqual(peer.get().status, 200)
+        process.terminate()
+        self.assertEqual(process.wait(5 * SLOW), 0)
+
+
+class ImpossibleCoroutines(Impossible):
+    @classmethod
+    def suits(cls, target):
+        return target.has("--coroutine-stack")
+
+    def test_it_says_so(self):
+        process, ready = self.start_with("--coroutine-stack", self.STACK)
+        self.assertEqual(ready, "")
+        self.says(process, "--coroutine-stack: the system has no room for such a stack")
 
 
 class AddressesOfIPv6(ServerCase):

@@ -6,7 +6,6 @@ import time
 from harness import SLOW, ServerCase, wait_until
 
 
-
 class Timeouts(ServerCase):
     """Silence and slowness end a connection, and nothing else does."""
 
@@ -52,6 +51,25 @@ class Timeouts(ServerCase):
         peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc")
         self.ends_within(peer, 0.2, 6)
 
+    def test_slow_body_lives(self):
+        """It takes longer than any limit, but is never silent for so long."""
+        peer = self.peer()
+        peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 15\r\n\r\n")
+        for _ in range(15):
+            time.sleep(0.1 * SLOW)
+            peer.send(b"x")
+        self.assertEqual(peer.reply().status, 200)
+
+    def test_slow_reader_lives(self):
+        """A small buffer is emptied again and again, and the reply takes longer than any limit."""
+        peer = self.peer(receive_buffer=4096)
+        peer.send(b"GET /work?body=8000000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        for _ in range(8):
+            time.sleep(0.2 * SLOW)
+            for _ in range(40):
+                self.assertTrue(peer.receive(1 << 12))
+        self.assertEqual(len(peer.reply().body), 8000000)
+
     def test_long_request_is_not_idle(self):
         with self.server.peer() as peer:
             self.assertEqual(peer.get(f"/work?io=timer:{1500 * SLOW:g}ms").status, 200)
@@ -68,3 +86,32 @@ class Timeouts(ServerCase):
         before = self.server.metrics()["timeouts"]
         self.peer().ended()
         self.assertTrue(wait_until(lambda: self.server.metrics()["timeouts"] > before, 3))
+
+
+class Slowness(ServerCase):
+    """Asked for: a bound on the whole of a request, however steadily it comes."""
+
+    options = ("--request-timeout", f"{800 * SLOW:g}ms")
+
+    def test_slow_body(self):
+        peer = self.peer(timeout=0.1)
+        begin = time.monotonic()
+        peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n")
+        ended = False
+        while not ended and time.monotonic() - begin < 10 * SLOW:
+            try:
+                peer.send(b"x")
+                ended = not peer.receive()
+            except socket.timeout:
+                pass
+            except (ConnectionResetError, BrokenPipeError):
+                ended = True
+        self.assertTrue(ended, "still read after 10 s")
+        self.assertGreater(time.monotonic() - begin, 0.6 * SLOW)
+        self.assertEqual(peer.buffer, b"")
+
+    def test_connection_may_be_older(self):
+        peer = self.peer()
+        for _ in range(4):
+            time.sleep(0.3 * SLOW)
+            self.assertEqual(peer.get(method="POST", body=b"x" * 100).status, 200)

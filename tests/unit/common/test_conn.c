@@ -1,95 +1,9 @@
 /* The connection: bytes in, jobs out, bytes out, whatever the cuts. No descriptor is involved. */
-#include "common/serve/conn.h"
+#include "tests/unit/common/conversation.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static struct service service;
-static struct counter_slot *slot;
-
-static void setup(void)
-{
-    service =
-        (struct service){.calibration = {.units_per_ms = {10}, .request_us = 1, .parallel = 1},
-                         .counters = counters_create(NULL),
-                         .idle_timeout_ns = 5 * NSEC_PER_SEC,
-                         .header_timeout_ns = NSEC_PER_SEC};
-    slot = counters_claim(service.counters);
-}
 
 TestSuite(conn, .init = setup);
-
-struct exchange {
-    char *replies; /* all that was sent */
-    size_t len, room;
-    bool closed, shut;
-    size_t send_at_most; /* bytes per send; 0: all */
-};
-
-static void keep(struct exchange *exchange, struct span out)
-{
-    if (exchange->len + out.len + 1 > exchange->room) {
-        exchange->room = 2 * (exchange->len + out.len + 1);
-        exchange->replies = realloc(exchange->replies, exchange->room);
-    }
-    memcpy(exchange->replies + exchange->len, out.data, out.len);
-    exchange->len += out.len;
-    exchange->replies[exchange->len] = 0;
-}
-
-/* Run until it wants to read or is over. */
-static void advance(struct conn *conn, struct exchange *exchange)
-{
-    for (;;) {
-        switch (conn->want) {
-        case WANT_READ: return;
-        case WANT_JOB:
-            job_start(&conn->job, WAIT_NONE);
-            conn_job_done(conn);
-            break;
-        case WANT_WRITE: {
-            struct span out = conn_out(conn);
-            cr_assert_gt(out.len, 0);
-            if (exchange->send_at_most && out.len > exchange->send_at_most)
-                out.len = exchange->send_at_most;
-            keep(exchange, out);
-            conn_sent(conn, (ssize_t)out.len);
-            break;
-        }
-        case WANT_SHUTDOWN:
-            exchange->shut = true;
-            conn->want = WANT_READ;
-            return;
-        case WANT_CLOSE: exchange->closed = true; return;
-        }
-    }
-}
-
-static void push(struct conn *conn, struct exchange *exchange, const char *text, size_t len)
-{
-    while (len && !exchange->closed) {
-        struct span in = conn_in(conn);
-        size_t n = in.len < len ? in.len : len;
-        cr_assert_gt(n, 0);
-        memcpy(in.data, text, n);
-        conn_received(conn, (ssize_t)n);
-        advance(conn, exchange);
-        text += n;
-        len -= n;
-    }
-}
-
-static int count(const char *text, const char *what)
-{
-    int n = 0;
-    while (text && (text = strstr(text, what)))
-        n++, text++;
-    return n;
-}
-
-#define HOST "Host: a\r\n\r\n"
 
 Test(conn, answers_pipelined_requests_at_every_cut)
 {
@@ -221,20 +135,6 @@ Test(conn, a_shed_job_says_so_and_keeps_the_connection)
     cr_assert(!memmem(out.data, out.len, "X-Work-Digest", 13));
     cr_assert_eq(conn_sent(&conn, (ssize_t)out.len), WANT_READ);
     cr_assert_eq(counters_sum(service.counters, COUNTER_shed), 1);
-}
-
-Test(conn, expires_by_phase)
-{
-    struct exchange exchange = {0};
-    struct conn conn;
-    conn_init(&conn, &service, slot);
-    int64_t at_ns = now_coarse_ns();
-    cr_assert(!conn_expired(&conn, at_ns + 4 * NSEC_PER_SEC));
-    cr_assert(conn_expired(&conn, at_ns + 6 * NSEC_PER_SEC));
-    push(&conn, &exchange, "GET / HT", 8);
-    cr_assert(!conn_expired(&conn, at_ns + NSEC_PER_SEC / 2));
-    cr_assert(conn_expired(&conn, at_ns + 2 * NSEC_PER_SEC));
-    free(exchange.replies);
 }
 
 Test(conn, metrics_are_well_formed)

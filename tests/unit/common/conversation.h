@@ -1,0 +1,91 @@
+/* A conversation with a connection, without a descriptor: what is pushed into it, and what it sends. */
+#ifndef ARCHBENCH_TEST_CONVERSATION_H
+#define ARCHBENCH_TEST_CONVERSATION_H
+
+#include "common/serve/conn.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct service service;
+static struct counter_slot *slot;
+
+static void setup(void)
+{
+    service =
+        (struct service){.calibration = {.units_per_ms = {10}, .request_us = 1, .parallel = 1},
+                         .counters = counters_create(NULL),
+                         .idle_timeout_ns = 5 * NSEC_PER_SEC,
+                         .header_timeout_ns = NSEC_PER_SEC};
+    slot = counters_claim(service.counters);
+}
+
+struct exchange {
+    char *replies; /* all that was sent */
+    size_t len, room;
+    bool closed, shut;
+    size_t send_at_most; /* bytes per send; 0: all */
+};
+
+static void keep(struct exchange *exchange, struct span out)
+{
+    if (exchange->len + out.len + 1 > exchange->room) {
+        exchange->room = 2 * (exchange->len + out.len + 1);
+        exchange->replies = realloc(exchange->replies, exchange->room);
+    }
+    memcpy(exchange->replies + exchange->len, out.data, out.len);
+    exchange->len += out.len;
+    exchange->replies[exchange->len] = 0;
+}
+
+/* Run until it wants to read or is over. */
+static void advance(struct conn *conn, struct exchange *exchange)
+{
+    for (;;) {
+        switch (conn->want) {
+        case WANT_READ: return;
+        case WANT_JOB:
+            job_start(&conn->job, WAIT_NONE);
+            conn_job_done(conn);
+            break;
+        case WANT_WRITE: {
+            struct span out = conn_out(conn);
+            cr_assert_gt(out.len, 0);
+            if (exchange->send_at_most && out.len > exchange->send_at_most)
+                out.len = exchange->send_at_most;
+            keep(exchange, out);
+            conn_sent(conn, (ssize_t)out.len);
+            exchange->shut |= conn_lingers(conn);
+            break;
+        }
+        case WANT_CLOSE: exchange->closed = true; return;
+        }
+    }
+}
+
+static void push(struct conn *conn, struct exchange *exchange, const char *text, size_t len)
+{
+    while (len && !exchange->closed) {
+        struct span in = conn_in(conn);
+        size_t n = in.len < len ? in.len : len;
+        cr_assert_gt(n, 0);
+        memcpy(in.data, text, n);
+        conn_received(conn, (ssize_t)n);
+        advance(conn, exchange);
+        text += n;
+        len -= n;
+    }
+}
+
+__attribute__((unused)) static int count(const char *text, const char *what)
+{
+    int n = 0;
+    while (text && (text = strstr(text, what)))
+        n++, text++;
+    return n;
+}
+
+#define HOST "Host: a\r\n\r\n"
+
+#endif
