@@ -1,7 +1,7 @@
 /* actors: every connection is an actor with a mailbox; N threads run whoever has mail.
  *
  * Who blocks:  a scheduler thread, in the computations and disk reads of the actor it runs; others
- *              with mail go on as long as a thread is free. Nobody waits for a peer or a timer.
+ *              with mail go on as long as a thread is free. Nothing waits for a peer or a timer.
  * Strength:    an actor's state has one user at a time and needs no lock, yet all cores serve all
  *              connections; a connection costs a struct, no stack.
  * Weakness:    each message is a hand-over: a queue, often a wake-up, a cold cache. An actor that

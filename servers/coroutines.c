@@ -1,7 +1,7 @@
 /* coroutines: a coroutine for every connection, written as if it blocked; each await hands the only
  * thread to the loop (async/await).
  *
- * Who blocks:  nobody waits for a peer or a timer: an await switches to the loop's stack, and back
+ * Who blocks:  nothing waits for a peer or a timer: an await switches to the loop's stack, and back
  *              when the wait is over. A computation or a disk read stops all, as in `event`.
  * Strength:    control flow in one piece, as in `threads`, for nearly the price of `event`: a
  *              switch is a dozen instructions in user space. No locks: only an await gives way.
@@ -56,7 +56,7 @@ struct context {
     const void *stack;
     size_t bytes;  /* of the stack */
     void *account; /* AddressSanitizer's */
-    bool over;     /* nobody will switch to it again */
+    bool over;     /* it will not be switched to again */
 };
 
 /* One mapping: a guard page, so that an overflow crashes and corrupts nothing; the stack; this. */

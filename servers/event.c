@@ -1,6 +1,6 @@
 /* event: one thread, one loop, a handler for each ready descriptor (on select, poll or epoll).
  *
- * Who blocks:  nobody waits for a peer or a timer; but a computation or a disk read in a handler
+ * Who blocks:  nothing waits for a peer or a timer; but a computation or a disk read in a handler
  *              stops every connection until it is over.
  * Strength:    a connection costs one small struct, no stack; no locks; few context switches.
  * Weakness:    one core, whatever the machine has; control flow cut into handlers.

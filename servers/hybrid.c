@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 /* The loop's thread owns a task, except from queue_put on `todo` until queue_poll from `done`:
- * then it is the queue's, or that of the worker who took it. */
+ * then it is the queue's, or that of the worker that took it. */
 struct task {
     struct loop_peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;

@@ -1,6 +1,6 @@
 /* iterative: one process, one thread, one connection at a time.
  *
- * Who blocks:  everybody: while one connection is open, all others wait in the kernel's backlog.
+ * Who blocks:  all: while one connection is open, all others wait in the kernel's backlog.
  * Strength:    nothing can be simpler; the baseline that the others are compared with.
  * Weakness:    one idle client stops the server.
  * Try it:      build/servers/iterative --port 8080 &  curl 127.0.0.1:8080/

@@ -2,10 +2,10 @@
  * an event, promotes a follower to be the next leader, and processes the event itself.
  *
  * Who blocks:  the followers and the leader, which is their role; and a processing thread, in
- *              computation, disk reads and timers. Nobody blocks on a peer.
+ *              computation, disk reads and timers. No thread blocks on a peer.
  * Strength:    all cores used, and no hand-off: the thread that learns of a request performs it, so
  *              it is neither queued nor copied to another core. A connection costs no stack.
- * Weakness:    while all threads process, nobody leads: requests wait in the kernel, where they can
+ * Weakness:    while all threads process, none leads: requests wait in the kernel, where they can
  *              be neither counted nor shed nor reordered. A wait of a request (io=timer) holds its
  *              thread, so N threads serve at most N / wait of them per second. Handing waits back
  *              to the set would need a second kind of event, and whoever is leader then would go on
@@ -13,7 +13,7 @@
  *              avoid. Hence they block here, and more threads are the remedy.
  * Try it:      build/servers/leader_followers --workers 2 --port 8080 &
  *              curl '127.0.0.1:8080/work?cpu=hash:2s' & curl '127.0.0.1:8080/work?io=timer:2s' &
- *              time curl 127.0.0.1:8080/        # both threads process, nobody leads
+ *              time curl 127.0.0.1:8080/        # both threads process, none leads
  *
  * Name:    leader_followers
  * Ids:     A10 A12
@@ -53,7 +53,7 @@ struct followers {
     atomic_int open;       /* handles: the connections, and the listener until the drain */
     pthread_mutex_t lock;
     pthread_cond_t vacant;
-    bool led;       /* somebody is leader */
+    bool led;       /* there is a leader */
     bool listening; /* the listener is armed */
     LIST_HEAD(armed_peers, shared_peer) armed;
 };
@@ -96,7 +96,7 @@ static void drop(struct followers *followers, struct shared_peer *peer)
 }
 
 /* Report one event of the peer to whoever leads then: from here on it is no longer the caller's.
- * The lock keeps a leader who has the event already from acting on it before we are done. */
+ * The lock keeps a leader that has the event already from acting on it before we are done. */
 static void arm(struct followers *followers, struct shared_peer *peer, int operation,
                 uint32_t events)
 {
@@ -114,8 +114,9 @@ static void arm(struct followers *followers, struct shared_peer *peer, int opera
 
 /* --- role: leader ------------------------------------------------------------------------------ */
 
-/* End who used up its time, and in a drain who idles. Called when the set has nothing ready: before
- * that, an armed peer may look silent that has long sent its request, while nobody led. */
+/* End the peers that have used up their time and, in a drain, those that idle. Called when the set has
+ * nothing ready: before that an armed peer may look silent although its request came long ago, while
+ * there was no leader. */
 static void sweep(struct followers *followers)
 {
     int64_t at_ns = now_coarse_ns();

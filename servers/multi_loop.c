@@ -1,6 +1,6 @@
 /* multi_loop: clustered event loops, one process for each core, all behind one port.
  *
- * Who blocks:  nobody waits for a peer or a timer; a computation or a disk read stops the
+ * Who blocks:  nothing waits for a peer or a timer; a computation or a disk read stops the
  *              connections of its own loop, and of no other.
  * Strength:    uses every core and still shares nothing: no locks, no bug that spreads; a loop that
  *              crashes takes only its own connections along and is started anew.
@@ -8,9 +8,9 @@
  *              How even the start is depends on --listen. shared: all loops watch one listener, and
  *              each newcomer wakes every loop that sleeps; one gets it, the rest have woken for
  *              nothing (a thundering herd: libev asks for no EPOLLEXCLUSIVE). A busy loop takes
- *              nobody, but of idle ones the same few win nearly every time. reuseport: a listener
- *              for each loop; the kernel spreads evenly, by a hash, wakes one loop only, and asks
- *              nobody whether it is busy.
+ *              none, but of idle ones the same few win nearly every time. reuseport: a listener
+ *              for each loop; the kernel spreads evenly, by a hash, and wakes one loop only, but
+ *              does not know which loop is busy.
  * Try it:      build/servers/multi_loop --workers 2 --listen reuseport --port 8080 &
  *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
  *              for i in 1 2 3 4; do time curl 127.0.0.1:8080/; done  # one of them waits for the first
@@ -112,7 +112,7 @@ static void work(struct workers *workers, int index)
     loop_free(&loop);
 }
 
-/* --- the parent: it serves nobody ------------------------------------------------------------- */
+/* --- the parent: it serves no connection ------------------------------------------------------- */
 
 /* The connections of a dead worker have ended with it. */
 static void bury(struct workers *workers, int index)

@@ -1,7 +1,7 @@
 /* prefork: processes made before the first connection; each accepts and serves one connection after
  * the other.
  *
- * Who blocks:  each worker, in accept, recv, send, sleep and computation; nobody else notices.
+ * Who blocks:  each worker, in accept, recv, send, sleep and computation; no other worker notices.
  * Strength:    direct style in an address space of its own, as in `processes`, but no connection
  *              waits for a fork; a crash costs one connection, and the worker is replaced.
  * Weakness:    as many connections at a time as workers, idle ones included: others wait in the
@@ -68,7 +68,7 @@ static void work(struct workers *workers, int index)
             serve(prefork, index, fd);
 }
 
-/* --- the parent: it serves nobody ------------------------------------------------------------ */
+/* --- the parent: it serves no connection ------------------------------------------------------ */
 
 /* The connection of a dead worker has ended with it. */
 static void bury(struct workers *workers, int index)

@@ -1,6 +1,6 @@
 /* processes: a forked process for every connection, gone when the connection ends.
  *
- * Who blocks:  each process, in recv, send, sleep and computation; nobody else notices.
+ * Who blocks:  each process, in recv, send, sleep and computation; no other process notices.
  * Strength:    direct style in an address space of its own: a crash or a leak ends one connection.
  * Weakness:    a fork for each connection, page tables and a kernel stack for each process, and a
  *              switch of address spaces whenever another connection gets the core.

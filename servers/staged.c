@@ -8,7 +8,7 @@
  *              and data in the cache; each queue tells where the time goes; each stage has its own
  *              number of threads; nothing is shed and nothing grows without limit.
  * Weakness:    four hand-offs for each request, each with a lock and often a wake-up: much when
- *              the request is little; and nobody is told no. What is held up waits in the sockets,
+ *              the request is little; and no request is refused. What is held up waits in the sockets,
  *              where no queue counts it, a short request behind long ones.
  * Try it:      build/servers/staged --workers 1 --depth 2 --port 8080 &
  *              build/loadgen -c 16 -d 3s 'http://127.0.0.1:8080/work?cpu=hash:20ms' &
@@ -31,7 +31,7 @@
 #include <stdlib.h>
 
 /* The loop's thread owns a task, except from stage_offer() until queue_poll() from `done`: then it
- * is a queue's, or that of the stage's thread who took it, until that thread gives it on. */
+ * is a queue's, or that of the stage's thread that took it, until that thread gives it on. */
 struct task {
     struct loop_peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;
@@ -51,7 +51,7 @@ struct stage {
 };
 
 /* Threads block only on a stage after their own, and the last one on nothing: `done` holds whatever
- * the loop owns. So somebody can always go on. */
+ * the loop owns. So one of them can always go on. */
 struct pipeline {
     struct stage parse, work, write;
     struct queue done; /* back to the loop, which waits for peers and time */
@@ -158,7 +158,7 @@ static void *run_stage(void *argument)
 
 /* --- the accept stage, and readiness and time for all others: the loop ------------------------ */
 
-/* Take one newcomer in. False: nobody waits. */
+/* Take one newcomer in. False: no peer waits. */
 static bool welcome(struct pipeline *pipeline)
 {
     int fd = server_accept_ready(&pipeline->server);

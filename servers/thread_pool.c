@@ -38,7 +38,7 @@
 #include <stdlib.h>
 
 /* A connection. The watcher owns it, except from queue_put_ranked() on `todo` until queue_poll() from
- * `done`: then it is the queue's, or that of the worker who took it. */
+ * `done`: then it is the queue's, or that of the worker that took it. */
 struct task {
     struct loop_peer peer; /* first: a peer of the watcher is a task */
     struct queue_item item;

@@ -4,7 +4,7 @@
  * Strength:    direct style, all cores used, state shared without copying; a switch between threads
  *              keeps the address space.
  * Weakness:    a stack for each connection; whatever is shared needs a lock; with more runnable
- *              threads than cores, everybody waits for the scheduler, short requests too.
+ *              threads than cores, all wait for the scheduler, short requests too.
  * Try it:      build/servers/threads --port 8080 &
  *              build/loadgen -c 64 -d 5s http://127.0.0.1:8080/
  *              then watch `ls /proc/PID/task | wc -l`.

@@ -2,8 +2,8 @@
 
 The p99 of short requests in the mix as a multiple of their p99 alone, per architecture: left beside
 requests that compute, right beside requests that read the disk. 1, the dashed line, is no penalty.
-In the rows stand the multiple and both times. Look at who is far right in one panel and not in the
-other: it hands that kind of blocking to somebody else, but not this one."""
+The rows give the multiple and both times. An architecture that is far right in one panel and not in
+the other hands one kind of blocking to other threads or to the kernel, and the other kind not."""
 from dataclasses import dataclass
 import math
 

@@ -1,4 +1,4 @@
-"""What happens to everybody else while ten times as many requests want to compute?
+"""What happens to all other requests while ten times as many requests want to compute?
 
 Good replies per second and response times (p99 full, p50 dashed) of the short requests alone,
 quarter by quarter of a second; the surge of computing ones is grey. Look at how high a line climbs

@@ -174,7 +174,7 @@ def widest(found):
 
 
 def rows(found):
-    """[(architecture, [Cell or None per column])]: who leads most often comes first."""
+    """[(architecture, [Cell or None per column])]: the one that leads most often comes first."""
     archs = style.in_order({a for c in found for a in c.cells})
     led = {a: sum(a in c.cells and c.cells[a].leads for c in found) for a in archs}
     archs.sort(key=lambda a: -led[a])

@@ -284,13 +284,14 @@ def execute(arguments):
             raise plan.PlanError(f"{arguments.resume} is no run: it has no manifest.json")
         if stored.is_packed(arguments.resume):
             raise plan.PlanError(f"{arguments.resume} is packed: only the run itself can go on")
-        with lock(arguments.resume):
+        with lock(arguments.resume), alone.measuring():
             manifest = resume_run(arguments.resume, arguments)
             return carry_out(arguments.resume, manifest, arguments)
     manifest = new_manifest(arguments)
-    folder = make_run_folder(arguments)
-    with lock(folder):
-        return carry_out(folder, start_run(folder, manifest, arguments), arguments)
+    with alone.measuring():
+        folder = make_run_folder(arguments)
+        with lock(folder):
+            return carry_out(folder, start_run(folder, manifest, arguments), arguments)
 
 
 def show_plan(arguments):
@@ -312,10 +313,7 @@ def main(words):
     if arguments.with_parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        if arguments.dry_run:
-            return show_plan(arguments)
-        with alone.measuring():
-            return execute(arguments)
+        return show_plan(arguments) if arguments.dry_run else execute(arguments)
     except Stopped:
         return 130
     except (plan.PlanError, schema.Refused, subprocess.CalledProcessError, OSError) as error:

@@ -61,7 +61,7 @@ const struct counters_file *counters_open(const char *path);
 /* A slot for one worker (thread or process). Beyond COUNTER_SLOTS they are shared; adding is
  * atomic. */
 struct counter_slot *counters_claim(struct counters_file *);
-/* A slot that nobody has claimed before; NULL when there is none. It stays its owner's alone as
+/* A slot that has not been claimed before; NULL when there is none. It stays its owner's alone as
  * long as counters_claim() is not called more often than there are slots. */
 struct counter_slot *counters_claim_alone(struct counters_file *);
 
@@ -97,7 +97,7 @@ size_t counters_json(const struct counters_file *, char *text, size_t size);
 
 const char *counter_name(enum counter);
 
-/* A counter that one architecture alone has, so that the list above stays everybody's. The server
+/* A counter that one architecture alone has, so that the list above is that of all servers. The server
  * owns an array of them, which ends with one without name, and hangs it into its service; it shows
  * up in /metrics of a server that answers that page itself and in the final line, not in a
  * --stats-file. One thread writes `value`. */

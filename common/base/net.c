@@ -143,7 +143,7 @@ int net_reserve(void)
 
 /* Descriptors are out. Left alone, a peer would stay in the backlog and keep the listener
  * readable for ever. Give up the reserve for a moment to take the peer and turn it away. The
- * kernel says EMFILE also when nobody waits, so look first. */
+ * kernel says EMFILE also when no peer waits, so look first. */
 static int refuse_one(int listener, int *reserve)
 {
     if (!net_await(listener, 0))

@@ -13,7 +13,7 @@
 /* The struct of this type that has what `pointer` points to as this member. */
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-/* A run of bytes that somebody else owns. */
+/* A run of bytes whose memory belongs to another part. */
 struct span {
     char *data;
     size_t len;

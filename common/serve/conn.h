@@ -109,7 +109,7 @@ enum want conn_received(struct conn *, ssize_t n);
 enum want conn_job_done(struct conn *);
 
 /* WANT_JOB: answer with this text in place of what the job would say: a page, or why a job that
- * somebody else was to perform came to nothing. `type`, a constant, is its Content-Type. What does
+ * something else was to perform came to nothing. `type`, a constant, is its Content-Type. What does
  * not fit into conn is sent from where it stands: the text stays the caller's, unchanged until the
  * next WANT_JOB or the connection's end. */
 enum want conn_answer(struct conn *, int status, const char *type, struct span text);
@@ -139,8 +139,8 @@ void conn_note_unsent(struct conn *, int bytes, int64_t now_ns);
  * counted as timed out (and not as broken). False: nothing has changed. */
 bool conn_expire(struct conn *, int64_t now_ns);
 
-/* How long may pass between two looks at all connections, the coarse way to find who is silent
- * for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who
+/* How long may pass between two looks at all connections, the coarse way to find those that
+ * are silent for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who
  * is idle. */
 int64_t conn_sweep_period_ns(const struct service *);
 

@@ -174,7 +174,7 @@ static bool take_flag(bool *flag)
     return was;
 }
 
-/* In a drain: may one be left of those that waited at its beginning? Else nobody new gets in. */
+/* In a drain: may one be left of those that waited at its beginning? Else no new peer gets in. */
 static bool has_newcomer(struct loop *loop)
 {
     if (loop->listening && loop->newcomers-- > 0)

@@ -245,7 +245,7 @@ int server_accept(struct server *server)
             return fd;
         note_refusal(server, fd);
         if (fd == -EAGAIN)
-            net_await(server->listener, LOOK_MS); /* no descriptor is free, and nobody waits */
+            net_await(server->listener, LOOK_MS); /* no descriptor is free, and no peer waits */
         else if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
             usleep(10000); /* out of memory or buffers: time may help, spinning does not */
     }

@@ -66,9 +66,9 @@ int server_take_signal(const sigset_t *signals, int64_t until_ns);
 void server_end_with_parent(pid_t parent);
 
 /* Accept the next peer, blocking; counts and survives what is not fatal. Returns its descriptor,
- * -EINTR after a signal, or -ESHUTDOWN when the server stops and nobody is left to accept. */
+ * -EINTR after a signal, or -ESHUTDOWN when the server stops and no peer is left to accept. */
 int server_accept(struct server *);
-/* The same for a listener in non-blocking mode: -EAGAIN when nobody waits. */
+/* The same for a listener in non-blocking mode: -EAGAIN when no peer waits. */
 int server_accept_ready(struct server *);
 
 /* Can the system start a thread with the --stack size at all? Dies when it cannot: better at once

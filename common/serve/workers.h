@@ -1,7 +1,7 @@
 /* workers: a fixed number of worker processes, forked before the first connection. One that dies is
  * replaced.
  *
- * The parent serves nobody: it forks, waits for signals, and accounts for the dead. A worker that
+ * The parent serves no connection: it forks, waits for signals, and accounts for the dead. A worker that
  * lived for a while is replaced at once. One that dies young is followed after a pause, a longer one
  * each time: a fault that every worker meets at its start would otherwise turn the parent into a
  * program that forks without end. */

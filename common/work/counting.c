@@ -46,7 +46,7 @@ struct counting *counting_new(struct counters_file *file, enum counting_mode mod
     return counting;
 }
 
-/* Under the lock: a slot that an ended thread gave back, or one that nobody has had yet. */
+/* Under the lock: a slot that an ended thread gave back, or one that has not been used yet. */
 static struct holding *find_vacant(struct counting *counting)
 {
     struct holding *holding = SLIST_FIRST(&counting->vacant);
@@ -75,7 +75,7 @@ static struct counter_slot *own_slot(struct counting *counting)
     return holding->slot;
 }
 
-/* Nobody else adds meanwhile. Readers may look: hence no plain +=, though it compiles to that. */
+/* No other thread adds meanwhile. Readers may look: hence no plain +=, though it compiles to that. */
 static void add_alone(struct counter_slot *slot, enum counter which, int64_t n)
 {
     int64_t value = __atomic_load_n(&slot->value[which], __ATOMIC_RELAXED);

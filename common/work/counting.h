@@ -12,7 +12,7 @@
  * The other two have one object for all threads, which is what the pattern is there to avoid.
  *
  * The choice is here and not in count_add(): every server counts with that, and each would pay a
- * test per count for what three of them offer. An object that is nobody else's needs no `lock`
+ * test per count for what three of them offer. An object with one owner needs no `lock`
  * prefix for an addition; that is what the pattern promises. Its slot lies in the shared area like
  * all others, so that sums and observers need not know of it. 10,000 connections may be as many
  * threads: so a thread that ends hands its slot on, and those beyond the number of slots share one

@@ -138,7 +138,7 @@ ssize_t disk_perform(const struct disk_read *read)
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n == 0)
-            return -EIO; /* somebody has cut the file */
+            return -EIO; /* the file has been cut */
         done += n > 0 ? (size_t)n : 0;
     }
     return (ssize_t)done;

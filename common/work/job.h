@@ -20,7 +20,7 @@ enum wait {
     WAIT_TIMER = 2,     /* job_delay_ns() to pass */
     WAIT_UPSTREAM = 4,  /* job_wait_fd() to become ready, until job_deadline_ns() at most */
     WAIT_DISK = 8,      /* a read to complete */
-    WAIT_DELEGATE = 16, /* somebody else to perform the whole program: job_deliver() */
+    WAIT_DELEGATE = 16, /* another part to perform the whole program: job_deliver() */
 };
 
 struct job {

@@ -210,7 +210,7 @@ static int send_command(struct upstream_call *call)
 }
 
 /* A whole reply. After an error, too, the connection is as good as before; not so if more follows,
- * which belongs to nobody. */
+ * which has no owner. */
 static void take_reply(struct upstream_call *call, redisReply *reply)
 {
     const redisReader *reader = call->connection->reader;

@@ -4,7 +4,7 @@
  * A call is a state machine on a non-blocking descriptor: upstream_advance() does what can be done
  * now, and who performs the call waits for what is missing, as it likes: asleep or in a loop. First
  * of all a call needs a connection. If none is free it takes its turn, first come, first served;
- * whoever gives a connection back grants it to the first in turn and wakes nobody else. To wake all
+ * whoever gives a connection back grants it to the first in turn and wakes no other. To wake all
  * and let them race would cost a thundering herd for each reply, and a newcomer could overtake those
  * that have waited. The right to connect is handed over in the same way when a connection has died.
  *
@@ -15,14 +15,14 @@
  *
  * A pooled connection that the upstream closed meanwhile is readable: one look before the command
  * suffices, and the call connects anew. A command that was sent and not answered is never sent again,
- * for nobody knows whether it was carried out. After a timeout the connection is closed: the late
+ * because it may have been carried out. After a timeout the connection is closed: the late
  * reply would be taken for that of the next call.
  *
  * In a process with a loop a connection is shut down at once but closed by the loop: libev takes a
  * descriptor out of its epoll set only when it next reports something, and by then its number may be
  * a new socket's.
  *
- * The command is BLPOP on a list that nobody fills, a command of Redis itself that keeps a connection
+ * The command is BLPOP on a list that is never filled, a command of Redis itself that keeps a connection
  * busy for a time one can choose. So the same code calls the bundled upstream or a real Redis. */
 #ifndef ARCHBENCH_UPSTREAM_H
 #define ARCHBENCH_UPSTREAM_H

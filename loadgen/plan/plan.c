@@ -69,7 +69,7 @@ static void wish_arrivals(struct workload *w, const struct wishes *wishes)
         (size_t)snprintf(w->trace, sizeof w->trace, "%s", wishes->trace) >= sizeof w->trace)
         die("--trace: the name is too long");
     if (wishes->arrivals > 0)
-        w->arrivals = (enum arrivals_kind)(wishes->arrivals - 1);
+        workload_change_arrivals(w, (enum arrivals_kind)(wishes->arrivals - 1));
     else if (wishes->trace)
         w->arrivals = ARRIVALS_TRACE;
     else if (wishes->rate && w->arrivals == ARRIVALS_CLOSED)
@@ -80,6 +80,8 @@ static void wish_arrivals(struct workload *w, const struct wishes *wishes)
         die("--think: '%s' is not a time such as 100ms or 'fixed 100ms'", wishes->think);
     if (wishes->burst > 0)
         w->burst = wishes->burst;
+    else if (w->arrivals == ARRIVALS_BURSTS && w->burst == 0)
+        w->burst = BURST_DEFAULT;
 }
 
 /* Contradictions of the command line in its own words, then those that the workload may have part

@@ -55,8 +55,7 @@ void workload_defaults(struct workload *w)
     *w = (struct workload){.arrivals = ARRIVALS_CLOSED,
                            .connections = 10,
                            .placement = PLACEMENT_SHARED,
-                           .timeout_ns = 2 * NSEC_PER_SEC,
-                           .burst = 10};
+                           .timeout_ns = 2 * NSEC_PER_SEC};
 }
 
 /* Set a field of `object` as a table says. `of_what` completes the complaint that there is no such
@@ -119,7 +118,7 @@ static struct workload_class *class_of_key(struct loader *l, struct workload *w,
     struct workload_class *class = find_class(w, key, strcspn(key, "."));
 
     if (!class)
-        fail(l, "'%s' speaks of a class that does not stand above", key);
+        fail(l, "'%s': there is no such class above", key);
     return class;
 }
 
@@ -128,8 +127,12 @@ static int set_point(struct loader *l, const char *key, const char *value)
     const char *dot = strchr(key, '.');
     struct workload_class *class;
 
+    if (!dot && !set_workload(l, l->target, key, value))
+        return 0;
+    if (strcmp(key, "arrivals") == 0)
+        workload_change_arrivals(l->target, l->target->arrivals);
     if (!dot)
-        return set_workload(l, l->target, key, value);
+        return 1;
     class = class_of_key(l, l->target, key);
     return class ? set_class(l, class, dot + 1, value) : 0;
 }
@@ -174,7 +177,7 @@ static int take_key(void *user, const char *section, const char *key, const char
         return set_point(l, key, value);
     if (l->target)
         return set_workload(l, l->target, key, value);
-    return fail(l, "'%s' stands before any [section]", key);
+    return fail(l, "'%s' comes before any [section]", key);
 }
 
 static bool is_name(const char *name)
@@ -189,11 +192,11 @@ static void begin_class(struct loader *l, const char *name)
     struct workload *w = &l->base;
 
     if (l->has_points) {
-        fail(l, "[class %s] has to stand before the first [point]", name);
+        fail(l, "[class %s] must come before the first [point]", name);
     } else if (!is_name(name) || strcmp(name, "total") == 0) {
         fail(l, "'%s' cannot name a class", name);
     } else if (find_class(w, name, strlen(name))) {
-        fail(l, "[class %s] stands here twice", name);
+        fail(l, "[class %s] is here twice", name);
     } else if (w->class_count == WORKLOAD_CLASSES) {
         fail(l, "more than %d classes", WORKLOAD_CLASSES);
     } else {
@@ -217,11 +220,11 @@ static void begin_phase(struct loader *l, const char *name)
     struct workload *w = &l->base;
 
     if (l->has_points) {
-        fail(l, "[phase %s] has to stand before the first [point]", name);
+        fail(l, "[phase %s] must come before the first [point]", name);
     } else if (!is_name(name)) {
         fail(l, "'%s' cannot name a phase", name);
     } else if (find_phase(w, name)) {
-        fail(l, "[phase %s] stands here twice", name);
+        fail(l, "[phase %s] is here twice", name);
     } else if (w->phase_count == WORKLOAD_PHASES) {
         fail(l, "more than %d phases", WORKLOAD_PHASES);
     } else {
@@ -241,7 +244,7 @@ static void begin_point(struct loader *l, const char *name)
         return;
     }
     if (wanted && l->found)
-        fail(l, "[point %s] stands here twice", name);
+        fail(l, "[point %s] is here twice", name);
     l->has_points = true;
     l->found |= wanted;
     snprintf(l->points + used, sizeof l->points - used, " %s", name);
@@ -267,7 +270,7 @@ static void begin_section(struct loader *l, const char *name)
     } else if (strcmp(name, "workload") == 0 && !l->has_points) {
         l->target = &l->base;
     } else if (strcmp(name, "workload") == 0) {
-        fail(l, "[workload] has to stand before the first [point]");
+        fail(l, "[workload] must come before the first [point]");
     } else if (strcmp(name, "smoke") == 0 || strcmp(name, "quick") == 0 ||
                strcmp(name, "full") == 0) {
         l->in_profile = true;

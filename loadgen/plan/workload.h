@@ -31,6 +31,8 @@ struct think {
 
 enum placement { PLACEMENT_SHARED, PLACEMENT_SPLIT };
 
+enum { BURST_DEFAULT = 10 };
+
 /* Requests per second, or a percentage of the calibrated capacity. */
 struct rate {
     bool given, percent;
@@ -74,7 +76,7 @@ struct workload {
     enum placement placement;
     int64_t timeout_ns;
     struct think think;
-    int burst;                 /* requests in a burst */
+    int burst;                 /* requests in a burst; 0: not stated, see BURST_DEFAULT */
     char trace[WORKLOAD_PATH]; /* file of times and classes, from the current folder; or empty */
     double ramp;               /* connections made per second; 0: as fast as it goes */
     int idle;                  /* connections held beside the active ones */
@@ -97,6 +99,10 @@ void workload_defaults(struct workload *);
  * the line. */
 bool workload_load(struct workload *, const char *path, const char *point, char *error,
                    size_t size);
+
+/* Let requests arrive in another way. What the workload says of the way it had (a rate, a length of
+ * bursts) is void where it does not apply to this one. */
+void workload_change_arrivals(struct workload *, enum arrivals_kind);
 
 /* What keys of a workload need of each other (a rate, a trace, a closed loop): to be asked when the last
  * key is set. Returns false with a sentence in `error`. */

@@ -39,6 +39,15 @@ const char *arrivals_name(enum arrivals_kind kind)
     return "?";
 }
 
+void workload_change_arrivals(struct workload *w, enum arrivals_kind kind)
+{
+    w->arrivals = kind;
+    if (kind == ARRIVALS_CLOSED)
+        w->rate = (struct rate){0};
+    if (kind != ARRIVALS_BURSTS)
+        w->burst = 0;
+}
+
 /* What is wrong with the arrivals, NULL: nothing. Some keys belong to some kinds of them only. */
 static const char *disagreement(const struct workload *w)
 {
@@ -47,6 +56,10 @@ static const char *disagreement(const struct workload *w)
 
     if (has_rate && !w->rate.given && !workload_has_class_rates(w))
         return " arrivals need a rate";
+    if (w->arrivals == ARRIVALS_CLOSED && w->rate.given)
+        return " arrivals, but a rate needs constant, poisson or bursts arrivals";
+    if (w->arrivals != ARRIVALS_BURSTS && w->burst > 0)
+        return " arrivals, but burst needs bursts arrivals";
     if (!has_rate && workload_has_class_rates(w))
         return " arrivals, but classes with a rate need constant, poisson or bursts arrivals";
     if (!has_rate && w->phase_count > 0)

@@ -14,7 +14,7 @@ struct backlog {
 };
 
 void backlog_push(struct backlog *, struct arrival);
-/* Take the one that waits longest. Returns false when nobody waits. */
+/* Take the one that waits longest. Returns false when none waits. */
 bool backlog_pop(struct backlog *, struct arrival *);
 void backlog_free(struct backlog *);
 

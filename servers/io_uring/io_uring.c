@@ -136,7 +136,7 @@ static void welcome(struct ring *ring, int fd)
     go_on(ring, peer);
 }
 
-/* Serve the peers that are connected already, and nobody after them. */
+/* Serve the peers that are connected already, and none after them. */
 static void stop_listening(struct ring *ring)
 {
     int fd;

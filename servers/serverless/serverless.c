@@ -114,7 +114,7 @@ static void drive(struct platform *platform, struct loop_peer *peer)
 
 /* --- instances: what has become of an event --------------------------------------------------- */
 
-/* The reply is ready; NULL: there is nobody to reply to. The event leaves the journal only when the
+/* The reply is ready; NULL: there is no client to reply to. The event leaves the journal only when the
  * reply has gone: what a client was not told is always in the journal. What it was told in the very
  * last moment may be there too. */
 static void reply(struct platform *platform, struct client *client)

@@ -13,27 +13,51 @@ import harness
 from harness import SLOW, ServerCase, wait_until
 
 
-class Refusals(ServerCase):
-    """Each connection needs a process or thread, and the system gives no more."""
+class Limited(ServerCase):
+    """The system gives the server a few processes and threads, and no more."""
 
     options = None
     MOST = 20
 
-    @classmethod
-    def suits(cls, target):
-        return target.name in ("processes", "threads")
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can give the server a user, and so a count, of its own")
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
 
-    def start_limited(self, folder):
+    def start_limited(self, *options):
         """The user may not reach the build folder: so it gets a copy of what it needs."""
-        os.chmod(folder, 0o755)
-        copy = shutil.copy(self.target.path, folder)
-        calibration = shutil.copy(os.path.join(harness.BUILD, "calibration.json"), folder)
+        os.chmod(self.folder, 0o755)
+        copy = shutil.copy(self.target.path, self.folder)
+        calibration = shutil.copy(os.path.join(harness.BUILD, "calibration.json"), self.folder)
         user = str(random.randrange(30_000, 60_000))  # nobody else's: only these processes count
-        server = harness.Server(harness.Target(copy, ("--calibration", calibration)), prefix=(
+        target = harness.Target(copy, (*self.target.options, "--calibration", calibration))
+        server = harness.Server(target, *options, prefix=(
             "setpriv", "--reuid", user, "--regid", user, "--clear-groups",
             "prlimit", f"--nproc={self.MOST}"))
         self.addCleanup(server.settle)
         return server
+
+
+class LimitedAtTheStart(Limited):
+    """It is to have more processes or threads than it can get: it says so and ends."""
+
+    @classmethod
+    def suits(cls, target):
+        return "--workers" in (target.about["computes"], target.about.get("peers"))
+
+    def test_it_says_so(self):
+        with self.assertRaisesRegex(AssertionError, "the system has no room for so many "):
+            self.start_limited("--workers", str(2 * self.MOST))
+
+
+class Refusals(Limited):
+    """Each connection needs a process or thread, and the system gives no more."""
+
+    @classmethod
+    def suits(cls, target):
+        return target.name in ("processes", "threads")
 
     @staticmethod
     def is_served(peer):
@@ -43,20 +67,17 @@ class Refusals(ServerCase):
             return False
 
     def test_counted_and_survived(self):
-        if os.geteuid() != 0:
-            self.skipTest("only root can give the server a user, and so a count, of its own")
-        with tempfile.TemporaryDirectory() as folder:
-            server = self.start_limited(folder)
-            peers = [self.peer(server) for _ in range(2 * self.MOST)]
-            served = [peer for peer in peers if self.is_served(peer)]
-            self.assertTrue(self.MOST // 2 <= len(served) <= self.MOST, f"{len(served)} served")
-            refused = re.search(r"^archbench_refused_total (\d+)$",
-                                served[0].get("/metrics").body.decode(), re.MULTILINE)
-            self.assertEqual(int(refused[1]), len(peers) - len(served))
-            self.assertEqual([peer.get().status for peer in served], [200] * len(served))
-            for peer in served[1:]:
-                peer.close()
-            self.assertTrue(wait_until(lambda: self.is_served(self.peer(server)), 5))
+        server = self.start_limited()
+        peers = [self.peer(server) for _ in range(2 * self.MOST)]
+        served = [peer for peer in peers if self.is_served(peer)]
+        self.assertTrue(self.MOST // 2 <= len(served) <= self.MOST, f"{len(served)} served")
+        refused = re.search(r"^archbench_refused_total (\d+)$",
+                            served[0].get("/metrics").body.decode(), re.MULTILINE)
+        self.assertEqual(int(refused[1]), len(peers) - len(served))
+        self.assertEqual([peer.get().status for peer in served], [200] * len(served))
+        for peer in served[1:]:
+            peer.close()
+        self.assertTrue(wait_until(lambda: self.is_served(self.peer(server)), 5))
 
 
 class Impossible(ServerCase):

@@ -52,10 +52,10 @@ class Peer:
 class Server:
     """Accepts connections and plays `script` on each in a thread."""
 
-    def __init__(self, script):
+    def __init__(self, script, listener=None):
         self.script, self.lock = script, threading.Lock()
         self.requests, self.accepted, self.open = [], 0, 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -161,6 +161,14 @@ class Case(unittest.TestCase):
             with open(path, "w") as file:
                 file.write(text)
         return path
+
+    def refused(self, *arguments):
+        """It ends with one line, which is returned, and status 2."""
+        run = subprocess.run([LOADGEN, *arguments], capture_output=True, text=True, timeout=10)
+        self.assertEqual(run.returncode, 2)
+        self.assertEqual(run.stdout, "")
+        self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
+        return run.stderr
 
     def load(self, url, *arguments, default_time=True):
         """Run to the end and return the JSON, after checking what holds for every run."""

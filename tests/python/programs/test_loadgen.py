@@ -7,13 +7,6 @@ from generator_case import Case, LOADGEN, OK, Server, always, calibration_text
 
 
 class CommandLine(Case):
-    def refused(self, *arguments):
-        run = subprocess.run([LOADGEN, *arguments], capture_output=True, text=True, timeout=10)
-        self.assertEqual(run.returncode, 2)
-        self.assertEqual(run.stdout, "")
-        self.assertEqual(run.stderr.count("\n"), 1, run.stderr)
-        return run.stderr
-
     def test_mistakes_end_with_one_line_and_status_2(self):
         url = "http://127.0.0.1:1/"
         for arguments in ([], ["--bogus", url], ["-c", "0", url], ["-d", "5", url],

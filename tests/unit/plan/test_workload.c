@@ -75,7 +75,7 @@ Test(workload, a_point_overrides_and_the_others_do_not)
 
     cr_assert(load(&w, sweep, "heavy"), "%s", error);
     cr_assert_eq(w.arrivals, ARRIVALS_CLOSED);
-    cr_assert_eq(w.rate.value, 100);
+    cr_assert(!w.rate.given);
     cr_assert_eq(w.class[0].weight, 0);
     cr_assert_eq(w.class[1].weight, 1);
     cr_assert_str_eq(w.class[1].target, "/more");
@@ -194,7 +194,7 @@ Test(workload, what_is_special_is_not_by_default)
 
     cr_assert(load(&w, "[class a]\nrequest = /\n", NULL), "%s", error);
     cr_assert_eq(w.think.mean_ns, 0);
-    cr_assert_eq(w.burst, 10);
+    cr_assert_eq(w.burst, 0);
     cr_assert_str_eq(w.trace, "");
     cr_assert_eq(w.ramp, 0);
     cr_assert_eq(w.idle, 0);
