@@ -39,6 +39,36 @@ def code_of_the_page():
     return re.search(r"```c\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
 
 
+class Tree(unittest.TestCase):
+    """The tree of folders in CONTRIBUTING.md is what is there, and fits one screen."""
+
+    ROOMS = ("archbench", "common", "loadgen", "servers", "services", "tests")
+
+    def setUp(self):
+        page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        self.tree = re.search(r"## Where is what\n\n```\n(.*?)```", page, re.DOTALL)[1]
+        files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True,
+                               check=True).stdout.split()
+        self.folders = {"/".join(file.split("/")[:-1][:depth])
+                        for file in files for depth in (1, 2) if "/" in file}
+
+    def test_it_fits_one_screen(self):
+        self.assertLessEqual(self.tree.count("\n"), 50)
+
+    def test_every_folder_is_in_it(self):
+        for folder in self.folders:
+            room, _, name = folder.partition("/")
+            if not folder.startswith(".") and (not name or room in self.ROOMS):
+                with self.subTest(folder):
+                    self.assertRegex(self.tree, rf"(?m)(^|[ /]){name or room}/")
+
+    def test_nothing_else_is_in_it(self):
+        names = {name for folder in self.folders for name in folder.split("/")}
+        for name in re.findall(r"(?<![\w./])([\w.]+)/(?=[\w ,]|$)", self.tree):
+            with self.subTest(name):
+                self.assertIn(name, names)
+
+
 class Example(unittest.TestCase):
     """A copy of the sources, with the one file of the page added under a name of its own."""
 
