@@ -31,6 +31,8 @@ def finding(run, rankings):
         if ends and ends[2] and min(e.estimate.value for e in ends[:2]) > 0:
             values = [e.estimate.value for e in ends[:2]]
             gaps.append((max(values) / min(values), workload, point, ends[0], ends[1]))
+    if all(len(ranked.entries) < 2 for ranked in rankings.values()):
+        return "One architecture in each of these workloads: there is nothing to compare"
     if not gaps:
         return "No clear difference between architectures in these workloads"
     _, workload, point, best, worst = max(gaps, key=lambda gap: gap[0])
@@ -51,7 +53,8 @@ def panel(c, ax, run, workload, point, ranked):
               lambda arch: "not measured")
     ax.set_title(workload if point == "base" else f"{workload}, {point}", fontsize=15)
     ax.set_xlabel(measure.name(run, workload), fontsize=13)
-    ax.tick_params(axis="x", labelbottom=False)  # the values are beside the marks
+    ax.tick_params(axis="x", which="both", labelbottom=False, length=0)
+    ax.grid(False, axis="x")  # the values are beside the marks
 
 
 def draw(run):

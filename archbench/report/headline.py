@@ -34,7 +34,7 @@ class Cell:
     text: str
     interval: str  # '[365/s, 378/s]', or empty
     letters: str
-    leads: bool  # nobody is better beyond chance
+    leads: bool  # none is better by more than chance
     valid: bool
     worse: float  # how many times worse than the best; 1 for the best
 
@@ -120,6 +120,9 @@ def _listed(names):
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+NO_PRICE = "nothing measured here speaks against it"
+
+
 def _price(found, arch):
     """What the choice of this architecture costs, as the end of a sentence."""
     at = dearest(found, arch)
@@ -130,7 +133,7 @@ def _price(found, arch):
     missing = [c.criterion.heading for c in found if arch not in c.cells or not c.cells[arch].valid]
     if missing:
         return f"there is no valid measurement of its {_listed(missing)}"
-    return "nothing measured here speaks against it"
+    return NO_PRICE
 
 
 def unanswered(taken):
@@ -154,23 +157,26 @@ def answer(found, taken=()):
         return (f"Nothing here tells them apart: {len(best)} architectures are each among the best "
                 f"in {most} of {len(judged)} measures.")
     if len(best) > 1:
-        prices = "; ".join(f"for {arch}, {_price(judged, arch)}" for arch in best)
+        prices = {arch: _price(judged, arch) for arch in best}
+        said = "; ".join(f"for {arch}, {price}" for arch, price in prices.items())
+        if set(prices.values()) == {NO_PRICE}:
+            said = NO_PRICE.removesuffix("it") + "them"
         return (f"{_listed(best)} are each among the best in {most} of {len(judged)} measures: "
-                f"{prices}.")
+                f"{said}.")
     return (f"{best[0]} is among the best in {most} of {len(judged)} measures, more often than any "
             f"other; {_price(judged, best[0])}.")
 
 
 def widest(found):
-    """The dearest mistake one can make, in a sentence; '' when nothing differs."""
+    """The costliest choice one can make, in a sentence; '' when nothing differs."""
     gaps = [(cell.worse, c, arch) for c in contested(found) for arch, cell in c.cells.items()
             if cell.valid and not cell.leads]
     if not gaps:
         return ""
     worse, c, arch = max(gaps, key=lambda g: g[0])
     ratio = f", {style.times(worse)} worse" if math.isfinite(worse) else ""
-    return (f"The dearest mistake is about {c.criterion.heading}: {c.cells[arch].text} in {arch}, "
-            f"{c.cells[c.best].text} in {c.best}{ratio}.")
+    return (f"The widest gap is in {c.criterion.heading}: {c.cells[c.best].text} in {c.best}, "
+            f"{c.cells[arch].text} in {arch}{ratio}.")
 
 
 def rows(found):

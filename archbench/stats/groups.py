@@ -29,7 +29,7 @@ LEAST_TRIALS = 2  # fewer tell nothing about scatter
 # Degrees of freedom are rounded down to one of these: a quantile takes 0.2 s to compute.
 DEGREES = (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32,
            36, 40, 44, 48, 52, 56, 60, 64, 128, math.inf)
-KEY = "a, b: sharing a letter means no difference beyond chance"  # in a legend
+KEY = "a, b: sharing a letter means no difference by more than chance"  # in a legend
 LEGEND_CHARACTERS = 90  # of one line
 
 

@@ -1,6 +1,7 @@
 #include "common/serve/workers.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,4 +109,5 @@ void workers_end(struct workers *workers)
         if (workers->worker[i].pid)
             kill(workers->worker[i].pid, SIGTERM);
     reap(workers, 0);
+    free(workers->worker);
 }

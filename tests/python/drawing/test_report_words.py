@@ -38,8 +38,7 @@ class Headline(Folder):
                          "more often than any other; its price is price, 1.5 times worse than in "
                          "event.")
         self.assertEqual(headline.widest(found),
-                         "The dearest mistake is about room: 7 in event, 1 in hybrid, 7.0 times "
-                         "worse.")
+                         "The widest gap is in room: 1 in hybrid, 7 in event, 7.0 times worse.")
 
     def test_who_leads_everywhere_costs_nothing_but_may_lack_a_measurement(self):
         found = [column("speed", hybrid=cell(leads=True), event=cell(4)),
@@ -54,13 +53,16 @@ class Headline(Folder):
         self.assertEqual(headline.answer(found), "event and hybrid are each among the best in 1 of "
                          "2 measures: for event, its price is speed, 4.0 times worse than in "
                          "hybrid; for hybrid, its price is price, 1.5 times worse than in event.")
+        both = {a: cell(leads=True) for a in ("event", "hybrid")}
+        self.assertEqual(headline.answer([column("speed", **both)]), "event and hybrid are each among "
+                         "the best in 1 of 1 measures: nothing measured here speaks against them.")
         alike = {a: cell(leads=True) for a in ("event", "hybrid", "threads", "processes")}
         self.assertIn("Nothing here tells them apart", headline.answer([column("speed", **alike)]))
         self.assertEqual(headline.widest([column("speed", **alike)]), "")
 
     def test_infinitely_worse(self):
         found = [column("speed", hybrid=cell(leads=True), event=cell(estimates.math.inf))]
-        self.assertIn("inf in event, 1 in hybrid.", headline.widest(found))
+        self.assertIn("1 in hybrid, inf in event.", headline.widest(found))
 
     def test_nobody_to_compare_with(self):
         found = [column("speed", hybrid=cell(leads=True), event=cell(4, valid=False))]
