@@ -39,8 +39,7 @@ class CellTest(CellCase):
                                cell["counters"]["requests"], delta=3)
         helper = "thread" in BUILD.name  # ThreadSanitizer runs a thread of its own
         self.assertEqual(cell["cost"]["tasks"], 5 + helper)  # one that accepts, one per connection
-        self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"],
-                         16 * (4 + helper) / 4)
+        self.assertEqual(cell["memory"]["per_connection"]["kernel_stacks_kb"], 16)
         self.assertEqual(cell["exit"]["final"]["name"], "threads")
         self.assertEqual({path.name for path in (self.folder / "cells/tiny/b/threads.1").iterdir()}
                          - {"total.hgrm"},
