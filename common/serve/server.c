@@ -244,7 +244,9 @@ int server_accept(struct server *server)
         if (fd >= 0 || fd == -EINTR)
             return fd;
         note_refusal(server, fd);
-        if (fd == -EAGAIN)
+        if (fd == -EINVAL) /* it has been shut down: a word from the parent that cannot get lost */
+            server->service.draining = true;
+        else if (fd == -EAGAIN)
             net_await(server->listener, LOOK_MS); /* no descriptor is free, and no peer waits */
         else if (fd != -EMFILE && fd != -ECONNABORTED && !server->service.draining)
             usleep(10000); /* out of memory or buffers: time may help, spinning does not */
