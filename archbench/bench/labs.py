@@ -15,6 +15,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -88,10 +89,11 @@ def adapted(script, options):
     """The script as it runs beside whatever else uses the build folder, the results and the port
     that it names; with --seconds, with shorter windows."""
     # The longer ones first: `build/labs` is not to be taken for a file in `build/`.
-    places = {"results/latest": f"{options.out}/results/latest", "build/labs": str(options.out),
-              "./run_all.sh cells": f"bin/archbench run --with-parent --build {options.build} "
-                                    f"--results {options.out}/results",
-              "build/": f"{options.build}/", "8080": str(options.port)}
+    build, out = shlex.quote(str(options.build)), shlex.quote(str(options.out))
+    places = {"results/latest": f"{out}/results/latest", "build/labs": out,
+              "./run_all.sh cells": f"bin/archbench run --with-parent --build {build} "
+                                    f"--results {out}/results",
+              "build/": f"{build}/", "8080": str(options.port)}
     pattern = "|".join(map(re.escape, places))
     script = re.sub(rf"(?<![\w/.])(?:{pattern})", lambda match: places[match[0]], script)
     if options.seconds:

@@ -126,6 +126,11 @@ class Tool(unittest.TestCase):
             back = re.sub(r"(--port |127\.0\.0\.1:)1\b(?!\.)", r"\g<1>8080", back)
             self.assertEqual(back, worksheet.script)
 
+    def test_a_folder_may_have_a_blank_in_its_name(self):
+        options = argparse.Namespace(build="my build", out="my out", port=1, seconds=None)
+        self.assertEqual(labs.adapted("build/loadgen --json build/labs/1/x.json\n", options),
+                         "'my build'/loadgen --json 'my out'/1/x.json\n")
+
     def test_mistakes_are_told(self):
         self.assertIn("no lab is called 7", self.labs("7", status=1))
         self.assertIn("--write", self.labs("--write", "--seconds", "1", "1", status=1))
