@@ -163,8 +163,8 @@ json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
     json_object_set_new(object, "exit",
                         json_pack("{si sf sO?}", "status", trial->status, "stopped_s",
                                   trial->stopped_s, "final", trial->final));
-    json_object_set_new(
-        object, "validity",
-        json_pack("{ss sO}", "verdict", valid ? "VALID" : "INVALID", "reasons", trial->reasons));
+    json_object_set_new(object, "validity",
+                        json_pack("{ss sO sO}", "verdict", valid ? "VALID" : "INVALID", "reasons",
+                                  trial->reasons, "refused", trial->refused));
     return object;
 }

@@ -218,13 +218,26 @@ static void abandon_load(struct run *run)
     run->control = -1;
 }
 
+/* Time that the host gave to others made the server slower; it did not work more for it, and its
+ * memory is what it was. */
+static void refuse_for_steal(struct run *run, double percent)
+{
+    static const char *const metrics[] = {"*.response_*", "*.service_*",   "achieved_rate",
+                                          "*.good_rate",  "*.error_share", "error_share",
+                                          "cores_used"};
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
+        json_object_set_new(
+            run->trial->refused, metrics[i],
+            json_sprintf("%.1f %% of the CPU time was stolen by the hypervisor", percent));
+}
+
 static void judge_host(struct run *run)
 {
     const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
     int64_t all = b->all_ticks - a->all_ticks;
     double steal = all > 0 ? (double)(b->steal_ticks - a->steal_ticks) / (double)all : 0;
     if (steal > STEAL_LIMIT)
-        run_add_reason(run, "%.1f %% of the CPU time was stolen by the hypervisor", 100 * steal);
+        refuse_for_steal(run, 100 * steal);
     if (b->listen_overflows > a->listen_overflows)
         run_add_reason(run, "an accept queue overflowed %lld times",
                        (long long)(b->listen_overflows - a->listen_overflows));
@@ -252,6 +265,7 @@ static void adopt_verdict(struct run *run)
         json_array_extend(run->trial->reasons, reasons);
     else if (!verdict || strcmp(verdict, "VALID") != 0)
         run_add_reason(run, "the generator gave no verdict");
+    json_object_update(run->trial->refused, json_object_get(validity, "refused"));
 }
 
 static void release(struct run *run)
@@ -269,7 +283,7 @@ static void release(struct run *run)
 
 struct trial trial_run(const struct trial_setup *setup)
 {
-    struct trial trial = {.started = time(NULL), .reasons = json_array()};
+    struct trial trial = {.started = time(NULL), .reasons = json_array(), .refused = json_object()};
     struct run run = {.setup = setup,
                       .trial = &trial,
                       .server = {.name = "server", .end = -1, .out = -1, .log = -1},
@@ -305,4 +319,5 @@ void trial_free(struct trial *trial)
     json_decref(trial->final);
     json_decref(trial->upstream_final);
     json_decref(trial->reasons);
+    json_decref(trial->refused);
 }

@@ -74,6 +74,7 @@ struct trial {
     json_t *final;          /* its last line, or null */
     json_t *upstream_final; /* the same of the upstream */
     json_t *reasons;        /* sentences: why this is no valid measurement; empty when it is one */
+    json_t *refused;        /* of a valid one: {metric: sentence} of numbers that are not sure */
 };
 
 /* Run it to its end. Leaves no process behind. Dies when it cannot be set up at all; all

@@ -1,5 +1,6 @@
 /* find: see find.h. */
 #include "loadgen/find.h"
+#include "loadgen/judge/refusals.h"
 
 #include <math.h>
 
@@ -26,6 +27,8 @@ static enum search_outcome judge(const struct result *result, const struct crite
         snprintf(why, size, "%.*s", SEARCH_TEXT - 1, result->verdict.text[0]);
         return result->generator_at_fault ? SEARCH_UNKNOWN : SEARCH_FAILED;
     }
+    if (refusals_concern(result, conditions, why, size))
+        return SEARCH_UNKNOWN;
     if (!criteria_hold(conditions, &input, why, size))
         return SEARCH_FAILED;
     if (!falls_behind(result))

@@ -11,6 +11,7 @@
 #include "common/base/util.h"
 #include "loadgen/find.h"
 #include "loadgen/judge/criteria.h"
+#include "loadgen/judge/refusals.h"
 #include "loadgen/judge/search.h"
 #include "loadgen/measure.h"
 #include "loadgen/output/report.h"
@@ -173,6 +174,10 @@ static int judge_exit(const struct result *result, const struct criteria *fail_i
 
     if (result->verdict.count > 0) {
         fprintf(stderr, "loadgen: the run is INVALID, so --fail-if cannot be judged\n");
+        return EXIT_NOTHING_KNOWN;
+    }
+    if (refusals_concern(result, fail_if, why, sizeof why)) {
+        fprintf(stderr, "loadgen: --fail-if cannot be judged: %s\n", why);
         return EXIT_NOTHING_KNOWN;
     }
     if (!criteria_any(fail_if, &input, why, sizeof why))

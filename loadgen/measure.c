@@ -1,6 +1,7 @@
 /* measure: see measure.h. */
 #include "loadgen/measure.h"
 #include "common/base/util.h"
+#include "loadgen/judge/refusals.h"
 #include "loadgen/judge/verdict.h"
 #include "loadgen/output/notes.h"
 #include "loadgen/output/timeline.h"
@@ -32,6 +33,7 @@ struct measurement *measure(const struct plan *plan, const struct telling *telli
     m->result.duration_s = duration_s(m->crew.shared);
     m->result.lost = m->crew.lost;
     verdict_judge(&m->result);
+    refusals_judge(&m->result);
     notes_take(&m->result);
     return m;
 }

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import math
 
 from archbench.drawing import style
+from archbench.formats.workload import METRICS
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Measure:
         return f"{self.text(e.value)} [{self.text(e.low)}, {self.text(e.high)}]"
 
 
-RATE = Measure("good replies per second", "achieved_rate", ascending=False, unit="/s")
-TAIL = Measure("99th percentile of the response time", "response_p99_us", of="total")
-SHORT_TAIL = Measure("99th percentile of the response time", "response_p99_us", of="short")
-CPU = Measure("CPU time per request", "cpu_us_per_request", unit=" µs")
-MEMORY = Measure("memory per connection", "memory_total_kb_per_connection", unit=" KiB")
-ERRORS = Measure("share of requests without a good reply", "error_share")
+RATE = Measure("good replies per second", METRICS["throughput"], ascending=False, unit="/s")
+TAIL = Measure("99th percentile of the response time", METRICS["p99"], of="total")
+SHORT_TAIL = Measure("99th percentile of the response time", METRICS["p99"], of="short")
+CPU = Measure("CPU time per request", METRICS["cpu"], unit=" µs")
+MEMORY = Measure("memory per connection", METRICS["memory"], unit=" KiB")
+ERRORS = Measure("share of requests without a good reply", METRICS["errors"])
 
 BY_NAME = {"throughput": RATE, "p99": TAIL, "p99 of short": SHORT_TAIL, "cpu": CPU,
            "memory": MEMORY, "errors": ERRORS}  # as a workload's [report] names them

@@ -30,12 +30,18 @@ class NoData(Exception):
 @dataclass
 class Trial:
     number: str
-    verdict: str
     values: dict = field(default_factory=dict)  # (class, metric) -> float
+    refused: set = field(default_factory=set)   # of these numbers, those that are not sure
+    verdict: str = "VALID"                      # INVALID: none of them is
 
     @property
     def valid(self):
-        return self.verdict == "VALID"
+        """At least one number of it is sure."""
+        return self.verdict == "VALID" and (not self.values or len(self.refused) < len(self.values))
+
+    def has(self, name):
+        """Is this number known, and sure?"""
+        return self.valid and name in self.values and name not in self.refused
 
 
 def number_in(name):
@@ -93,8 +99,11 @@ class Run:
         """A line of summary.csv."""
         workload = former.workload(row["workload"])
         trials = self._cells[workload, row["point"], row["arch"]]
-        trial = trials.setdefault(row["trial"], Trial(row["trial"], row["verdict"]))
-        trial.values[row["class"], former.metric(row["metric"])] = float(row["value"])
+        trial = trials.setdefault(row["trial"], Trial(row["trial"]))
+        name = (row["class"], former.metric(row["metric"]))
+        trial.values[name] = float(row["value"])
+        if row["verdict"] != "VALID":
+            trial.refused.add(name)
 
     def _read_cells(self):
         """Every cell.json, with `where` added, and `name`, under which it is stored. A cell that failed before it measured anything has
@@ -103,7 +112,7 @@ class Run:
             where = (former.workload(name[0]), *name[1:])
             cell = former.cell(stated) | {"where": where, "name": name}
             verdict = cell.get("validity", {}).get("verdict", "INVALID")
-            self._cells[where[:3]].setdefault(where[3], Trial(where[3], verdict))
+            self._cells[where[:3]].setdefault(where[3], Trial(where[3], verdict=verdict))
             yield cell
 
     def own_workload(self, name):
@@ -184,7 +193,7 @@ class Run:
     def values(self, workload, point, arch, metric, cls=""):
         """(of the valid trials, of the others): a number for each trial that has one."""
         having = [t for t in self.trials(workload, point, arch) if (cls, metric) in t.values]
-        return tuple([t.values[cls, metric] for t in having if t.valid is wanted]
+        return tuple([t.values[cls, metric] for t in having if t.has((cls, metric)) is wanted]
                      for wanted in (True, False))
 
     def estimate(self, workload, point, arch, metric, cls=""):

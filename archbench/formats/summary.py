@@ -1,5 +1,6 @@
 """A run as one tidy table: a row per cell, class and metric (docs/formats.md, "Run")."""
 import csv
+from fnmatch import fnmatchcase as fnmatch
 import os
 
 COLUMNS = ["workload", "point", "arch", "trial", "verdict", "class", "metric", "value"]
@@ -61,14 +62,26 @@ def metrics(cell):
     return [row for row in found if row[2] is not None]
 
 
+def verdict(cell, cls, metric):
+    """Of one number of a cell: INVALID when nothing in the cell is sure, or this number is not."""
+    validity = cell["validity"]
+    name = f"{cls}.{metric}" if cls else metric
+    refused = any(fnmatch(name, pattern) for pattern in validity.get("refused", ()))
+    return "INVALID" if refused else validity["verdict"]
+
+
 def write(cells, path):
-    """The table of all cells (parsed cell.json) into `path`, whole or not at all."""
-    temporary = f"{path}.tmp"
+    """The table of all cells (parsed cell.json) into `path`, whole or not at all. Returns how many
+    numbers it has, and how many of them are not sure."""
+    temporary, total, refused = f"{path}.tmp", 0, 0
     with open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for cell in cells:
             where = [cell[key] for key in ("workload", "point", "server", "trial")]
-            where.append(cell["validity"]["verdict"])
-            writer.writerows(where + list(row) for row in metrics(cell))
+            rows = [[*where, verdict(cell, *row[:2]), *row] for row in metrics(cell)]
+            writer.writerows(rows)
+            total += len(rows)
+            refused += sum(row[len(where)] != "VALID" for row in rows)
     os.replace(temporary, path)
+    return total, refused

@@ -6,6 +6,10 @@ import re
 from archbench.formats import former
 
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+# What a workload's [report] may name as its measure, as summary.csv calls it.
+METRICS = {"throughput": "achieved_rate", "p99": "response_p99_us",
+           "p99 of short": "response_p99_us", "cpu": "cpu_us_per_request",
+           "memory": "memory_total_kb_per_connection", "errors": "error_share"}
 UNITS_BYTES = {"": 1, "k": 2 ** 10, "m": 2 ** 20, "g": 2 ** 30}
 WAITS = "io=timer|io=upstream"  # steps that wait for as long as they say
 
@@ -52,6 +56,13 @@ class Workload:
             with open(path, encoding="utf-8") as file:
                 self.text = file.read()
         self.ini = parse(self.text)
+
+    def metric(self):
+        """The metric that it is about; without a word of its own, throughput in a closed loop, else
+        the tail."""
+        stated = METRICS.get(self.section("report").get("measure"))
+        closed = (self._get("workload", "arrivals") or "closed") == "closed"
+        return stated or METRICS["throughput" if closed else "p99"]
 
     def _get(self, section, key):
         return self.ini.get(section, key, fallback=None)

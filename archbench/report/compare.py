@@ -69,7 +69,7 @@ def differences_of_environment(first, other):
 
 def values(run, workload, point, arch, cls, metric):
     return tuple(t.values[cls, metric] for t in run.trials(workload, point, arch)
-                 if t.valid and (cls, metric) in t.values)
+                 if t.has((cls, metric)))
 
 
 def measured(metric, workload):

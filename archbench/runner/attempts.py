@@ -1,4 +1,5 @@
 """Which cells of a run are still to be run, and in which order."""
+from fnmatch import fnmatchcase
 import itertools
 import json
 
@@ -18,15 +19,20 @@ def load_cell(path):
     return schema.check(file, cell, schema.CELL)
 
 
-def is_valid(cell):
-    return cell["validity"]["verdict"] == "VALID"
+def is_valid(cell, metric=""):
+    """Is the number sure that its workload is about? `metric`: its name, whatever the class; without
+    it, are all that the cell as a whole does not spoil."""
+    refused = (name.rpartition(".")[2] for name in cell["validity"].get("refused", ()))
+    return (cell["validity"]["verdict"] == "VALID"
+            and not any(fnmatchcase(metric, name) for name in refused))
 
 
-def attempts_left(cell):
-    """How often a cell may still be run; `cell`: what load_cell() returned."""
+def attempts_left(cell, metric=""):
+    """How often a cell may still be run; `cell`: what load_cell() returned; `metric`: see
+    is_valid()."""
     if cell is None:
         return ATTEMPTS
-    return 0 if is_valid(cell) else max(0, ATTEMPTS - cell["attempt"])
+    return 0 if is_valid(cell, metric) else max(0, ATTEMPTS - cell["attempt"])
 
 
 def turns(planned, left):

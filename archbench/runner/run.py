@@ -15,6 +15,7 @@ import time
 
 from archbench.arguments import Parser
 from archbench.formats import abouts, schema, stored, summary
+from archbench.formats.workload import Workload
 from archbench.places import ENTRY, REPOSITORY as ROOT
 from archbench.runner import alone, calm, environment, plan
 from archbench.runner.attempts import attempts_left, is_valid, load_cell, turns
@@ -217,7 +218,8 @@ def run_cell(cell, folder, build):
 def run_cells(planned, folder, arguments, waited):
     """Run every cell that is not settled until it is valid, or has no attempt left. waited(seconds)
     is told at the end, whichever way it comes, how long we waited for a calm machine."""
-    left = {cell.name: attempts_left(load_cell(folder / "cells" / cell.folder))
+    about = {file: Workload(file).metric() for file in {cell.file for cell in planned}}
+    left = {cell.name: attempts_left(load_cell(folder / "cells" / cell.folder), about[cell.file])
             for cell in planned}
     progress = Progress(planned, left)
     progress.announce(folder)
@@ -229,8 +231,9 @@ def run_cells(planned, folder, arguments, waited):
             began = time.monotonic()
             progress.begin(cell)
             said, measured = run_cell(cell, folder, arguments.build)
-            progress.end(cell, attempts_left(measured), said, time.monotonic() - began)
-            if not is_valid(measured):
+            metric = about[cell.file]
+            progress.end(cell, attempts_left(measured, metric), said, time.monotonic() - began)
+            if not is_valid(measured, metric):
                 patience.wait(progress.waiting)
     finally:
         progress.finish()
@@ -245,16 +248,16 @@ def point_latest(folder):
 
 
 def finish_run(folder, manifest, planned):
-    """Everything is measured: the table, the manifest's end, and a word on the invalid cells."""
+    """Everything is measured: the table, the manifest's end, and a word on what is not sure."""
     finished = [load_cell(folder / "cells" / cell.folder) for cell in planned]
-    summary.write(finished, folder / "summary.csv")
+    numbers, refused = summary.write(finished, folder / "summary.csv")
     replace_json(folder / "manifest.json", dict(manifest, finished=timestamp()))
     point_latest(folder)
     repeated = sum(cell["attempt"] > 1 for cell in finished)
     invalid = [cell for cell in finished if not is_valid(cell)]
     waited = as_clock(manifest["waited_s"])
     print(f"{len(finished)} cells in {folder}; repeated: {repeated}; "
-          f"still invalid: {len(invalid)}"
+          f"still invalid: {len(invalid)}; not sure: {refused} of {numbers} numbers"
           + f"; waited {waited} for a calm machine" * (manifest["waited_s"] > 0))
     for cell in invalid:
         print(f"  {cell['workload']}/{cell['point']} {cell['server']}.{cell['trial']}: "

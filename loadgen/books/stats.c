@@ -55,6 +55,9 @@ void class_stats_merge(struct class_stats *into, const struct class_stats *from)
     hist_merge(&into->response, &from->response);
     hist_merge(&into->service, &from->service);
     hist_merge(&into->lag, &from->lag);
+    hist_merge(&into->raw, &from->raw);
+    hist_merge(&into->least_response, &from->least_response);
+    hist_merge(&into->least_service, &from->least_service);
 }
 
 uint64_t class_stats_errors(const struct class_stats *stats)

@@ -46,7 +46,10 @@ struct class_stats {
     uint64_t failed[ERRORS]; /* attempts that failed, by kind, whether or not they were retried */
     uint64_t denied;         /* retries that the budget did not allow */
     uint64_t status[6];      /* complete replies by status class: [2] counts 2xx; of all attempts */
-    struct hist response, service, lag;
+    /* response and service are what the server and the network took: the generator's own delays,
+     * which it knows, are taken out. `raw` is the response with them; the least values are what is
+     * left if the delays have made the server's queue as long as they can (see delays.h). */
+    struct hist response, service, lag, raw, least_response, least_service;
 };
 
 struct worker_stats {

@@ -40,21 +40,26 @@ void tally_denied(struct tally *t, const struct arrival *arrival)
         t->stats->class[arrival->class].denied++;
 }
 
-void tally_good(struct tally *t, const struct arrival *arrival, int64_t sent_ns, int64_t now_ns)
+void tally_good(struct tally *t, const struct arrival *arrival, const struct exchange *e)
 {
     struct class_stats *stats = &t->stats->class[arrival->class];
     int64_t deadline_ns = t->deadline_ns[arrival->class];
+    int64_t response_ns = e->came_ns - arrival->intended_ns - e->lag_ns;
+    int64_t service_ns = e->came_ns - e->sent_ns;
 
-    if (tally_in_window(t, now_ns))
+    if (tally_in_window(t, e->came_ns))
         t->stats->good_in_window++;
     if (!tally_in_window(t, arrival->intended_ns))
         return;
     stats->answered++;
     stats->good++;
     stats->rescued += arrival->attempt > 0;
-    stats->missed += deadline_ns > 0 && now_ns - arrival->intended_ns > deadline_ns;
-    hist_add(&stats->response, now_ns - arrival->intended_ns);
-    hist_add(&stats->service, now_ns - sent_ns);
+    stats->missed += deadline_ns > 0 && response_ns > deadline_ns;
+    hist_add(&stats->response, response_ns);
+    hist_add(&stats->service, service_ns);
+    hist_add(&stats->raw, e->read_ns - arrival->intended_ns);
+    hist_add(&stats->least_response, response_ns - e->echo_ns);
+    hist_add(&stats->least_service, service_ns - e->echo_ns);
     t->open--;
 }
 
@@ -71,6 +76,9 @@ void tally_failure(struct tally *t, const struct arrival *arrival, enum outcome 
     stats->missed += t->deadline_ns[arrival->class] > 0;
     hist_add_infinite(&stats->response);
     hist_add_infinite(&stats->service);
+    hist_add_infinite(&stats->raw);
+    hist_add_infinite(&stats->least_response);
+    hist_add_infinite(&stats->least_service);
     t->open--;
 }
 

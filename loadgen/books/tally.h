@@ -38,8 +38,17 @@ void tally_attempt_failed(struct tally *, const struct arrival *, enum outcome e
 /* It would be tried again if the budget allowed it. */
 void tally_denied(struct tally *, const struct arrival *);
 
-/* Its outcome: a good reply came at `now_ns` to what was sent at `sent_ns`. */
-void tally_good(struct tally *, const struct arrival *, int64_t sent_ns, int64_t now_ns);
+/* The moments of an exchange, and what of it is the generator's. */
+struct exchange {
+    int64_t sent_ns;
+    int64_t came_ns; /* when the reply was there to be read */
+    int64_t read_ns; /* when it was read */
+    int64_t lag_ns;  /* sent so much later than it could have been */
+    int64_t echo_ns; /* the server may have kept it so much longer because of lags; see delays.h */
+};
+
+/* Its outcome: a good reply. */
+void tally_good(struct tally *, const struct arrival *, const struct exchange *);
 
 /* Its outcome: no good reply. `answered`: but a complete one. */
 void tally_failure(struct tally *, const struct arrival *, enum outcome error, bool answered);

@@ -20,6 +20,19 @@ struct sentences {
 void sentences_add(struct sentences *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+enum { REFUSALS_MAX = 160, REFUSAL_METRIC = 64, REFUSAL_TEXT = 200 };
+
+/* A number that may be wrong by more than can be accepted. See refusals.h. */
+struct refusal {
+    char metric[REFUSAL_METRIC]; /* "CLASS.METRIC" or "METRIC" as in summary.csv; *: any text */
+    char reason[REFUSAL_TEXT];
+};
+
+struct refusals {
+    int count;
+    struct refusal refusal[REFUSALS_MAX];
+};
+
 struct result {
     const struct plan *plan;
     const struct shared *shared;
@@ -27,8 +40,9 @@ struct result {
     double duration_s; /* of the window, as it came out; 0: it never opened */
     int lost;          /* workers that died */
     struct drift drift;
-    struct sentences verdict; /* by verdict_judge: why the numbers cannot be trusted; none: valid */
-    bool generator_at_fault;  /* by verdict_judge: a reason lies with the generator itself */
+    struct sentences verdict;    /* by verdict_judge: why no number can be trusted; none: valid */
+    bool generator_at_fault;     /* by verdict_judge: a reason lies with the generator itself */
+    struct refusals refusals;    /* by refusals_judge: of a valid run */
     const struct search *search; /* that this run is the best of; NULL: it stands alone */
     struct sentences notes;      /* by notes_take: what a reader should know beside */
 };

@@ -1,15 +1,10 @@
 /* verdict: see verdict.h. One function is one gate. */
 #include "loadgen/judge/verdict.h"
-#include "loadgen/books/estimate.h"
 #include "loadgen/judge/limits.h"
-#include "loadgen/plan/addresses.h"
 
 #include <math.h>
 #include <string.h>
 
-static const double LAG_FLOOR_NS = 100e3; /* no clock of a common kernel is better */
-static const double LAG_SHARE = 0.05;     /* of the median service time */
-static const double BUSY_MAX = 0.90;      /* above, the generator may be the bottleneck */
 static const double SHORTFALL_MAX = 0.02; /* replies missing from the arrivals */
 static const double LITTLE_ERROR_MAX = 0.05;
 static const double LITTLE_SIGMAS = 3;    /* chance stays below this in 997 of 1000 runs */
@@ -25,7 +20,7 @@ bool littles_law(const struct result *r, struct littles_law *law)
     if (r->plan->arrivals != ARRIVALS_CLOSED || rate <= 0 || all->retries > 0)
         return false;
     law->connections = r->plan->connections;
-    law->rate_x_latency = rate * (hist_mean(&all->service) + think_ns) / 1e9;
+    law->rate_x_latency = rate * (hist_mean(&all->raw) + think_ns) / 1e9;
     law->error = fabs(law->rate_x_latency - law->connections) / law->connections;
     return true;
 }
@@ -67,42 +62,6 @@ static void judge_presence(struct result *r)
             "and to the request",
             (unsigned long long)all->requests, error_name(error), connecting ? ", " : "",
             connecting ? limits_of_connecting(cause, r->totals->connect_errno) : "");
-}
-
-/* One hiccup among few requests is no evidence: the p99 counts as late when even the low end of its
- * interval is. */
-static void judge_lag(struct result *r)
-{
-    double lag_ns = estimate_percentile(&r->totals->all.lag, 99).low_ns;
-    double limit_ns = LAG_SHARE * hist_percentile(&r->totals->all.service, 50);
-
-    if (isnan(limit_ns) || limit_ns < LAG_FLOOR_NS)
-        limit_ns = LAG_FLOOR_NS;
-    r->generator_at_fault |= lag_ns > limit_ns;
-    if (lag_ns > limit_ns)
-        sentences_add(
-            &r->verdict,
-            "the generator sent late: its p99 lag of %.0f us is above %.0f us (the larger of 100 "
-            "us and 5 %% of the median service time): %s",
-            lag_ns / 1e3, limit_ns / 1e3,
-            addresses_are_crowded(r->plan)
-                ? "the kernel searches long for a free port: use more sources (--sources)"
-                : "give it --realtime, a core of its own (--cpus) or more workers (-w)");
-}
-
-static void judge_busy(struct result *r)
-{
-    for (int i = 0; i < r->plan->workers; i++) {
-        double busy = worker_busy(&r->shared->worker[i]);
-
-        r->generator_at_fault |= busy > BUSY_MAX;
-        if (busy > BUSY_MAX)
-            sentences_add(
-                &r->verdict,
-                "generator worker %d was %.0f %% busy, above %.0f %%, so it may be the bottleneck: "
-                "use more workers (-w) on cores of their own, or a lower rate",
-                i, 100 * busy, 100 * BUSY_MAX);
-    }
 }
 
 /* A peak in the load may saturate the server for less of the window than worker_saturated() asks
@@ -157,7 +116,7 @@ static double little_tolerance(const struct result *r, const struct littles_law 
     const struct think *think = &r->plan->workload.think;
     double requests = (double)r->totals->all.requests;
     double think_share =
-        (double)think->mean_ns / (hist_mean(&r->totals->all.service) + (double)think->mean_ns);
+        (double)think->mean_ns / (hist_mean(&r->totals->all.raw) + (double)think->mean_ns);
 
     return LITTLE_ERROR_MAX + law->connections / requests +
            (think->fixed ? 0 : LITTLE_SIGMAS * think_share / sqrt(requests));
@@ -187,8 +146,6 @@ void verdict_judge(struct result *r)
     r->verdict.count = 0;
     r->generator_at_fault = false;
     judge_presence(r);
-    judge_lag(r);
-    judge_busy(r);
     judge_shortfall(r);
     judge_digests(r);
     judge_little(r);

@@ -3,6 +3,7 @@
 #include "loadgen/books/estimate.h"
 #include "loadgen/judge/limits.h"
 #include "loadgen/output/pretty.h"
+#include "loadgen/plan/addresses.h"
 
 #include <stdio.h>
 
@@ -111,6 +112,10 @@ static void note_connections(struct result *r)
                       "only %d of %d connections carried a reply: fewer would have done, or the "
                       "server did not accept all of them",
                       totals->used, r->plan->connections);
+    if (addresses_are_crowded(r->plan))
+        sentences_add(&r->notes, "so many connections from one source to one target leave few free "
+                                 "ports, and the kernel searches long for one: use more sources "
+                                 "(--sources)");
     if (totals->connect_errno)
         sentences_add(&r->notes, "connections could not be made, the last because of: %s",
                       limits_of_connecting(cause, totals->connect_errno));

@@ -62,13 +62,14 @@ static json_t *interval_json(const struct hist *hist, double percent)
     return pair;
 }
 
+static const struct {
+    double percent;
+    const char *key, *name;
+} levels[] = {{50, "p50_us", "p50"}, {75, "p75_us", "p75"},     {90, "p90_us", "p90"},
+              {99, "p99_us", "p99"}, {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
+
 static json_t *latency_json(const struct hist *hist)
 {
-    static const struct {
-        double percent;
-        const char *key, *name;
-    } levels[] = {{50, "p50_us", "p50"}, {75, "p75_us", "p75"},     {90, "p90_us", "p90"},
-                  {99, "p99_us", "p99"}, {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
     json_t *o = json_object(), *intervals = json_object();
 
     set_count(o, "count", hist_total(hist));
@@ -80,6 +81,29 @@ static json_t *latency_json(const struct hist *hist)
         set(intervals, levels[i].name, interval_json(hist, levels[i].percent));
     }
     set(o, "intervals", intervals);
+    return o;
+}
+
+/* A number of each percentile that says what of it is the generator's. */
+static json_t *shares_json(const struct hist *with, const struct hist *without)
+{
+    json_t *o = json_object();
+
+    set_us(o, "mean_us", hist_mean(with) - hist_mean(without));
+    set_us(o, "max_us", hist_percentile(with, 100) - hist_percentile(without, 100));
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        set_us(o, levels[i].key,
+               hist_percentile(with, levels[i].percent) -
+                   hist_percentile(without, levels[i].percent));
+    return o;
+}
+
+static json_t *response_json(const struct class_stats *stats)
+{
+    json_t *o = latency_json(&stats->response);
+
+    set(o, "taken_out", shares_json(&stats->raw, &stats->response));
+    set(o, "uncertain", shares_json(&stats->response, &stats->least_response));
     return o;
 }
 
@@ -119,7 +143,7 @@ static json_t *class_json(const struct class_stats *stats, double weight, int64_
     set_count(o, "denied", stats->denied);
     set(o, "failed_attempts", kinds_json(stats->failed));
     set(o, "status", status_json(stats->status));
-    set(o, "response", latency_json(&stats->response));
+    set(o, "response", response_json(stats));
     set(o, "service", latency_json(&stats->service));
     set(o, "lag", latency_json(&stats->lag));
     return o;
@@ -314,6 +338,15 @@ static json_t *sentences_json(const struct sentences *sentences)
     return list;
 }
 
+static json_t *refusals_json(const struct refusals *refusals)
+{
+    json_t *o = json_object();
+
+    for (int i = 0; i < refusals->count; i++)
+        set_text(o, refusals->refusal[i].metric, refusals->refusal[i].reason);
+    return o;
+}
+
 static void set_checks(json_t *root, const struct result *r)
 {
     json_t *digest = json_object(), *validity = json_object();
@@ -326,6 +359,7 @@ static void set_checks(json_t *root, const struct result *r)
     set(root, "notes", sentences_json(&r->notes));
     set_text(validity, "verdict", r->verdict.count == 0 ? "VALID" : "INVALID");
     set(validity, "reasons", sentences_json(&r->verdict));
+    set(validity, "refused", refusals_json(&r->refusals));
     set(root, "validity", validity);
 }
 

@@ -1,9 +1,11 @@
 /* summary: see summary.h. What nobody asked for and what did not happen gets no line. */
 #include "loadgen/output/summary.h"
 #include "loadgen/books/estimate.h"
+#include "loadgen/judge/refusals.h"
 #include "loadgen/output/pretty.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static const char *plural(int count)
 {
@@ -159,8 +161,38 @@ static void print_generator(const struct totals *totals, FILE *file)
             totals->saturated ? " (saturated)" : "", totals->realtime ? ", real-time" : "");
 }
 
+/* What of the p99 is not the server's: what was taken out of it, and what may be left. */
+static void print_delays(const struct result *r, FILE *file)
+{
+    const struct class_stats *all = &r->totals->all;
+    double p99_ns = hist_percentile(&all->response, 99), left_ns = refusals_uncertainty_ns(all, 99);
+    double out_ns = hist_percentile(&all->raw, 99) - p99_ns;
+    char out[PRETTY_TIME], left[PRETTY_TIME];
+
+    if (isfinite(p99_ns) && p99_ns > 0 && out_ns >= 0)
+        fprintf(
+            file,
+            "  the generator's own delays: %s taken out of the p99; of what is left, at most %s "
+            "(%.1f %%)\n",
+            pretty_time(out, out_ns), pretty_time(left, left_ns), 100 * left_ns / p99_ns);
+}
+
+/* Numbers that share a reason's kind would fill the page: the first few, and how many there are. */
+static void print_refusals(const struct refusals *refusals, FILE *file)
+{
+    enum { SHOWN = 4 };
+
+    for (int i = 0; i < refusals->count && i < SHOWN; i++)
+        fprintf(file, "  not known well enough: %s: %s\n", refusals->refusal[i].metric,
+                refusals->refusal[i].reason);
+    if (refusals->count > SHOWN)
+        fprintf(file, "  not known well enough: %d more numbers (--json names them)\n",
+                refusals->count - SHOWN);
+}
+
 static void print_remarks(const struct result *r, FILE *file)
 {
+    print_refusals(&r->refusals, file);
     for (int i = 0; i < r->notes.count; i++)
         fprintf(file, "  note: %s\n", r->notes.text[i]);
     fprintf(file, "  %s\n", r->verdict.count == 0 ? "VALID" : "INVALID:");
@@ -178,5 +210,6 @@ void summary_print(const struct result *r, FILE *file)
     print_deadlines(r, file);
     print_connections(r, file);
     print_generator(r->totals, file);
+    print_delays(r, file);
     print_remarks(r, file);
 }

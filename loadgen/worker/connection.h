@@ -28,13 +28,14 @@ enum connection_state {
 struct connection {
     struct timer timer;               /* first, so that it leads to the rest: thinking, or slow */
     struct connection *older, *newer; /* on its list */
-    int64_t since_ns;       /* when its state began: the connect, the send, the end of a reply */
-    struct arrival arrival; /* the request under way */
-    int fd;                 /* owned while the state has a socket */
-    uint32_t generation;    /* of the socket: tells its events from those of the one before */
-    uint32_t sent;          /* bytes of the request that are written */
-    uint32_t replies;       /* that this socket has carried */
-    uint16_t source;        /* index of its address in the plan; the target's is in `target` */
+    int64_t since_ns;        /* when its state began: the connect, the send, the end of a reply */
+    struct arrival arrival;  /* the request under way */
+    int fd;                  /* owned while the state has a socket */
+    uint32_t generation;     /* of the socket: tells its events from those of the one before */
+    int64_t lag_ns, echo_ns; /* of the request; see delays.h */
+    uint32_t sent;           /* bytes of the request that are written */
+    uint32_t replies;        /* that this socket has carried */
+    uint16_t source;         /* index of its address in the plan; the target's is in `target` */
     uint8_t state, pool, target;
     bool used;               /* some socket of it has carried a reply */
     bool churned;            /* it was closed because it had carried its share */

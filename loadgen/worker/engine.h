@@ -6,6 +6,7 @@
 #define ARCHBENCH_ENGINE_H
 
 #include "common/base/util.h"
+#include "loadgen/books/delays.h"
 #include "loadgen/books/stats.h"
 #include "loadgen/books/tally.h"
 #include "loadgen/plan/plan.h"
@@ -47,6 +48,9 @@ struct client {
     enum client_phase phase;
     int epoll;
     int64_t now_ns;    /* the last reading of the clock */
+    int64_t came_ns;   /* when the bytes that were read last came; now_ns if nobody says */
+    int64_t epoch_ns;  /* CLOCK_REALTIME, in which the kernel says it, less CLOCK_MONOTONIC */
+    struct echo echo;  /* of late sends, at the server */
     bool begun, ended; /* the window, for this worker */
     int64_t begun_ns, begun_cpu_ns;
     struct tally tally;

@@ -7,6 +7,9 @@
 #include "loadgen/worker/engine.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -109,6 +112,8 @@ static void start_request(struct client *c, struct connection *conn, struct arri
 
     conn->arrival = arrival;
     conn->sent = 0;
+    conn->lag_ns = arrival.attempt == 0 ? c->now_ns - could_ns : 0;
+    conn->echo_ns = echo_of(&c->echo, c->now_ns, conn->lag_ns);
     tally_sent(&c->tally, &arrival, c->now_ns - could_ns);
     reply_begin(&conn->reply, &c->kind[arrival.class]);
     set_state(c, conn, STATE_BUSY);
@@ -235,7 +240,12 @@ static void reply_complete(struct client *c, struct connection *conn)
 
     tally_status(&c->tally, &arrival, conn->reply.status);
     if (outcome == OUTCOME_GOOD)
-        tally_good(&c->tally, &arrival, conn->since_ns, c->now_ns);
+        tally_good(&c->tally, &arrival,
+                   &(struct exchange){.sent_ns = conn->since_ns,
+                                      .came_ns = c->came_ns,
+                                      .read_ns = c->now_ns,
+                                      .lag_ns = conn->lag_ns,
+                                      .echo_ns = conn->echo_ns});
     else
         attempt_failed(c, &arrival, outcome, true);
     c->stats->used += !conn->used;
@@ -275,14 +285,38 @@ static void stream_ended(struct client *c, struct connection *conn, int error)
         request_failed(c, conn, reply_begun(&conn->reply) ? ERROR_cut : ERROR_closed);
 }
 
+/* When the bytes came, as the kernel says in a control message; now, when it says nothing or what
+ * cannot be: the clock may have been set. */
+static int64_t arrival_ns(const struct client *c, const struct connection *conn,
+                          struct msghdr *message)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
+        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMPING) {
+            struct scm_timestamping stamps;
+            memcpy(&stamps, CMSG_DATA(h), sizeof stamps);
+            int64_t came_ns =
+                (int64_t)stamps.ts[0].tv_sec * NSEC_PER_SEC + stamps.ts[0].tv_nsec - c->epoch_ns;
+            return came_ns > conn->since_ns && came_ns < c->now_ns ? came_ns : c->now_ns;
+        }
+    }
+    return c->now_ns;
+}
+
 /* One recv of up to `max` bytes and what follows from it. Returns what recv did. */
 static ssize_t receive_some(struct client *c, struct connection *conn, size_t max)
 {
-    ssize_t n = recv(conn->fd, c->buffer, max, 0);
+    char control[CMSG_SPACE(sizeof(struct scm_timestamping))];
+    struct iovec room = {c->buffer, max};
+    struct msghdr message = {.msg_iov = &room,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(conn->fd, &message, 0);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return n;
     tick(c);
+    c->came_ns = n > 0 ? arrival_ns(c, conn, &message) : c->now_ns;
     if (n > 0) {
         received(c, conn, (size_t)n);
     } else {

@@ -41,7 +41,7 @@ class RepeatTest(RunnerTest):
     def test_a_calm_run_repeats_nothing(self):
         out, order = self.run_all()
         self.assertEqual((len(order), len(set(order))), (8, 8))
-        self.assertIn("; repeated: 0; still invalid: 0\n", out)
+        self.assertIn("; repeated: 0; still invalid: 0; not sure: 0 of ", out)
 
     def test_they_wait_for_the_end_of_their_block_and_then_of_the_run(self):
         self.will_be(a1="no yes", b1="no no yes", a2="no no no")
@@ -55,7 +55,7 @@ class RepeatTest(RunnerTest):
         self.assertEqual(set(order[11:]), {"tiny/b threads.1", "tiny/a threads.2"})
         self.assertEqual(len(order), 13)
         self.assertEqual(out.splitlines()[-2].partition("; ")[2],
-                         "repeated: 3; still invalid: 1")
+                         "repeated: 3; still invalid: 1; not sure: 1 of 8 numbers")
         self.assertEqual(out.splitlines()[-1], "  tiny/a threads.2: disturbed 3")
         self.assertIn("tiny,a,threads,2,INVALID,,attempt,3\n",
                       (self.run_folder() / "summary.csv").read_text())
@@ -80,7 +80,7 @@ class RepeatTest(RunnerTest):
         out, order = self.measure("--resume", self.run_folder())
         self.assertEqual(order, 2 * ["tiny/a threads.1"])  # not b, which has had its three
         self.assertIn("1 cells to run, ", out)
-        self.assertIn("; repeated: 2; still invalid: 2\n", out)
+        self.assertIn("; repeated: 2; still invalid: 2; not sure: ", out)
         self.assertEqual(self.measure("--resume", self.run_folder())[1], [])
 
     def test_killed_before_the_repetitions(self):

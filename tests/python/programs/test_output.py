@@ -82,7 +82,9 @@ def key_paths(value, path=""):
 SHARED = [
     (r"^classes\.\w+\.", "CLASS."), (r"^total\.", "CLASS."),
     (r"^errors\.", "KIND."), (r"^CLASS\.failed_attempts\.", "KIND."),
-    (r"^CLASS\.(response|service|lag)\.", "LATENCY."), (r"^connect\.", "LATENCY."),
+    (r"^CLASS\.response\.(taken_out|uncertain)\.", "LATENCY."),
+    (r"^CLASS\.(response|service|lag)\.(?!taken_out|uncertain)", "LATENCY."),
+    (r"^connect\.", "LATENCY."), (r"^validity\.refused\..*", "validity.refused"),
     (r"^drift\.(first|second)\.", "HALF."),
 ]
 

@@ -1,5 +1,6 @@
 /* Tests of loadgen/output/notes.c: what is worth a note and what is not, on made-up counts. */
 #include "loadgen/output/notes.h"
+#include "loadgen/plan/addresses.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -95,6 +96,16 @@ Test(notes, retries_that_make_another_load)
     expect(f, NULL);
     f->totals.all.retries = 2500;
     expect(f, "added 25 % to the load: the server was asked 1250.0 times per second for 1000.0");
+    free(f);
+}
+
+Test(notes, too_few_ports)
+{
+    struct fixture *f = uneventful();
+
+    f->plan.target_count = 1;
+    f->plan.connections = f->totals.open = f->totals.used = 2 * addresses_ports_with_ease() + 1;
+    expect(f, "--sources");
     free(f);
 }
 

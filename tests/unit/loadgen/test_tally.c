@@ -31,6 +31,14 @@ static struct arrival arrive(struct fixture *f, int64_t at)
     return arrival;
 }
 
+/* A good reply that was read as soon as it came, to a request sent in time. */
+static void good(struct fixture *f, const struct arrival *arrival, int64_t sent_ns, int64_t came_ns)
+{
+    struct exchange exchange = {.sent_ns = sent_ns, .came_ns = came_ns, .read_ns = came_ns};
+
+    tally_good(&f->tally, arrival, &exchange);
+}
+
 static void discard(struct fixture *f)
 {
     shared_free(f->shared, 1);
@@ -54,7 +62,7 @@ Test(tally, response_counts_from_the_intention_and_service_from_the_send)
     struct arrival arrival = arrive(&f, 1100);
 
     tally_sent(&f.tally, &arrival, 30);
-    tally_good(&f.tally, &arrival, 1400, 1900);
+    good(&f, &arrival, 1400, 1900);
     cr_assert_eq(hist_percentile(&f.class->response, 50), 800);
     cr_assert_eq(hist_percentile(&f.class->service, 50), 500);
     cr_assert_eq(hist_percentile(&f.class->lag, 50), 30);
@@ -66,12 +74,30 @@ Test(tally, response_counts_from_the_intention_and_service_from_the_send)
     discard(&f);
 }
 
+Test(tally, what_the_generator_is_late_is_taken_out)
+{
+    struct fixture f = make();
+    struct arrival arrival = arrive(&f, 1100);
+    struct exchange exchange = {
+        .sent_ns = 1400, .came_ns = 1900, .read_ns = 1950, .lag_ns = 200, .echo_ns = 40};
+
+    f.tally.deadline_ns[1] = 600;
+    tally_good(&f.tally, &arrival, &exchange);
+    cr_assert_eq(hist_percentile(&f.class->raw, 50), 850);
+    cr_assert_eq(hist_percentile(&f.class->response, 50), 600);
+    cr_assert_eq(hist_percentile(&f.class->service, 50), 500);
+    cr_assert_eq(hist_percentile(&f.class->least_response, 50), 560);
+    cr_assert_eq(hist_percentile(&f.class->least_service, 50), 460);
+    cr_assert_eq(f.class->missed, 0, "nor does it miss a deadline for that");
+    discard(&f);
+}
+
 Test(tally, a_late_reply_belongs_to_the_window_of_its_request)
 {
     struct fixture f = make();
     struct arrival arrival = arrive(&f, 1900);
 
-    tally_good(&f.tally, &arrival, 1900, 2500);
+    good(&f, &arrival, 1900, 2500);
     cr_assert_eq(f.class->good, 1);
     cr_assert_eq(f.shared->worker[0].good_in_window, 0, "but it is not throughput of the window");
     discard(&f);
@@ -85,7 +111,7 @@ Test(tally, a_request_of_the_warm_up_is_throughput_and_nothing_else)
     f.tally.deadline_ns[1] = 1;
     tally_sent(&f.tally, &arrival, 1);
     tally_status(&f.tally, &arrival, 200);
-    tally_good(&f.tally, &arrival, 900, 1100);
+    good(&f, &arrival, 900, 1100);
     tally_attempt_failed(&f.tally, &failing, ERROR_timeout);
     tally_denied(&f.tally, &failing);
     tally_failure(&f.tally, &failing, ERROR_timeout, false);
@@ -131,7 +157,7 @@ Test(tally, several_attempts_are_one_request)
     arrival.attempt = 1;
     tally_sent(&f.tally, &arrival, 400);
     tally_status(&f.tally, &arrival, 200);
-    tally_good(&f.tally, &arrival, 1500, 1700);
+    good(&f, &arrival, 1500, 1700);
     cr_assert_eq(f.class->requests, 1);
     cr_assert_eq(f.class->attempts, 2);
     cr_assert_eq(f.class->retries, 1);
@@ -156,7 +182,7 @@ Test(tally, a_deadline_is_missed_by_late_and_by_failed_requests)
     f.tally.deadline_ns[1] = 200;
     for (int i = 0; i < 3; i++) {
         arrival = arrive(&f, 1100);
-        tally_good(&f.tally, &arrival, 1100, replies[i]);
+        good(&f, &arrival, 1100, replies[i]);
     }
     cr_assert_eq(f.class->missed, 1);
     arrival = arrive(&f, 1100);

@@ -1,0 +1,21 @@
+/* refusals: which numbers of a run may be wrong by more than can be accepted, although the run as a
+ * whole is sound. docs/method.md derives the bounds. */
+#ifndef ARCHBENCH_REFUSALS_H
+#define ARCHBENCH_REFUSALS_H
+
+#include "loadgen/judge/result.h"
+
+/* A number may be wrong by this share of it. */
+#define REFUSALS_SHARE 0.1
+
+/* Nanoseconds by which the generator's delays may at most have lengthened a percentile of the
+ * response; 100 is the maximum. 0 where the percentile is infinite, or nothing was measured. */
+double refusals_uncertainty_ns(const struct class_stats *, double percent);
+
+/* Fill in result->refusals from the rest. */
+void refusals_judge(struct result *);
+
+/* Does one of these conditions ask for a number that is refused? Then why. */
+bool refusals_concern(const struct result *, const struct criteria *, char *why, size_t size);
+
+#endif
