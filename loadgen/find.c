@@ -27,6 +27,12 @@ static enum search_outcome judge(const struct result *result, const struct crite
         snprintf(why, size, "%.*s", SEARCH_TEXT - 1, result->verdict.text[0]);
         return result->generator_at_fault ? SEARCH_UNKNOWN : SEARCH_FAILED;
     }
+    if (refusals_of_rates(result)) {
+        snprintf(why, size,
+                 "a worker of the generator was %.0f %% busy, so it may be the bottleneck",
+                 100 * result->totals->busy_max);
+        return SEARCH_UNKNOWN;
+    }
     if (refusals_concern(result, conditions, why, size))
         return SEARCH_UNKNOWN;
     if (!criteria_hold(conditions, &input, why, size))

@@ -45,8 +45,8 @@ int net_listen_beside(int listener);
 /* Accept one peer with TCP_NODELAY; `flags` as for accept4 (SOCK_NONBLOCK).
  * Returns the descriptor, or -EAGAIN (no peer waits), -EINTR, -ECONNABORTED (a
  * peer gave up), -EMFILE (descriptors are out: one peer was refused at once, so that the
- * backlog moves on; left waiting, it would keep the listener readable for ever), or another -errno. `*reserve` is a descriptor kept for that
- * moment, from net_reserve(). */
+ * backlog moves on; left waiting, it would keep the listener readable for ever), or another -errno.
+ * `*reserve` is a descriptor kept for that moment, from net_reserve(). */
 int net_accept(int listener, int flags, int *reserve);
 int net_reserve(void);
 

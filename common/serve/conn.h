@@ -139,9 +139,9 @@ void conn_note_unsent(struct conn *, int bytes, int64_t now_ns);
  * counted as timed out (and not as broken). False: nothing has changed. */
 bool conn_expire(struct conn *, int64_t now_ns);
 
-/* How long may pass between two looks at all connections, the coarse way to find those that
- * are silent for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits for who
- * is idle. */
+/* How long may pass between two looks at all connections, the coarse way to find those that are
+ * silent for too long: a quarter of the patience, a second at most; 20 ms in a drain, which waits
+ * for those that idle. */
 int64_t conn_sweep_period_ns(const struct service *);
 
 #endif

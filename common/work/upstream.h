@@ -22,8 +22,8 @@
  * descriptor out of its epoll set only when it next reports something, and by then its number may be
  * a new socket's.
  *
- * The command is BLPOP on a list that is never filled, a command of Redis itself that keeps a connection
- * busy for a time one can choose. So the same code calls the bundled upstream or a real Redis. */
+ * The command is BLPOP on a list that is never filled, a command of Redis itself that keeps a
+ * connection busy for a time one can choose. So the same code calls the bundled upstream or a real Redis. */
 #ifndef ARCHBENCH_UPSTREAM_H
 #define ARCHBENCH_UPSTREAM_H
 

@@ -24,7 +24,7 @@ void upstream_connection_close(struct upstream_connection *);
 
 /* Has the upstream closed it, or said something unasked? Between two calls it has nothing to say.
  * To look before a command is sent, and not to send it again when no reply comes, is what makes a
- * second attempt safe: the first may have been carried out. */
+ * second attempt safe: a command without a reply may have been carried out. */
 bool upstream_connection_is_stale(const struct upstream_connection *);
 
 /* The command that keeps the upstream busy for duration_ns. To wait for an element of a list that

@@ -75,7 +75,7 @@ static void judge_class(struct result *r, const char *class, const struct class_
     judge_latency(r, class, "service", &stats->service, &stats->least_service);
 }
 
-static bool is_busy(const struct result *r)
+bool refusals_of_rates(const struct result *r)
 {
     return r->totals->busy_max > BUSY_MAX;
 }
@@ -84,7 +84,7 @@ static void judge_rates(struct result *r)
 {
     static const char *const metrics[] = {"achieved_rate", "*.good_rate"};
 
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics && is_busy(r); i++)
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics && refusals_of_rates(r); i++)
         refuse(r, metrics[i],
                "a worker of the generator was %.0f %% busy, so it may be the bottleneck: use more "
                "workers (-w) on cores of their own, or a lower rate",
@@ -108,7 +108,7 @@ static bool is_refused(const struct result *r, const struct criterion *c)
     const struct hist *least = service ? &stats->least_service : &stats->least_response;
 
     switch (c->metric) {
-    case METRIC_RATE: return is_busy(r);
+    case METRIC_RATE: return refusals_of_rates(r);
     case METRIC_MEAN:
     case METRIC_MAX:
     case METRIC_PERCENTILE: break;

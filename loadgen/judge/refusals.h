@@ -15,6 +15,9 @@ double refusals_uncertainty_ns(const struct class_stats *, double percent);
 /* Fill in result->refusals from the rest. */
 void refusals_judge(struct result *);
 
+/* Are the rates of this run not sure, because a worker was busy? */
+bool refusals_of_rates(const struct result *);
+
 /* Does one of these conditions ask for a number that is refused? Then why. */
 bool refusals_concern(const struct result *, const struct criteria *, char *why, size_t size);
 

@@ -173,14 +173,6 @@ static int64_t next_due_ns(const struct client *c)
     return due;
 }
 
-static int64_t realtime_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
 /* Sleep until something happens, or for `rest_ns`. */
 static int poll_events(struct client *c, struct epoll_event *events, int64_t rest_ns)
 {
@@ -193,7 +185,6 @@ static int poll_events(struct client *c, struct epoll_event *events, int64_t res
     if (n < 0 && errno != EINTR)
         die_errno("cannot wait for events");
     tick(c);
-    c->epoch_ns = realtime_ns() - c->now_ns;
     return n;
 }
 

@@ -48,8 +48,7 @@ struct client {
     enum client_phase phase;
     int epoll;
     int64_t now_ns;    /* the last reading of the clock */
-    int64_t came_ns;   /* when the bytes that were read last came; now_ns if nobody says */
-    int64_t epoch_ns;  /* CLOCK_REALTIME, in which the kernel says it, less CLOCK_MONOTONIC */
+    int64_t came_ns;   /* when the bytes that were read last came; now_ns where that is not known */
     struct echo echo;  /* of late sends, at the server */
     bool begun, ended; /* the window, for this worker */
     int64_t begun_ns, begun_cpu_ns;

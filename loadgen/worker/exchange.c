@@ -8,10 +8,10 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
-#include <linux/net_tstamp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
 
@@ -114,7 +114,7 @@ static void start_request(struct client *c, struct connection *conn, struct arri
     conn->sent = 0;
     conn->lag_ns = arrival.attempt == 0 ? c->now_ns - could_ns : 0;
     conn->echo_ns = echo_of(&c->echo, c->now_ns, conn->lag_ns);
-    tally_sent(&c->tally, &arrival, c->now_ns - could_ns);
+    tally_sent(&c->tally, &arrival, conn->lag_ns);
     reply_begin(&conn->reply, &c->kind[arrival.class]);
     set_state(c, conn, STATE_BUSY);
     if (class->send_rate > 0)
@@ -285,6 +285,15 @@ static void stream_ended(struct client *c, struct connection *conn, int error)
         request_failed(c, conn, reply_begun(&conn->reply) ? ERROR_cut : ERROR_closed);
 }
 
+/* How long ago that was, on the clock of the kernel's stamps. */
+static int64_t age_ns(const struct timespec *stamp)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (now.tv_sec - stamp->tv_sec) * NSEC_PER_SEC + now.tv_nsec - stamp->tv_nsec;
+}
+
 /* When the bytes came, as the kernel says in a control message; now, when it says nothing or what
  * cannot be: the clock may have been set. */
 static int64_t arrival_ns(const struct client *c, const struct connection *conn,
@@ -294,8 +303,7 @@ static int64_t arrival_ns(const struct client *c, const struct connection *conn,
         if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMPING) {
             struct scm_timestamping stamps;
             memcpy(&stamps, CMSG_DATA(h), sizeof stamps);
-            int64_t came_ns =
-                (int64_t)stamps.ts[0].tv_sec * NSEC_PER_SEC + stamps.ts[0].tv_nsec - c->epoch_ns;
+            int64_t came_ns = c->now_ns - age_ns(&stamps.ts[0]);
             return came_ns > conn->since_ns && came_ns < c->now_ns ? came_ns : c->now_ns;
         }
     }

@@ -6,6 +6,22 @@ import time
 from harness import SLOW, ServerCase, wait_until
 
 
+def drips_to_the_end(peer):
+    """Send a byte again and again, with the peer's timeout between them. Does the server end the
+    connection within 10 s?"""
+    end = time.monotonic() + 10 * SLOW
+    while time.monotonic() < end:
+        try:
+            peer.send(b"x")
+            if not peer.receive():
+                return True
+        except socket.timeout:
+            pass
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+    return False
+
+
 class Timeouts(ServerCase):
     """Silence and slowness end a connection, and nothing else does."""
 
@@ -32,16 +48,7 @@ class Timeouts(ServerCase):
         peer = self.peer(timeout=0.05)
         begin = time.monotonic()
         peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nX-Drip: ")
-        ended = False
-        while not ended and time.monotonic() - begin < 10 * SLOW:
-            try:
-                peer.send(b"x")
-                ended = not peer.receive()
-            except socket.timeout:
-                pass
-            except (ConnectionResetError, BrokenPipeError):
-                ended = True
-        self.assertTrue(ended, "still served after 10 s")
+        self.assertTrue(drips_to_the_end(peer), "still served after 10 s")
         self.assertGreater(time.monotonic() - begin, 0.3 * SLOW)
         if peer.buffer:
             self.assertEqual(peer.reply().status, 408)
@@ -97,16 +104,7 @@ class Slowness(ServerCase):
         peer = self.peer(timeout=0.1)
         begin = time.monotonic()
         peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n")
-        ended = False
-        while not ended and time.monotonic() - begin < 10 * SLOW:
-            try:
-                peer.send(b"x")
-                ended = not peer.receive()
-            except socket.timeout:
-                pass
-            except (ConnectionResetError, BrokenPipeError):
-                ended = True
-        self.assertTrue(ended, "still read after 10 s")
+        self.assertTrue(drips_to_the_end(peer), "still read after 10 s")
         self.assertGreater(time.monotonic() - begin, 0.6 * SLOW)
         self.assertEqual(peer.buffer, b"")
 

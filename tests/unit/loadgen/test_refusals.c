@@ -106,8 +106,10 @@ Test(refusals, a_busy_worker_makes_the_rates_unsure_and_no_latency)
     f->totals.busy_max = 0.89;
     refusals_judge(&f->result);
     cr_assert_eq(f->result.refusals.count, 0);
+    cr_assert(!refusals_of_rates(&f->result));
     f->totals.busy_max = 0.95;
     refusals_judge(&f->result);
+    cr_assert(refusals_of_rates(&f->result));
     cr_assert_eq(f->result.refusals.count, 2);
     cr_assert(strstr(reason(f, "achieved_rate"), "95 % busy"));
     cr_assert_not_null(reason(f, "*.good_rate"));
