@@ -203,7 +203,7 @@ static struct active_object *shortest_list(struct ensemble *ensemble)
 static struct future *proxy_invoke(struct ensemble *ensemble, struct client *client)
 {
     struct active_object *object = shortest_list(ensemble);
-    struct job *job = &client->peer.conn.job;
+    struct job *job = client->peer.conn.job;
     atomic_int *resource = job->pending == WAIT_DISK ? &ensemble->reads : &ensemble->cores;
 
     client->request =
@@ -235,13 +235,13 @@ static void drop(struct loop_peer *peer)
 static bool start_wait(struct ensemble *ensemble, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
+    if (peer->conn.job->pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
         loop_await(peer);
         return true;
     }
     if (proxy_invoke(ensemble, container_of(peer, struct client, peer)))
         return true;
-    job_shed(&peer->conn.job);
+    job_shed(peer->conn.job);
     return false;
 }
 
@@ -259,7 +259,7 @@ static void drive(struct ensemble *ensemble, struct loop_peer *peer)
 
 static void resume(struct ensemble *ensemble, struct loop_peer *peer)
 {
-    job_resume(&peer->conn.job, 0);
+    job_resume(peer->conn.job, 0);
     drive(ensemble, peer);
 }
 

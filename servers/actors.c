@@ -126,7 +126,7 @@ static bool proceed(struct actor_system *system, struct actor *self)
 static bool handle(struct actor_system *system, struct actor *self, enum mail mail)
 {
     switch (mail) {
-    case MAIL_DUE: job_resume(&self->peer.conn.job, 0); /* fall through */
+    case MAIL_DUE: job_resume(self->peer.conn.job, 0); /* fall through */
     case MAIL_READY: return proceed(system, self);
     case MAIL_STOP: return false;
     case MAIL_AWAIT:

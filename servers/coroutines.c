@@ -196,7 +196,7 @@ ASYNC static void serve(struct coroutine *self)
             conn_receive(conn, fd);
             break;
         case WANT_JOB:
-            perform(self, &conn->job);
+            perform(self, conn->job);
             conn_job_done(conn);
             break;
         case WANT_WRITE:

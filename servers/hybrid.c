@@ -80,7 +80,7 @@ static void *work(void *argument)
 
     step_back(hybrid->priority);
     while ((task = task_of(queue_take(&hybrid->todo)))) {
-        job_block(&task->peer.conn.job);
+        job_block(task->peer.conn.job);
         queue_put(&hybrid->done, &task->item); /* the loop's again */
         loop_wake(&hybrid->loop);
     }
@@ -138,13 +138,13 @@ static void drop(struct loop_peer *peer)
 static bool route(struct hybrid *hybrid, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
+    if (peer->conn.job->pending & (WAIT_TIMER | WAIT_UPSTREAM)) {
         loop_await(peer);
         return true;
     }
     if (queue_put(&hybrid->todo, &container_of(peer, struct task, peer)->item))
         return true; /* from the put on the workers own it */
-    job_shed(&peer->conn.job);
+    job_shed(peer->conn.job);
     return false;
 }
 
@@ -162,7 +162,7 @@ static void drive(struct hybrid *hybrid, struct loop_peer *peer)
 
 static void resume(struct hybrid *hybrid, struct loop_peer *peer)
 {
-    job_resume(&peer->conn.job, 0);
+    job_resume(peer->conn.job, 0);
     drive(hybrid, peer);
 }
 

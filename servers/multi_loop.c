@@ -67,7 +67,7 @@ static void drive(struct loop_peer *peer)
 
 static void resume(struct loop_peer *peer)
 {
-    job_resume(&peer->conn.job, 0);
+    job_resume(peer->conn.job, 0);
     drive(peer);
 }
 

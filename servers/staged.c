@@ -128,8 +128,8 @@ static void parse(struct pipeline *pipeline, struct task *task)
 static void work(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
-    enum wait wait = conn->job.started ? job_resume(&conn->job, 0)
-                                       : job_start(&conn->job, WAIT_TIMER | WAIT_UPSTREAM);
+    enum wait wait = conn->job->started ? job_resume(conn->job, 0)
+                                        : job_start(conn->job, WAIT_TIMER | WAIT_UPSTREAM);
     if (wait) {
         give_back(pipeline, task);
     } else {
@@ -213,7 +213,7 @@ static void drop(struct loop_peer *peer)
 /* A task came back: have what it needs waited for. */
 static void await_next(struct pipeline *pipeline, struct loop_peer *peer)
 {
-    if (peer->conn.want == WANT_JOB && !peer->conn.job.started)
+    if (peer->conn.want == WANT_JOB && !peer->conn.job->started)
         enter(&pipeline->work, peer); /* a pipelined request: conn_sent() has parsed it */
     else if (!loop_await(peer))
         drop(peer);

@@ -66,7 +66,7 @@ static struct task *task_of(struct queue_item *item)
 static void perform(struct loop_peer *peer, struct counter_slot *counters)
 {
     peer->conn.counters = counters; /* this thread's, as the connection is */
-    job_start(&peer->conn.job, WAIT_NONE);
+    job_start(peer->conn.job, WAIT_NONE);
     conn_job_done(&peer->conn);
     while (peer->conn.want == WANT_WRITE && conn_send(&peer->conn, peer->io.fd)) {
     }
@@ -118,9 +118,9 @@ static bool admit(struct thread_pool *pool, struct loop_peer *peer)
 {
     loop_watch(peer, 0);
     if (queue_put_ranked(&pool->todo, &container_of(peer, struct task, peer)->item,
-                         rank(pool->policy, &peer->conn.job.program)))
+                         rank(pool->policy, &peer->conn.job->program)))
         return true; /* from the put on the workers own it */
-    job_shed(&peer->conn.job);
+    job_shed(peer->conn.job);
     conn_job_done(&peer->conn);
     return false;
 }

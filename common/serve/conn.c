@@ -32,31 +32,66 @@ void conn_init(struct conn *conn, struct service *service, struct counter_slot *
 {
     conn->service = service;
     conn->counters = counters;
-    conn->job.counting = service->counting;
     conn->want = WANT_READ;
     conn->close_after = conn->linger_after = false;
-    conn->in_begin = conn->in_end = 0;
     conn->out_len = conn->rest_len = 0;
-    conn->reports = false;
-    conn->job.calibration = &service->calibration;
-    conn->job.disk = &service->disk;
-    conn->job.upstream = &service->upstream;
+    conn->reports = conn->keeps = false;
     conn->page = NO_PAGE;
-    http_init(&conn->request, conn->text);
+    conn->exchange = NULL;
+    conn->job = NULL;
     enter(conn, PHASE_IDLE);
     count_add(counters, COUNTER_connections, 1);
 }
 
+static void begin_exchange(struct conn *conn, struct exchange *exchange)
+{
+    struct service *service = conn->service;
+    exchange->conn = conn;
+    exchange->in_begin = exchange->in_end = 0;
+    exchange->job.counting = service->counting;
+    exchange->job.calibration = &service->calibration;
+    exchange->job.disk = &service->disk;
+    exchange->job.upstream = &service->upstream;
+    http_init(&exchange->request, exchange->text);
+    conn->exchange = exchange;
+    conn->job = &exchange->job;
+}
+
+void conn_keep(struct conn *conn, struct exchange *exchange)
+{
+    conn->keeps = true;
+    begin_exchange(conn, exchange);
+}
+
+static void end_exchange(struct conn *conn)
+{
+    if (conn->keeps || !conn->exchange)
+        return;
+    exchange_give(&conn->service->exchanges, conn->exchange);
+    conn->exchange = NULL;
+    conn->job = NULL;
+}
+
 void conn_end(struct conn *conn)
 {
+    end_exchange(conn);
     count_add(conn->counters, COUNTER_closed, 1);
 }
 
 struct span conn_in(struct conn *conn)
 {
-    if (conn->in_begin == conn->in_end)
-        conn->in_begin = conn->in_end = 0;
-    return (struct span){conn->in + conn->in_end, sizeof conn->in - conn->in_end};
+    if (!conn->exchange)
+        begin_exchange(conn, exchange_take(&conn->service->exchanges));
+    struct exchange *exchange = conn->exchange;
+    if (exchange->in_begin == exchange->in_end)
+        exchange->in_begin = exchange->in_end = 0;
+    return (struct span){exchange->in + exchange->in_end, sizeof exchange->in - exchange->in_end};
+}
+
+void conn_rest(struct conn *conn)
+{
+    if (conn_is_idle(conn))
+        end_exchange(conn);
 }
 
 struct span conn_out(struct conn *conn)
@@ -74,16 +109,16 @@ static enum want give_up(struct conn *conn)
 /* Send the head. False: nothing may follow it. */
 static bool reply_head(struct conn *conn, struct http_reply head)
 {
-    head.http_1_0 = conn->request.parser.http_minor == 0;
+    head.http_1_0 = conn->exchange->request.parser.http_minor == 0;
     head.keep_alive = !conn->close_after;
-    conn->out_len = http_reply_head(&head, conn->text);
-    conn->out = conn->text;
+    conn->out_len = http_reply_head(&head, conn->exchange->text);
+    conn->out = conn->exchange->text;
     conn->rest_len = 0;
     conn->reports = false;
     count_add(conn->counters, COUNTER_requests, 1);
     enter(conn, PHASE_REPLY);
     conn->want = WANT_WRITE;
-    return !http_is_head(&conn->request);
+    return !http_is_head(&conn->exchange->request);
 }
 
 /* Send the head and head.length bytes of `body`. One that does not fit is sent from where it
@@ -91,9 +126,9 @@ static bool reply_head(struct conn *conn, struct http_reply head)
 static enum want reply(struct conn *conn, struct http_reply head, const char *body)
 {
     if (reply_head(conn, head)) {
-        size_t room = sizeof conn->text - conn->out_len;
+        size_t room = sizeof conn->exchange->text - conn->out_len;
         size_t direct = head.length < room ? head.length : 0;
-        memcpy(conn->text + conn->out_len, body, direct);
+        memcpy(conn->exchange->text + conn->out_len, body, direct);
         conn->out_len += direct;
         conn->rest = body;
         conn->rest_len = head.length - direct;
@@ -122,7 +157,7 @@ static enum want reply_refusal(struct conn *conn, int status, const char *reason
 static enum want reply_error(struct conn *conn)
 {
     conn->close_after = conn->linger_after = true;
-    return reply_refusal(conn, conn->request.status, conn->request.reason);
+    return reply_refusal(conn, conn->exchange->request.status, conn->exchange->request.reason);
 }
 
 static enum want reply_metrics(struct conn *conn)
@@ -130,7 +165,7 @@ static enum want reply_metrics(struct conn *conn)
     struct http_reply head = {
         .status = 200,
         .type = "text/plain; version=0.0.4",
-        .length = counters_report_begin(&conn->report, conn->service->counters),
+        .length = counters_report_begin(&conn->exchange->report, conn->service->counters),
     };
     conn->reports = reply_head(conn, head);
     return conn->want;
@@ -160,7 +195,7 @@ static int find_page(const struct conn *conn, const struct span *path)
     const struct page *pages = conn->service->pages;
     for (int i = 0; pages && pages[i].path; i++)
         if (target_is(path, pages[i].path) &&
-            (!pages[i].post || conn->request.parser.method == HTTP_POST))
+            (!pages[i].post || conn->exchange->request.parser.method == HTTP_POST))
             return i;
     return NO_PAGE;
 }
@@ -175,25 +210,25 @@ static void set_trivial(struct program *program)
 /* A complete request: find what it asks for. All that can be performed becomes a job. */
 static enum want dispatch(struct conn *conn)
 {
-    struct span target = origin_form(&conn->request);
+    struct span target = origin_form(&conn->exchange->request);
     char *query = memchr(target.data, '?', target.len);
     struct span path = {target.data, query ? (size_t)(query - target.data) : target.len};
     const char *reason;
 
-    conn->close_after = !http_keeps_alive(&conn->request) || conn->service->draining;
+    conn->close_after = !http_keeps_alive(&conn->exchange->request) || conn->service->draining;
     conn->linger_after = false;
-    conn->job.started = conn->job.shed = false;
-    conn->job.counters = conn->counters;
-    conn->job.error = 0;
-    conn->job.pending = WAIT_NONE;
+    conn->job->started = conn->job->shed = false;
+    conn->job->counters = conn->counters;
+    conn->job->error = 0;
+    conn->job->pending = WAIT_NONE;
     conn->page = find_page(conn, &path);
     if (conn->page != NO_PAGE) {
-        set_trivial(&conn->job.program);
+        set_trivial(&conn->job->program);
     } else if (target_is(&path, "/work")) {
-        if (!program_parse(&conn->job.program, target.data, target.len, &reason))
+        if (!program_parse(&conn->job->program, target.data, target.len, &reason))
             return reply_refusal(conn, 400, reason);
     } else if (target_is(&path, "/") || target_is(&path, "/healthz")) {
-        set_trivial(&conn->job.program);
+        set_trivial(&conn->job->program);
     } else if (target_is(&path, "/metrics")) {
         return reply_metrics(conn);
     } else {
@@ -212,22 +247,24 @@ static enum want send_continue(struct conn *conn)
 
 static enum want parse(struct conn *conn)
 {
-    while (conn->in_begin < conn->in_end) {
-        size_t used, len = conn->in_end - conn->in_begin;
-        enum http_event event = http_feed(&conn->request, conn->in + conn->in_begin, len, &used);
-        conn->in_begin += used;
+    while (conn->exchange->in_begin < conn->exchange->in_end) {
+        size_t used, len = conn->exchange->in_end - conn->exchange->in_begin;
+        enum http_event event = http_feed(
+            &conn->exchange->request, conn->exchange->in + conn->exchange->in_begin, len, &used);
+        conn->exchange->in_begin += used;
         switch (event) {
         case HTTP_MORE: break;
         case HTTP_REQUEST_DONE: return dispatch(conn);
         case HTTP_ERROR: return reply_error(conn);
         case HTTP_EXPECTS:
-            if (conn->in_begin == conn->in_end) /* else the body is coming anyway */
+            if (conn->exchange->in_begin ==
+                conn->exchange->in_end) /* else the body is coming anyway */
                 return send_continue(conn);
             break;
         }
     }
     bool first = conn_is_idle(conn);
-    if (conn->request.head_done)
+    if (conn->exchange->request.head_done)
         enter(conn, PHASE_BODY); /* again for each piece: silence is what counts */
     else if (conn->phase != PHASE_HEAD)
         enter(conn, PHASE_HEAD);
@@ -242,14 +279,14 @@ enum want conn_received(struct conn *conn, ssize_t n)
         return give_up(conn);
     if (conn->phase == PHASE_LINGER)
         return conn->want = WANT_READ; /* thrown away: conn_in() hands the same room out again */
-    conn->in_end += (size_t)n;
+    conn->exchange->in_end += (size_t)n;
     return parse(conn);
 }
 
 /* A step failed, the one that the job is at. */
 static enum want reply_failure(struct conn *conn)
 {
-    const struct job *job = &conn->job;
+    const struct job *job = conn->job;
     if (job->program.step[job->next].kind != STEP_UPSTREAM)
         return reply_refusal(conn, 500, "a step failed: the data file cannot be read");
     return reply_refusal(conn, job->error == -ETIMEDOUT ? 504 : 502, upstream_reason(job->error));
@@ -257,7 +294,7 @@ static enum want reply_failure(struct conn *conn)
 
 enum want conn_job_done(struct conn *conn)
 {
-    const struct job *job = &conn->job;
+    const struct job *job = conn->job;
     if (conn->service->draining)
         conn->close_after = true;
     if (job->shed) {
@@ -291,10 +328,11 @@ enum want conn_answer(struct conn *conn, int status, const char *type, struct sp
 /* What was to be sent is out. False: so is the whole reply. */
 static bool go_on_replying(struct conn *conn)
 {
-    _Static_assert(sizeof conn->piece >= COUNTERS_PIECE_MIN, "a piece must fit");
+    _Static_assert(sizeof conn->exchange->piece >= COUNTERS_PIECE_MIN, "a piece must fit");
     if (conn->reports) {
-        conn->out = conn->piece;
-        conn->out_len = counters_report_piece(&conn->report, conn->piece, sizeof conn->piece);
+        conn->out = conn->exchange->piece;
+        conn->out_len = counters_report_piece(&conn->exchange->report, conn->exchange->piece,
+                                              sizeof conn->exchange->piece);
         return conn->out_len;
     }
     conn->out = conn->rest;
@@ -308,17 +346,19 @@ static bool go_on_replying(struct conn *conn)
 /* The reply is out: close, or go on with what may already have come. */
 static enum want next_request(struct conn *conn)
 {
-    if (conn->close_after && (conn->linger_after || conn->in_begin < conn->in_end)) {
-        conn->in_begin = conn->in_end = 0;
+    if (conn->close_after &&
+        (conn->linger_after || conn->exchange->in_begin < conn->exchange->in_end)) {
+        conn->exchange->in_begin = conn->exchange->in_end = 0;
         enter(conn, PHASE_LINGER);
         return conn->want = WANT_READ;
     }
     if (conn->close_after)
         return conn->want = WANT_CLOSE;
     enter(conn, PHASE_IDLE);
-    if (conn->in_begin == conn->in_end)
-        return conn->want = WANT_READ;
-    return parse(conn);
+    if (conn->exchange->in_begin < conn->exchange->in_end)
+        return parse(conn);
+    end_exchange(conn);
+    return conn->want = WANT_READ;
 }
 
 enum want conn_sent(struct conn *conn, ssize_t n)

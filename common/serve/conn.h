@@ -1,29 +1,26 @@
 /* conn: one connection as a pure state machine. Bytes in, a job out; a finished job in, bytes
  * out.
  *
- * It makes no system call on a descriptor and allocates nothing: the architecture moves the bytes
- * and the time. After each call the returned `want` (kept in conn->want) says what comes next: a
- * completion arrives with nothing but a pointer to the connection.
+ * It makes no system call on a descriptor: the architecture moves the bytes and the time. After
+ * each call the returned `want` (kept in conn->want) says what comes next: a completion arrives
+ * with nothing but a pointer to the connection.
  *
- * Two buffers: 2 KiB for input, and 4 KiB of text for the target and then for the reply. A longer
- * body is sent from where it is: body=N from one shared constant, /metrics in pieces from one
- * snapshot of the counters, so that its length is known before the first. The input does not move
- * while a receive is posted: conn_in() alone makes room. */
+ * An idle connection is small: its parser, its buffers and its job are an exchange (exchange.h),
+ * which it has from conn_in() until the reply is out and nothing more has come. A body longer than
+ * the exchange's text is sent from where it is: body=N from one shared constant, /metrics in pieces
+ * from one snapshot of the counters, so that its length is known before the first. */
 #ifndef ARCHBENCH_CONN_H
 #define ARCHBENCH_CONN_H
 
 #include "common/base/counters.h"
 #include "common/base/util.h"
-#include "common/serve/http.h"
-#include "common/work/job.h"
+#include "common/serve/exchange.h"
 
 #include <stdatomic.h>
 
-enum { CONN_IN_BYTES = 2048, CONN_TEXT_BYTES = 4096 };
-
 enum want {
     WANT_READ,  /* receive into conn_in(), then conn_received() */
-    WANT_JOB,   /* perform conn->job, then conn_job_done() */
+    WANT_JOB,   /* perform *conn->job, then conn_job_done() */
     WANT_WRITE, /* send from conn_out(), then conn_sent() and conn_lingers() */
     WANT_CLOSE, /* conn_end(), and close the descriptor */
 };
@@ -44,6 +41,7 @@ struct service {
     struct upstream_pool upstream;
     struct counters_file *counters;
     struct counting *counting;  /* how threads share them; NULL: each connection has a slot */
+    struct exchanges exchanges; /* lent to the connections that are not idle */
     int64_t idle_timeout_ns;    /* of silence: between requests, in a body, in a reply */
     int64_t header_timeout_ns;  /* from a request's first byte to the end of its head */
     int64_t request_timeout_ns; /* ... to the end of its body; 0: as long as it keeps coming */
@@ -68,40 +66,35 @@ struct conn {
     struct counter_slot *counters;
     enum want want;
     enum conn_phase phase;
-    bool close_after;        /* this reply is the last one */
-    bool linger_after;       /* ... and input may still be on its way */
-    bool reports;            /* this reply goes on with pieces of `report` */
-    int64_t since_ns;        /* when the phase began, or a body or reply last moved (coarse) */
-    int64_t begin_ns;        /* when the first byte of this request came */
-    size_t in_begin, in_end; /* received and not yet parsed */
-    const char *out;         /* next byte to send */
+    bool close_after;  /* this reply is the last one */
+    bool linger_after; /* ... and input may still be on its way */
+    bool reports;      /* this reply goes on with pieces of `report` */
+    int64_t since_ns;  /* when the phase began, or a body or reply last moved (coarse) */
+    int64_t begin_ns;  /* when the first byte of this request came */
+    const char *out;   /* next byte to send */
     size_t out_len;
     int unsent; /* see conn_note_unsent(); INT_MAX: no look yet since the last bytes went out */
     const char *rest; /* what of the body follows: from the shared filler, or a caller's text */
     size_t rest_len;
     int page; /* WANT_JOB: which of service->pages is asked for, to conn_answer(); or NO_PAGE */
-    struct job job;
-    struct http_request request;
-    char in[CONN_IN_BYTES];
-    /* The target while a request comes in; the reply's head and short body while it goes out. The
-     * two never overlap: a request is parsed only when the reply before it is sent. */
-    union {
-        char text[CONN_TEXT_BYTES];
-        struct { /* while /metrics goes out */
-            char piece[CONN_TEXT_BYTES - sizeof(struct counters_report)];
-            struct counters_report report;
-        };
-    };
+    struct exchange *exchange; /* NULL while nothing of a request has come */
+    struct job *job;           /* that of the exchange */
+    bool keeps;                /* the exchange is the owner's, and stays: conn_keep() */
 };
 
 /* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */
 void conn_init(struct conn *, struct service *, struct counter_slot *counters);
-/* Count its end. Called once, by the part that called conn_init(): serve_blocking(), loop_remove(),
+/* Have it use the caller's exchange to its end, in place of those lent: for one that blocks in recv,
+ * which needs room for input while it is idle too. Called after conn_init(). */
+void conn_keep(struct conn *, struct exchange *);
+/* Count its end, and give back what it was lent. Called once, by the part that called conn_init(): serve_blocking(), loop_remove(),
  * or a server that has neither. */
 void conn_end(struct conn *);
 
-/* WANT_READ: where to receive. Never empty. */
+/* WANT_READ: where to receive. Never empty, and unmoved until conn_received(). */
 struct span conn_in(struct conn *);
+/* Nothing came after conn_in(): an idle connection needs no room until something does. */
+void conn_rest(struct conn *);
 /* n bytes came; 0: the peer closed its side; negative: -errno. */
 enum want conn_received(struct conn *, ssize_t n);
 
@@ -124,6 +117,12 @@ enum want conn_sent(struct conn *, ssize_t n);
 static inline bool conn_lingers(const struct conn *conn)
 {
     return conn->phase == PHASE_LINGER;
+}
+
+/* The connection of a job that is under way. */
+static inline struct conn *conn_of_job(struct job *job)
+{
+    return container_of(job, struct exchange, job)->conn;
 }
 
 /* No request under way: closing now loses nothing. */

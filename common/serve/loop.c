@@ -42,7 +42,7 @@ static void on_grants(struct ev_loop *ev, ev_io *io, int events)
     (void)events;
     eventfd_read(io->fd, &count); /* first, so that what comes after the last look is told again */
     while ((call = upstream_next_granted(pool)))
-        note_due(container_of(job_of_call(call), struct loop_peer, conn.job));
+        note_due(container_of(conn_of_job(job_of_call(call)), struct loop_peer, conn));
 }
 
 static void on_due(struct ev_loop *ev, ev_io *io, int events)
@@ -53,9 +53,9 @@ static void on_due(struct ev_loop *ev, ev_io *io, int events)
     (void)io, (void)events;
     while ((timer = timers_expire(&loop->timers, at_ns))) {
         struct loop_peer *peer = container_of(timer, struct loop_peer, timer);
-        if (peer->conn.job.pending ==
+        if (peer->conn.job->pending ==
             WAIT_UPSTREAM) /* a grant from now on is for whoever resumes the job */
-            job_unwatch_turn(&peer->conn.job);
+            job_unwatch_turn(peer->conn.job);
         note_due(peer);
     }
 }
@@ -256,9 +256,9 @@ void loop_watch(struct loop_peer *peer, int events)
 /* Readiness of the call's descriptor, or if it has none its turn; in any case the deadline. */
 static void await_call(struct loop_peer *peer)
 {
-    const struct job *job = &peer->conn.job;
+    const struct job *job = peer->conn.job;
     int fd = job_wait_fd(job);
-    if (fd < 0 && !job_watch_turn(&peer->conn.job)) {
+    if (fd < 0 && !job_watch_turn(peer->conn.job)) {
         note(peer, LOOP_DUE);
         return;
     }
@@ -272,10 +272,10 @@ static void await_call(struct loop_peer *peer)
 static void await_job(struct loop_peer *peer)
 {
     loop_watch(peer, 0);
-    if (peer->conn.job.pending == WAIT_UPSTREAM)
+    if (peer->conn.job->pending == WAIT_UPSTREAM)
         await_call(peer);
     else
-        timers_add(&peer->loop->timers, &peer->timer, now_ns() + job_delay_ns(&peer->conn.job));
+        timers_add(&peer->loop->timers, &peer->timer, now_ns() + job_delay_ns(peer->conn.job));
 }
 
 bool loop_await(struct loop_peer *peer)

@@ -63,11 +63,13 @@ static bool has_moved(struct conn *conn, int fd, ssize_t n)
 
 void serve_blocking(int fd, struct service *service, struct counter_slot *counters)
 {
+    struct exchange exchange;
     struct conn conn;
     ssize_t n;
 
     set_patience(fd, service);
     conn_init(&conn, service, counters);
+    conn_keep(&conn, &exchange);
     for (;;) {
         switch (conn.want) {
         case WANT_READ:
@@ -76,7 +78,7 @@ void serve_blocking(int fd, struct service *service, struct counter_slot *counte
                 conn_received(&conn, n);
             break;
         case WANT_JOB:
-            job_start(&conn.job, WAIT_NONE);
+            job_start(conn.job, WAIT_NONE);
             conn_job_done(&conn);
             break;
         case WANT_WRITE:
@@ -97,8 +99,10 @@ static bool would_block(ssize_t n)
 bool conn_receive(struct conn *conn, int fd)
 {
     ssize_t n = receive(conn, fd);
-    if (would_block(n))
+    if (would_block(n)) {
+        conn_rest(conn);
         return false;
+    }
     conn_received(conn, n);
     return true;
 }
@@ -124,9 +128,9 @@ enum want conn_pump(struct conn *conn, int fd, unsigned async)
             received = true;
             break;
         case WANT_JOB:
-            if (!conn->job.started)
-                job_start(&conn->job, async);
-            if (conn->job.pending)
+            if (!conn->job->started)
+                job_start(conn->job, async);
+            if (conn->job->pending)
                 return WANT_JOB;
             conn_job_done(conn);
             break;

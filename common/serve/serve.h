@@ -13,7 +13,7 @@ void serve_blocking(int fd, struct service *, struct counter_slot *);
  * when what conn->want names has come true. Receives at most once per call, so that one busy peer
  * cannot hold the loop; hence for level-triggered or one-shot notification. Returns
  *   WANT_READ or WANT_WRITE: call again when fd is readable / writable;
- *   WANT_JOB: conn->job.pending, one of `async`, is to be waited for; then job_resume() and call
+ *   WANT_JOB: conn->job->pending, one of `async`, is to be waited for; then job_resume() and call
  *   again;
  *   WANT_CLOSE: it is over. */
 enum want conn_pump(struct conn *, int fd, unsigned async);

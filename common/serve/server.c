@@ -222,6 +222,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     };
     server->waiting = &server->own_waiting;
     *server->waiting = 0;
+    exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
     upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
     server->counters = counters_claim(server->service.counters);
@@ -361,6 +362,7 @@ void server_await_threads(struct server *server)
 int server_finish(struct server *server)
 {
     upstream_free(&server->service.upstream);
+    exchanges_free(&server->service.exchanges);
     char members[2048];
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);

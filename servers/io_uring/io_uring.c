@@ -52,7 +52,7 @@ static bool take_input(struct ring *ring, struct ring_peer *peer)
  * which on_grants() learns. Both end at its deadline. False: its turn has come already. */
 static bool await_call(struct ring *ring, struct ring_peer *peer)
 {
-    struct job *job = &peer->conn.job;
+    struct job *job = peer->conn.job;
     int fd = job_wait_fd(job);
     if (fd >= 0)
         start_call(ring, peer, fd);
@@ -66,7 +66,7 @@ static bool await_call(struct ring *ring, struct ring_peer *peer)
 /* Start what the job waits for. False: all its steps are done. */
 static bool await_job(struct ring *ring, struct ring_peer *peer)
 {
-    struct job *job = &peer->conn.job;
+    struct job *job = peer->conn.job;
     if (!job->started)
         job_start(job, WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK);
     for (;;) {
@@ -249,20 +249,20 @@ static void on_grants(struct ring *ring)
 {
     struct upstream_call *call;
     while ((call = upstream_next_granted(&ring->server->service.upstream)))
-        stop_timer(ring, container_of(job_of_call(call), struct ring_peer, conn.job));
+        stop_timer(ring, container_of(conn_of_job(job_of_call(call)), struct ring_peer, conn));
     start_grants(ring);
 }
 
 /* A timer has expired, or the descriptor of a call is ready. */
 static void on_due(struct ring *ring, struct ring_peer *peer)
 {
-    job_resume(&peer->conn.job, 0);
+    job_resume(peer->conn.job, 0);
     go_on(ring, peer);
 }
 
 static void on_disk(struct ring *ring, struct ring_peer *peer, int result)
 {
-    job_resume(&peer->conn.job, result);
+    job_resume(peer->conn.job, result);
     go_on(ring, peer);
 }
 

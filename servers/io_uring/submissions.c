@@ -101,7 +101,7 @@ void stop_timer(struct ring *ring, struct ring_peer *peer)
  * job_resume(), when the poll has completed. */
 void start_call(struct ring *ring, struct ring_peer *peer, int fd)
 {
-    const struct job *job = &peer->conn.job;
+    const struct job *job = peer->conn.job;
     if (io_uring_sq_space_left(&ring->uring) < 2)
         io_uring_submit(&ring->uring); /* a link does not reach into the next batch */
     struct io_uring_sqe *sqe = ring_start(ring, peer, OP_CALL);
@@ -113,7 +113,7 @@ void start_call(struct ring *ring, struct ring_peer *peer, int fd)
 
 void start_disk(struct ring *ring, struct ring_peer *peer)
 {
-    const struct disk_read *read = job_read(&peer->conn.job);
+    const struct disk_read *read = job_read(peer->conn.job);
     io_uring_prep_read(ring_start(ring, peer, OP_DISK), read->fd, read->buffer, (unsigned)read->len,
                        (uint64_t)read->offset);
 }

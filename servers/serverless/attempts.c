@@ -26,7 +26,7 @@ const char *attempts_reason(struct span name)
 struct client *attempts_succeeded(struct platform *platform, struct event *event)
 {
     if (event->client) {
-        job_deliver(&event->client->peer.conn.job, event->report.digest, 0, 0);
+        job_deliver(event->client->peer.conn.job, event->report.digest, 0, 0);
         return event->client;
     }
     event->function->account[ACCOUNT_replayed]++;
@@ -58,7 +58,7 @@ static void give_up(struct platform *platform, struct event *event, enum failure
         conn_answer(conn, failures[failure].status, "text/plain",
                     (struct span){(char *)text, strlen(text)});
     else
-        job_deliver(&conn->job, 0, event->report.error, event->report.step);
+        job_deliver(conn->job, 0, event->report.error, event->report.step);
 }
 
 static void pause_before_retry(struct platform *platform, struct event *event)

@@ -71,7 +71,7 @@ static void refuse(struct client *client, const char *text)
 /* Make an event of the client's request. False: it is refused, and the reply says why. */
 static bool accept_event(struct platform *platform, struct client *client)
 {
-    struct job *job = &client->peer.conn.job;
+    struct job *job = client->peer.conn.job;
     struct function *function = functions_find(&platform->functions, &job->program);
     client->event =
         (struct event){.function = function, .program = &job->program, .client = client};

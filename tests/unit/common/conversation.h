@@ -18,61 +18,62 @@ static void setup(void)
                          .counters = counters_create(NULL),
                          .idle_timeout_ns = 5 * NSEC_PER_SEC,
                          .header_timeout_ns = NSEC_PER_SEC};
+    exchanges_init(&service.exchanges);
     slot = counters_claim(service.counters);
 }
 
-struct exchange {
+struct conversation {
     char *replies; /* all that was sent */
     size_t len, room;
     bool closed, shut;
     size_t send_at_most; /* bytes per send; 0: all */
 };
 
-static void keep(struct exchange *exchange, struct span out)
+static void keep(struct conversation *conversation, struct span out)
 {
-    if (exchange->len + out.len + 1 > exchange->room) {
-        exchange->room = 2 * (exchange->len + out.len + 1);
-        exchange->replies = realloc(exchange->replies, exchange->room);
+    if (conversation->len + out.len + 1 > conversation->room) {
+        conversation->room = 2 * (conversation->len + out.len + 1);
+        conversation->replies = realloc(conversation->replies, conversation->room);
     }
-    memcpy(exchange->replies + exchange->len, out.data, out.len);
-    exchange->len += out.len;
-    exchange->replies[exchange->len] = 0;
+    memcpy(conversation->replies + conversation->len, out.data, out.len);
+    conversation->len += out.len;
+    conversation->replies[conversation->len] = 0;
 }
 
 /* Run until it wants to read or is over. */
-static void advance(struct conn *conn, struct exchange *exchange)
+static void advance(struct conn *conn, struct conversation *conversation)
 {
     for (;;) {
         switch (conn->want) {
         case WANT_READ: return;
         case WANT_JOB:
-            job_start(&conn->job, WAIT_NONE);
+            job_start(conn->job, WAIT_NONE);
             conn_job_done(conn);
             break;
         case WANT_WRITE: {
             struct span out = conn_out(conn);
             cr_assert_gt(out.len, 0);
-            if (exchange->send_at_most && out.len > exchange->send_at_most)
-                out.len = exchange->send_at_most;
-            keep(exchange, out);
+            if (conversation->send_at_most && out.len > conversation->send_at_most)
+                out.len = conversation->send_at_most;
+            keep(conversation, out);
             conn_sent(conn, (ssize_t)out.len);
-            exchange->shut |= conn_lingers(conn);
+            conversation->shut |= conn_lingers(conn);
             break;
         }
-        case WANT_CLOSE: exchange->closed = true; return;
+        case WANT_CLOSE: conversation->closed = true; return;
         }
     }
 }
 
-static void push(struct conn *conn, struct exchange *exchange, const char *text, size_t len)
+static void push(struct conn *conn, struct conversation *conversation, const char *text, size_t len)
 {
-    while (len && !exchange->closed) {
+    while (len && !conversation->closed) {
         struct span in = conn_in(conn);
         size_t n = in.len < len ? in.len : len;
         cr_assert_gt(n, 0);
         memcpy(in.data, text, n);
         conn_received(conn, (ssize_t)n);
-        advance(conn, exchange);
+        advance(conn, conversation);
         text += n;
         len -= n;
     }

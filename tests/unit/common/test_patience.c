@@ -7,9 +7,9 @@ TestSuite(patience, .init = setup);
 static struct conn *receiving(const char *text)
 {
     static struct conn conn;
-    struct exchange exchange = {0};
+    struct conversation conversation = {0};
     conn_init(&conn, &service, slot);
-    push(&conn, &exchange, text, strlen(text));
+    push(&conn, &conversation, text, strlen(text));
     cr_assert_eq(conn.want, WANT_READ);
     return &conn;
 }
@@ -46,10 +46,10 @@ Test(patience, a_body_that_stands_still_expires)
 
 Test(patience, a_body_that_keeps_coming_does_not)
 {
-    struct exchange exchange = {0};
+    struct conversation conversation = {0};
     struct conn *conn = receiving(HALF_A_BODY);
     conn->since_ns -= 4 * NSEC_PER_SEC; /* as if that had been so long ago */
-    push(conn, &exchange, "d", 1);
+    push(conn, &conversation, "d", 1);
     ends_between(conn, 4, 6);
 }
 
@@ -60,7 +60,7 @@ Test(patience, a_reply_that_keeps_going_out_does_not_expire)
     conn_init(&conn, &service, slot);
     memcpy(conn_in(&conn).data, text, strlen(text));
     conn_received(&conn, (ssize_t)strlen(text));
-    job_start(&conn.job, WAIT_NONE);
+    job_start(conn.job, WAIT_NONE);
     conn_job_done(&conn);
     conn.since_ns -= 4 * NSEC_PER_SEC;
     cr_assert_eq(conn_sent(&conn, 1), WANT_WRITE);
@@ -75,10 +75,10 @@ Test(patience, a_reply_that_keeps_going_out_does_not_expire)
 
 Test(patience, a_whole_request_has_a_bound_if_asked_for)
 {
-    struct exchange exchange = {0};
+    struct conversation conversation = {0};
     service.request_timeout_ns = 3 * NSEC_PER_SEC;
     struct conn *conn = receiving(HALF_A_BODY);
     conn->begin_ns -= 2 * NSEC_PER_SEC;
-    push(conn, &exchange, "d", 1);
+    push(conn, &conversation, "d", 1);
     ends_between(conn, 0.5, 1.5);
 }
