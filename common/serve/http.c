@@ -267,16 +267,16 @@ static char *put_hex(char *at, uint64_t n)
     return at;
 }
 
+enum { DATE_BYTES = 29 };
+
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7). gmtime_r takes libc's time-zone lock, which
  * all threads would meet at; the civil date is Hinnant's days-to-date arithmetic. */
-static char *put_date(char *at)
+static void write_date(time_t at_s, char *at)
 {
     static const char day_names[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
     static const char month_names[12][4] = {"Mar", "Apr", "May", "Jun", "Jul", "Aug",
                                             "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"};
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME_COARSE, &t);
-    unsigned days = (unsigned)(t.tv_sec / 86400), second = (unsigned)(t.tv_sec % 86400);
+    unsigned days = (unsigned)(at_s / 86400), second = (unsigned)(at_s % 86400);
     unsigned since = days + 719468; /* days since 1 March of the year 0 */
     unsigned of_era = since % 146097;
     unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
@@ -297,7 +297,22 @@ static char *put_date(char *at)
     at = put_two(at, (int)(second / 60 % 60));
     *at++ = ':';
     at = put_two(at, (int)(second % 60));
-    return put(at, " GMT");
+    put(at, " GMT");
+}
+
+/* Each thread writes the date once a second. */
+static char *put_date(char *at)
+{
+    static _Thread_local time_t written_s;
+    static _Thread_local char date[DATE_BYTES];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != written_s) {
+        write_date(now.tv_sec, date);
+        written_s = now.tv_sec;
+    }
+    memcpy(at, date, DATE_BYTES);
+    return at + DATE_BYTES;
 }
 
 size_t http_reply_head(const struct http_reply *reply, char *text)
