@@ -11,7 +11,8 @@
 #                                           archbench/formats/headers.py reads these two lines)
 #    * Blocks:  compute timer upstream disk     (or: nothing)
 #    * Tasks:   1 thread                  (for each connection: 0, 1 thread or 1 process)
-#    * Compute: --workers                 (requests at a time: a number, any, or an option)
+#    * Compute: --workers=200             (requests at a time: a number, any, or an option; with
+#                                           its default, where that is not the number of cores)
 #    * Peers:   1                         (optional: connections at a time, as a number or as the
 #                                           option that says how many; absent: no limit)
 #    * Holds:   --slots=64                (optional: requests that it has under way at a time, with
@@ -31,7 +32,7 @@ NR > 1 && !started && /^ \* / { sub(/^ \* */, ""); summary = summary " " $0 }
 function refuse(what) { print FILENAME ": " what > "/dev/stderr"; refused = 1; exit 1 }
 function amount(key, text) {
     if (text ~ /^[1-9][0-9]*$/) return text
-    if (text ~ /^--[a-z-]+$/ || key == "Compute" && text == "any") return quote(text)
+    if (text ~ /^--[a-z-]+(=[1-9][0-9]*)?$/ || key == "Compute" && text == "any") return quote(text)
     refuse(key ": must be a number or an option")
 }
 function tasks(text) {

@@ -10,7 +10,8 @@
  *              thread, so N threads serve at most N / wait of them per second. Handing waits back
  *              to the set would need a second kind of event, and whoever is leader then would go on
  *              with a request that another thread began: the hand-off that the pattern is there to
- *              avoid. Hence they block here, and more threads are the remedy.
+ *              avoid. Hence they block here, and more threads are the remedy: 200 by default, as
+ *              in thread_pool, from which it is then told apart by the hand-off alone.
  * Try it:      build/servers/leader_followers --workers 2 --port 8080 &
  *              curl '127.0.0.1:8080/work?cpu=hash:2s' & curl '127.0.0.1:8080/work?io=timer:2s' &
  *              time curl 127.0.0.1:8080/        # both threads process, none leads
@@ -22,7 +23,7 @@
  * Read:    process, connections=welcome, requests=take_turns
  * Blocks:  compute timer upstream disk
  * Tasks:   0
- * Compute: --workers
+ * Compute: --workers=200
  */
 #include "common/serve/serve.h"
 #include "common/serve/server.h"
@@ -268,8 +269,9 @@ int main(int argc, char **argv)
 {
     struct followers followers = {.lock = PTHREAD_MUTEX_INITIALIZER,
                                   .vacant = PTHREAD_COND_INITIALIZER};
-    int mode = COUNTING_TSS;
+    int workers = 200, mode = COUNTING_TSS;
     const struct option_row knobs[] = {
+        {"workers", 'w', OPTION_INT, &workers, "N", "threads, and so requests at a time", 1, 32000},
         {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
          0, 0},
         {0},
@@ -279,7 +281,7 @@ int main(int argc, char **argv)
     followers.server.service.counting =
         counting_new(followers.server.service.counters, (enum counting_mode)mode);
     make_handle_set(&followers);
-    for (int i = 0; i < followers.server.workers; i++)
+    for (int i = 0; i < workers; i++)
         server_start_worker(&followers.server, take_turns, &followers);
     server_ready(&followers.server);
     server_await_threads(&followers.server);

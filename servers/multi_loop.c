@@ -5,13 +5,14 @@
  * Strength:    uses every core and still shares nothing: no locks, no bug that spreads; a loop that
  *              crashes takes only its own connections along and is started anew.
  * Weakness:    a connection stays where it was accepted, so one loop may queue while another idles.
- *              How even the start is depends on --listen. shared: all loops watch one listener, and
- *              each newcomer wakes every loop that sleeps; one gets it, the rest have woken for
+ *              How even the start is depends on --listen. reuseport (the default, as Envoy's): a
+ *              listener for each loop; the kernel spreads evenly, by a hash, and wakes one loop
+ *              only, but does not know which loop is busy. shared: all loops watch one listener,
+ *              and each newcomer wakes every loop that sleeps; one gets it, the rest have woken for
  *              nothing (a thundering herd: libev asks for no EPOLLEXCLUSIVE). A busy loop takes
- *              none, but of idle ones the same few win nearly every time. reuseport: a listener
- *              for each loop; the kernel spreads evenly, by a hash, and wakes one loop only, but
- *              does not know which loop is busy.
- * Try it:      build/servers/multi_loop --workers 2 --listen reuseport --port 8080 &
+ *              none, but of idle ones the same few win nearly every time: all connections may end
+ *              in one loop.
+ * Try it:      build/servers/multi_loop --workers 2 --port 8080 &
  *              curl '127.0.0.1:8080/work?cpu=hash:2s' &
  *              for i in 1 2 3 4; do time curl 127.0.0.1:8080/; done  # one of them waits for the first
  *              The balance: --stats-file FILE; slot 0 is the parent's, slot N that of worker N.
@@ -147,7 +148,7 @@ static void lay_out(struct cluster *cluster, bool reuseport)
 int main(int argc, char **argv)
 {
     enum { SHARED, REUSEPORT };
-    int listeners = SHARED;
+    int listeners = REUSEPORT;
     const struct option_row knobs[] = {
         {"listen", 'l', OPTION_CHOICE, &listeners, "shared|reuseport",
          "one listener for all loops, or one for each", 0, 0},

@@ -17,8 +17,8 @@
  * Read:    serve, connections=work, requests=work, failure=bury
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
- * Compute: --workers
- * Peers:   --workers
+ * Compute: --workers=256
+ * Peers:   --workers=256
  */
 #include "common/serve/serve.h"
 #include "common/serve/workers.h"
@@ -92,7 +92,7 @@ static void prefork_init(struct prefork *prefork, int count)
 
 int main(int argc, char **argv)
 {
-    int workers = 64;
+    int workers = 256; /* as the prefork MPM of Apache httpd (MaxRequestWorkers) */
     const struct option_row knobs[] = {
         {"workers", 'w', OPTION_INT, &workers, "N", "processes, and so connections at a time", 1,
          32000},

@@ -21,6 +21,8 @@
  * only when it is parsed. In `hybrid` a worker gets only the computation of a request; here it gets
  * the whole, trivial or not, and sleeps in its timers.
  *
+ * That is the form of Apache Tomcat's connector, and its default is ours: 200 workers (maxThreads).
+ *
  * Name:    thread_pool
  * Ids:     A4 A12
  * Family:  threads
@@ -28,7 +30,7 @@
  * Read:    work, connections=welcome, requests=admit
  * Blocks:  compute timer upstream disk
  * Tasks:   0
- * Compute: --workers
+ * Compute: --workers=200
  * Link:    -lev
  */
 #include "common/serve/loop.h"
@@ -51,6 +53,7 @@ struct thread_pool {
     struct queue done; /* replies sent, or as much of them as the socket took */
     struct loop watcher;
     struct server server;
+    int workers;
     enum policy policy;
 };
 
@@ -180,8 +183,10 @@ static void run(struct thread_pool *pool)
 int main(int argc, char **argv)
 {
     int queue_limit = 1024, policy = POLICY_FIFO, mode = COUNTING_TSS;
-    struct thread_pool pool;
+    struct thread_pool pool = {.workers = 200};
     const struct option_row knobs[] = {
+        {"workers", 'w', OPTION_INT, &pool.workers, "N", "threads, and so requests at a time", 1,
+         32000},
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "requests that may wait; beyond: 503", 1,
          1e6},
         {"policy", 0, OPTION_CHOICE, &policy, "fifo|sjf", "who is served next", 0, 0},
@@ -197,11 +202,11 @@ int main(int argc, char **argv)
     queue_init(&pool.todo, queue_limit, pool.server.counters);
     queue_init(&pool.done, 0, NULL);
     loop_init(&pool.watcher, &pool.server, 0);
-    for (int i = 0; i < pool.server.workers; i++)
+    for (int i = 0; i < pool.workers; i++)
         server_start_worker(&pool.server, work, &pool);
     server_ready(&pool.server);
     run(&pool);
-    queue_dismiss(&pool.todo, pool.server.workers);
+    queue_dismiss(&pool.todo, pool.workers);
     server_await_threads(&pool.server);
     loop_free(&pool.watcher);
     exit(server_finish(&pool.server)); /* no return: workers are detached, and pool is here */

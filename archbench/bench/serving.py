@@ -65,7 +65,7 @@ def room_for(about, connections):
     """Options with which the server takes so many connections at a time. None: it never does."""
     peers = about.get("peers", math.inf)
     if isinstance(peers, str):
-        return [peers, str(connections)]
+        return [peers.partition("=")[0], str(connections)]
     return [] if connections <= peers else None
 
 

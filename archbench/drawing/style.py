@@ -39,8 +39,8 @@ SPARE_MARKERS = ("v", "P", "X", "p", "h", "<", ">", "d", "*")
 # Variants that the workloads name, by what is behind the server's name: unlike each other, and
 # unlike their servers.
 VARIANT_MARKERS = {
-    "select": "d", "poll": "p", "16": "<", "32": "h", "64": ">", "sjf": "D", "shared-4": "<",
-    "reuseport-4": ">", "tss": "s", "mutex": "X", "atomic": "P",
+    "select": "d", "poll": "p", "2": "^", "8": "8", "16": "<", "32": "h", "64": ">", "sjf": "D",
+    "shared": "<", "shared-4": "<", "reuseport-4": ">", "tss": "s", "mutex": "X", "atomic": "P",
 }
 
 

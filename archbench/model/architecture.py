@@ -84,13 +84,14 @@ class Server:
 
 def number(value, options, default):
     """A count from --about: a number, "any", or the option that says it, whose value is the last
-    one among `options` (as in "--workers=4"), or `default`."""
+    one among `options` (as in "--workers=4"), or else its own ("--workers=200"), or `default`."""
     if value in (None, "any"):
         return math.inf
     if not isinstance(value, str):
         return value
-    given = [option.split("=", 1)[1] for option in options if option.startswith(value + "=")]
-    return int(given[-1]) if given else default
+    name, _, usual = value.partition("=")
+    given = [option.split("=", 1)[1] for option in options if option.startswith(name + "=")]
+    return int(given[-1] if given else usual or default)
 
 
 def server_of(about, options, cores, costs):
@@ -99,11 +100,10 @@ def server_of(about, options, cores, costs):
     blocks = frozenset(about["blocks"])
     wait_s = costs.process_wait_s if about["tasks"] == "1 process" else costs.thread_wait_s
     task_kib = {"0": 0.0, "1 thread": costs.thread_kib, "1 process": costs.process_kib}
-    holds, _, usual = about.get("holds", "").partition("=")
     memory_kib = costs.connection_kib + SOCKETS_KIB + task_kib[about["tasks"]]
     return Server(about["family"], number(about["computes"], options, cores), blocks, cores,
                   costs.request_s, number(about.get("peers"), options, cores),
-                  number(holds or None, options, int(usual or 0)),
+                  number(about.get("holds"), options, 0),
                   wait_s if "timer" in blocks else 0.0,
                   memory_kib if costs.connection_kib else 0.0)
 
@@ -195,15 +195,22 @@ def loop_and_workers(server, demands):
 
 
 def shared_queue(server, demands):
-    """As many at a time as there are lanes, the others behind them in one queue."""
-    total, lanes = sum(d.rate for d in demands), int(server.lanes)
-    services = mixture(demands, lambda d: server.cpu_s(d) + d.wait_s * server.waits_hold)
-    queue_s = queueing.mgc_wait_s(total, services.mean_s, services.scv, lanes)
-    if total >= capacity(server, demands):
-        queue_s = math.inf
+    """As many at a time as there are lanes, the others behind them in one queue. More lanes than
+    cores share these: a request then holds its lane for as long as that lets it take."""
+    total, lanes = sum(d.rate for d in demands), int(min(server.lanes, server.peers))
+    own = {d.name: server.cpu_s(d) for d in demands}
+    model = f"M/G/{lanes} FCFS"
+    if lanes > server.cores:
+        busy_s = mean(demands, server.cpu_s)
+        own = {d.name: queueing.mgc_ps_response_s(total, busy_s, server.cpu_s(d), server.cores)
+               for d in demands}
+        model = f"M/G/{lanes} FCFS, M/G/{server.cores} PS"
+    queue_s = math.inf
+    if total < capacity(server, demands):
+        services = mixture(demands, lambda d: own[d.name] + d.wait_s * server.waits_hold)
+        queue_s = queueing.mgc_wait_s(total, services.mean_s, services.scv, lanes)
     for d in demands:
-        yield d.name, Response(queue_s + server.cpu_s(d) + d.wait_s, None,
-                               f"M/G/{lanes} FCFS")
+        yield d.name, Response(queue_s + own[d.name] + d.wait_s, None, model)
 
 
 def shared_cores(server, demands):
@@ -220,7 +227,7 @@ def open_loop(server, demands):
     demands = [d for d in demands if d.rate]
     if server.has_loop_for_all:
         return dict(loop_and_workers(server, demands))
-    if server.computing == 1 or server.family in LOOPS:
+    if server.lanes == 1 or server.family in LOOPS:
         return dict(split_queues(server, demands))
     if min(server.lanes, server.peers) < math.inf:
         return dict(shared_queue(server, demands))

@@ -183,7 +183,7 @@ def can_serve(about, connections):
     if peers is None:
         return ()
     if isinstance(peers, str):  # the option that says how many
-        return (f"{peers}={connections}",) if connections <= MOST_WORKERS else None
+        return (f"{peers.partition('=')[0]}={connections}",) if connections <= MOST_WORKERS else None
     return () if connections <= peers else None
 
 

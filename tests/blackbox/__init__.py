@@ -23,4 +23,4 @@ def variants(target):
         for multiplexer in ("select", "poll"):
             yield harness.Target(target.path, ("--multiplexer", multiplexer))
     if target.has("--listen"):
-        yield harness.Target(target.path, ("--listen", "reuseport"))
+        yield harness.Target(target.path, ("--listen", "shared"))

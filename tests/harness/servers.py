@@ -63,7 +63,7 @@ class Server:
         self.open_peers = set()
         self.room = target.about.get("peers", math.inf)
         if isinstance(self.room, str):
-            options += (self.room, str(peers))
+            options += (self.room.partition("=")[0], str(peers))
             self.room = peers
         command = [*prefix, target.path, "--port", str(port), *target.options, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors)

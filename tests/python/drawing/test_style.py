@@ -40,7 +40,7 @@ class Style(unittest.TestCase):
 
     def test_variants_that_workloads_name_are_unlike_each_other_and_their_server(self):
         for server, variants in (("event", ("select", "poll", "64")),
-                                 ("thread_pool", ("16", "32", "64", "sjf")),
+                                 ("thread_pool", ("2", "8", "16", "32", "64", "sjf")),
                                  ("multi_loop", ("shared-4", "reuseport-4")),
                                  ("threads", ("tss", "mutex", "atomic"))):
             looks = [style.look(server), *(style.look(f"{server}-{v}") for v in variants)]

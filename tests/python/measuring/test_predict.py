@@ -115,6 +115,24 @@ class Architectures(unittest.TestCase):
         self.assertEqual({r["short"].model for r in (event, hybrid, threads, loops)},
                          {"M/G/1 FCFS", "M/D/1 loop", "M/G/2 PS", "2 x M/G/1 FCFS"})
 
+    def test_more_workers_than_cores_share_them(self):
+        """200 workers on two cores are nearly a thread for each request; so they are on one core."""
+        usual = self.server("threads", "--workers=200", self.ALL)
+        self.assertEqual((usual.lanes, usual.computing), (200, 2))
+        about = {"family": "threads", "blocks": self.ALL, "tasks": "0"}
+        mix = [Demand("io", 70, wait_s=0.010), Demand("cpu", 30, cpu_s=0.010)]
+        for cores in 1, 2:
+            pool, threads = (
+                architecture.open_loop(
+                    architecture.server_of(about | {"computes": computes}, (), cores,
+                                           architecture.Costs(20e-6)), mix)
+                for computes in ("--workers=200", "any"))
+            for name in "io", "cpu":
+                self.assertAlmostEqual(pool[name].mean_s, threads[name].mean_s, delta=1e-6)
+        few = self.server("threads", "--workers=200", self.ALL, "--workers=4")
+        io = [Demand("io", 390, wait_s=0.010)]  # of the 400/s that four of them can hold
+        self.assertGreater(architecture.open_loop(few, io)["io"].mean_s, 0.030)
+
     def test_waits_of_their_own_come_on_top(self):
         for server in self.event, self.threads, self.hybrid, self.pool:
             found = architecture.open_loop(server, [Demand("io", 1, wait_s=0.010)])

@@ -127,21 +127,23 @@ class Example(unittest.TestCase):
             with self.subTest(holds=wrong):
                 self.assertNotEqual(self.about_of(f" * Holds:   {wrong}")[0], 0)
 
-    def test_what_holds_requests_has_the_default_that_help_tells(self):
+    def test_options_have_the_default_that_help_tells(self):
         build = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
         for binary in sorted((build / "servers").glob("*")):
             if binary.suffix or binary.is_dir():
                 continue
             about, told = (subprocess.check_output([binary, option], text=True)
                            for option in ("--about", "--help"))
-            option, _, usual = json.loads(about).get("holds", "").partition("=")
-            if option:
-                self.assertRegex(told, f"{option} .*\\[{usual}\\]\n")
+            for key in "computes", "peers", "holds":
+                option, _, usual = str(json.loads(about).get(key, "")).partition("=")
+                if usual:
+                    self.assertRegex(told, f"{option} [^\\[]*\\[{usual}\\]\n")
 
     def test_tasks_and_compute_lines(self):
         for tasks in "0", "1 thread", "1 process":
             self.assertIn(f'"tasks":"{tasks}",', self.about_of(tasks=tasks)[1])
-        for compute, value in (("4", "4"), ("any", '"any"'), ("--workers", '"--workers"')):
+        for compute, value in (("4", "4"), ("any", '"any"'), ("--workers", '"--workers"'),
+                               ("--workers=200", '"--workers=200"')):
             self.assertIn(f'"computes":{value},', self.about_of(compute=compute)[1])
         for wrong in ({"tasks": "2 threads"}, {"tasks": ""}, {"compute": "some"}, {"compute": "0"}):
             with self.subTest(wrong):
