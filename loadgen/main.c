@@ -51,6 +51,8 @@ static void read_options(struct settings *s, int argc, char **argv)
          "poisson with a rate, else closed", 0, 0},
         {"think", 0, OPTION_TEXT, &w->think, "'TIME'", "closed loop: pause before the next request",
          0, 0},
+        {"retry-after", 0, OPTION_DURATION, &w->retry_after_ns, "TIME",
+         "closed loop: pause after a 503 (1s; 0: none)", 0, 0},
         {"workload", 0, OPTION_TEXT, &w->workload, "FILE.ini", "what to ask for", 0, 0},
         {"point", 0, OPTION_TEXT, &w->point, "NAME", "which point of the workload", 0, 0},
         {"timeout", 0, OPTION_DURATION, &w->timeout_ns, "TIME", "give a reply up after this (2s)",

@@ -93,6 +93,7 @@ static void add_worker(struct totals *totals, const struct worker_stats *worker)
     totals->good_in_window += worker->good_in_window;
     totals->reconnects += worker->reconnects;
     totals->churned += worker->churned;
+    totals->paused_s += (double)worker->paused_ns / 1e9;
     totals->idle_lost += worker->idle_lost;
     totals->open += worker->open;
     totals->used += worker->used;

@@ -69,6 +69,7 @@ struct worker_stats {
     uint64_t backlog_max;    /* arrivals that waited for a connection at one time */
     uint64_t backlog_end;    /* arrivals that waited when it closed */
     int64_t backlogged_ns;   /* how long arrivals waited at all */
+    int64_t paused_ns;       /* of all connections: their users had been told 503, and waited */
     int64_t cpu_ns, wall_ns; /* CPU time used, and the time it was measured over */
     int64_t spin_ns;         /* of cpu_ns: waiting for a moment that was near */
     struct hist connect;     /* connect() to established; with churn, those of the window only */
@@ -101,6 +102,7 @@ struct totals {
     struct class_stats class[WORKLOAD_CLASSES];
     uint64_t good_in_window, reconnects, churned, idle_lost, backlog_max;
     bool realtime, saturated;
+    double paused_s; /* connection-seconds */
     double busy_max; /* CPU share of the busiest worker, without the spin */
     double spin_max; /* CPU share that the worker with most of it spent spinning */
     int connect_errno;

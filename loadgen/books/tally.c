@@ -82,12 +82,22 @@ void tally_failure(struct tally *t, const struct arrival *arrival, enum outcome 
     t->open--;
 }
 
-void tally_waited(struct tally *t, int64_t from_ns, int64_t to_ns)
+/* How much of that time lies in the window. */
+static int64_t in_window_ns(const struct tally *t, int64_t from_ns, int64_t to_ns)
 {
     if (from_ns < t->schedule->begin_ns)
         from_ns = t->schedule->begin_ns;
     if (to_ns > t->schedule->end_ns)
         to_ns = t->schedule->end_ns;
-    if (to_ns > from_ns)
-        t->stats->backlogged_ns += to_ns - from_ns;
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+void tally_waited(struct tally *t, int64_t from_ns, int64_t to_ns)
+{
+    t->stats->backlogged_ns += in_window_ns(t, from_ns, to_ns);
+}
+
+void tally_paused(struct tally *t, int64_t from_ns, int64_t to_ns)
+{
+    t->stats->paused_ns += in_window_ns(t, from_ns, to_ns);
 }

@@ -19,7 +19,7 @@ bool littles_law(const struct result *r, struct littles_law *law)
 
     if (r->plan->arrivals != ARRIVALS_CLOSED || rate <= 0 || all->retries > 0)
         return false;
-    law->connections = r->plan->connections;
+    law->connections = r->plan->connections - r->totals->paused_s / r->duration_s;
     law->rate_x_latency = rate * (hist_mean(&all->raw) + think_ns) / 1e9;
     law->error = fabs(law->rate_x_latency - law->connections) / law->connections;
     return true;

@@ -10,7 +10,7 @@
  * L = X (R + Z) (the interactive response time law: Denning and Buzen, Computing Surveys 10(3),
  * 1978). */
 struct littles_law {
-    double connections;    /* L: those that carry requests */
+    double connections; /* L: those that carry requests, less those whose users pause after a 503 */
     double rate_x_latency; /* X (R + Z); good replies only */
     double error;          /* relative */
 };

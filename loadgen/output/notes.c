@@ -7,9 +7,8 @@
 
 #include <stdio.h>
 
-static const double MISSED_MAX = 0.5; /* of a class's requests */
-static const double LOAD_ADDED_MAX =
-    0.1; /* above, the server saw another rate than was asked for */
+static const double MISSED_MAX = 0.5;     /* of a class's requests */
+static const double LOAD_ADDED_MAX = 0.1; /* above, or below, the server saw another load */
 
 static void note_latency_drift(struct result *r)
 {
@@ -98,6 +97,18 @@ static void note_retries(struct result *r)
                       result_offered_rate(r) * (1 + result_load_added(r)), result_offered_rate(r));
 }
 
+static void note_pauses(struct result *r)
+{
+    double paused = r->duration_s > 0 ? r->totals->paused_s / r->duration_s : 0;
+
+    if (paused > LOAD_ADDED_MAX * r->plan->connections)
+        sentences_add(
+            &r->notes,
+            "users who were told 503 paused (--retry-after): %.1f of %d at a time, so that "
+            "the load was that of the others",
+            paused, r->plan->connections);
+}
+
 static void note_connections(struct result *r)
 {
     const struct totals *totals = r->totals;
@@ -134,5 +145,6 @@ void notes_take(struct result *r)
     note_percentiles(r);
     note_deadlines(r);
     note_retries(r);
+    note_pauses(r);
     note_connections(r);
 }

@@ -208,6 +208,7 @@ static void set_shape(json_t *root, const struct plan *plan)
     bool thinks = w->think.mean_ns > 0;
 
     set_positive(root, "think_s", (double)w->think.mean_ns / 1e9);
+    set_positive(root, "retry_after_s", (double)w->retry_after_ns / 1e9);
     set_text(root, "think", !thinks ? NULL : w->think.fixed ? "fixed" : "exponential");
     set_positive(root, "burst", plan->arrivals == ARRIVALS_BURSTS ? w->burst : 0);
     set_text(root, "trace", plan->arrivals == ARRIVALS_TRACE ? w->trace : NULL);
@@ -262,6 +263,7 @@ static void set_connections(json_t *root, const struct result *r)
     set_count(o, "idle_lost", totals->idle_lost);
     set_count(o, "reconnects", totals->reconnects);
     set_count(o, "churned", totals->churned);
+    set(o, "paused", number(r->duration_s > 0 ? totals->paused_s / r->duration_s : 0));
     set(root, "connection_use", o);
     set(root, "connect", latency_json(&totals->connect));
 }

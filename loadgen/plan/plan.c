@@ -17,6 +17,7 @@ void wishes_defaults(struct wishes *wishes)
 {
     *wishes = (struct wishes){.workers = 1,
                               .duration_ns = -1,
+                              .retry_after_ns = -1,
                               .warmup_ns = NSEC_PER_SEC,
                               .drain_ns = NSEC_PER_SEC,
                               .interval_ns = NSEC_PER_SEC,
@@ -78,6 +79,8 @@ static void wish_arrivals(struct workload *w, const struct wishes *wishes)
         die("-r: '%s' is neither requests per second nor a percentage", wishes->rate);
     if (wishes->think && !workload_parse_think(wishes->think, &w->think))
         die("--think: '%s' is not a time such as 100ms or 'fixed 100ms'", wishes->think);
+    if (wishes->retry_after_ns >= 0)
+        w->retry_after_ns = wishes->retry_after_ns;
     if (wishes->burst > 0)
         w->burst = wishes->burst;
     else if (w->arrivals == ARRIVALS_BURSTS && w->burst == 0)

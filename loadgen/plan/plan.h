@@ -23,9 +23,9 @@ struct wishes {
     struct option_list headers; /* "Name: value", for every request */
     int arrivals;               /* 0: not said; else 1 + enum arrivals_kind */
     int connections, workers, server_cores, burst;
-    int idle, churn;     /* -1: not said */
-    double ramp;         /* connections per second */
-    int64_t duration_ns; /* -1: not said */
+    int idle, churn;                     /* -1: not said */
+    double ramp;                         /* connections per second */
+    int64_t duration_ns, retry_after_ns; /* -1: not said */
     int64_t warmup_ns, timeout_ns, drain_ns, spin_ns, interval_ns;
     int retries;
     int64_t retry_base_ns;

@@ -55,7 +55,8 @@ void workload_defaults(struct workload *w)
     *w = (struct workload){.arrivals = ARRIVALS_CLOSED,
                            .connections = 10,
                            .placement = PLACEMENT_SHARED,
-                           .timeout_ns = 2 * NSEC_PER_SEC};
+                           .timeout_ns = 2 * NSEC_PER_SEC,
+                           .retry_after_ns = NSEC_PER_SEC};
 }
 
 /* Set a field of `object` as a table says. `of_what` completes the complaint that there is no such

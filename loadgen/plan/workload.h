@@ -76,6 +76,7 @@ struct workload {
     enum placement placement;
     int64_t timeout_ns;
     struct think think;
+    int64_t retry_after_ns;    /* closed loop: pause of a user after a 503; 0: none */
     int burst;                 /* requests in a burst; 0: not stated, see BURST_DEFAULT */
     char trace[WORKLOAD_PATH]; /* file of times and classes, from the current folder; or empty */
     double ramp;               /* connections made per second; 0: as fast as it goes */

@@ -215,6 +215,7 @@ const struct key workload_keys[] = {
     {"timeout", take_duration_above_0, offsetof(struct workload, timeout_ns), NO_DURATION},
     {"think", take_think, offsetof(struct workload, think),
      "not [fixed|exponential] and a duration such as 100ms"},
+    {"retry_after", take_duration, offsetof(struct workload, retry_after_ns), NO_DURATION},
     {"burst", take_count, offsetof(struct workload, burst), NO_COUNT},
     {"trace", take_text_not_empty, offsetof(struct workload, trace), "not the name of a file"},
     {"ramp", take_number, offsetof(struct workload, ramp), "not connections per second"},

@@ -16,7 +16,6 @@
 static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
 
 /* Arrivals that wait. */
-
 static void queue_arrival(struct client *c, struct connections *pool, struct arrival arrival)
 {
     if (c->backlogged++ == 0)
@@ -45,8 +44,8 @@ static struct arrival make_arrival(struct client *c, const struct connections *p
     return arrival;
 }
 
-/* An attempt failed: it is tried again, or that was the request's outcome. */
-static void attempt_failed(struct client *c, const struct arrival *arrival, enum outcome error,
+/* An attempt failed: it is tried again (true), or that was the request's outcome. */
+static bool attempt_failed(struct client *c, const struct arrival *arrival, enum outcome error,
                            bool answered)
 {
     enum retry_answer answer = retries_ask(&c->retries, arrival, error, c->now_ns);
@@ -58,6 +57,7 @@ static void attempt_failed(struct client *c, const struct arrival *arrival, enum
         c->pools[c->plan->class[arrival->class].pool].retrying++;
     else
         tally_failure(&c->tally, arrival, error, answered);
+    return answer == RETRY_GRANTED;
 }
 
 /* Sending. */
@@ -175,7 +175,7 @@ void exchange_next(struct client *c, struct connection *conn)
         start_request(c, conn, arrival);
     else if (!is_closed_loop(c) || owed || pool->unused || c->phase != PHASE_RUN)
         return;
-    else if (c->plan->workload.think.mean_ns > 0)
+    else if (c->plan->workload.think.mean_ns > 0 || conn->thinks_until_ns > 0)
         user_thinks(c, conn);
     else
         user_sends(c, conn, c->now_ns);
@@ -209,7 +209,6 @@ void exchange_lost_connection(struct client *c, struct connection *conn)
 }
 
 /* Receiving. */
-
 static enum outcome judge_reply(const struct client *c, const struct connection *conn)
 {
     const struct plan_class *class = class_of(c, conn);
@@ -233,6 +232,18 @@ static bool can_go_on(const struct client *c, const struct connection *conn)
     return conn->reply.keep_alive && !conn->peer_closed && conn->sent == request_of(c, conn)->len;
 }
 
+/* After a 503 a user pauses, and up to half of it more: those refused together are not to come
+ * together again. */
+static void user_pauses(struct client *c, struct connection *conn)
+{
+    double pause_ns = (double)c->plan->workload.retry_after_ns * (1 + random_unit(&c->random) / 2);
+
+    if (is_closed_loop(c) && pause_ns > 0) {
+        conn->thinks_until_ns = c->now_ns + (int64_t)pause_ns;
+        tally_paused(&c->tally, c->now_ns, conn->thinks_until_ns);
+    }
+}
+
 static void reply_complete(struct client *c, struct connection *conn)
 {
     struct arrival arrival = conn->arrival;
@@ -246,8 +257,8 @@ static void reply_complete(struct client *c, struct connection *conn)
                                       .read_ns = c->now_ns,
                                       .lag_ns = conn->lag_ns,
                                       .echo_ns = conn->echo_ns});
-    else
-        attempt_failed(c, &arrival, outcome, true);
+    else if (!attempt_failed(c, &arrival, outcome, true) && conn->reply.status == 503)
+        user_pauses(c, conn);
     c->stats->used += !conn->used;
     conn->used = true;
     conn->replies++;

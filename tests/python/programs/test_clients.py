@@ -266,6 +266,50 @@ class Slow(Case):
         self.assertGreater(max(blocked), 0.1, "send() did not have to wait")
 
 
+class Refused(Case):
+    """A user of a closed loop who is told 503 comes again later, as Retry-After asks of him."""
+    BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+
+    def load_refused(self, *options):
+        with Log(lambda peer: peer.send(self.BUSY)) as server:
+            return server, self.load(server.url(), "-c", 1, "-d", "1s", *options)
+
+    def gaps(self, server):
+        times = server.times()
+        return [b - a for a, b in zip(times, times[1:])]
+
+    def test_he_pauses(self):
+        server, result = self.load_refused("--retry-after", "100ms")
+        gaps = self.gaps(server)
+        self.assertGreater(min(gaps), 0.099)
+        self.assertLess(statistics.median(gaps), 0.16)
+        self.assertGreater(max(gaps) - min(gaps), 0.01, "those refused together come together")
+        self.assertEqual(result["errors"]["status_5xx"], result["requests"])
+        self.assertAlmostEqual(result["connection_use"]["paused"], 1, delta=0.1)
+        self.assertEqual(result["retry_after_s"], 0.1)
+
+    def test_he_pauses_for_a_second_unless_told_otherwise(self):
+        self.assertGreater(min(self.gaps(self.load_refused("-d", "2s")[0])), 0.99)
+
+    def test_or_does_not(self):
+        server, result = self.load_refused("--retry-after", "0")
+        self.assertLess(statistics.median(self.gaps(server)), 0.02)
+        self.assertEqual((result["connection_use"]["paused"], result["retry_after_s"]), (0, None))
+
+    def test_only_those_who_were_refused_pause(self):
+        """Any other failure is no request to come later."""
+        error = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+        with Log(lambda peer: peer.send(error)) as server:
+            self.load(server.url(), "-c", 1, "-d", "500ms")
+        self.assertLess(statistics.median(self.gaps(server)), 0.02)
+
+    def test_the_schedule_of_an_open_loop_goes_on(self):
+        with Log(lambda peer: peer.send(self.BUSY)) as server:
+            result = self.load(server.url(), "-c", 1, "-r", 100, "--arrivals", "constant",
+                               "-d", "1s")
+        self.assertEqual((result["requests"], result["connection_use"]["paused"]), (100, 0))
+
+
 class Retries(Case):
     def flaky(self, failures):
         """Fails `failures` times before each good reply, by status or by hanging up."""

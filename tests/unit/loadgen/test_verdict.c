@@ -144,6 +144,21 @@ Test(verdict, little_s_law)
     discard(f);
 }
 
+/* Of twelve connections two are those of users who pause after a 503. */
+Test(verdict, little_s_law_leaves_out_who_pauses)
+{
+    struct fixture *f = perfect(ARRIVALS_CLOSED);
+    struct littles_law law;
+
+    f->plan.connections = 12;
+    expect(f, "Little's law is off by 16.7 %");
+    f->totals.paused_s = 2 * f->result.duration_s;
+    cr_assert(littles_law(&f->result, &law));
+    cr_assert_float_eq(law.connections, 10, 1e-9);
+    expect(f, NULL);
+    discard(f);
+}
+
 /* 1000 requests in 1 s of 10 ms each are 10 connections; a think time of 90 ms makes them 100. */
 Test(verdict, little_s_law_counts_the_think_time)
 {
