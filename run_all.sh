@@ -31,11 +31,26 @@ deps() { ./deps.sh run; } # not `make deps`: make itself may be missing
 build() { make --no-print-directory -j"$(nproc)"; }
 # Once per machine is enough: results of several runs can then be compared.
 calibrate() { [[ ${#stages[@]} -gt 1 && -e build/calibration.json ]] || build/calibrate; }
-cells() { bin/archbench run --with-parent "$@"; }
+# Ctrl-C stops the cells; what has been measured is drawn all the same. A second one ends that too.
+cells() {
+    local status=0 before
+    before=$(readlink results/latest || true)
+    trap : INT
+    bin/archbench run --with-parent "$@" || status=$?
+    trap - INT
+    if ((status == stopped)); then
+        ended=$status
+        [[ $run != results/latest || $(readlink results/latest || true) != "$before" ]] || exit "$ended"
+    elif ((status)); then
+        exit "$status"
+    fi
+}
 plots() { bin/archbench draw "$run"; }
 
 # The options go to archbench run as they are; these say something to us as well.
 stages=(deps build calibrate cells plots)
+stopped=130
+ended=0
 run=results/latest
 options=()
 while (($#)); do
@@ -67,3 +82,4 @@ if [[ ${stages[-1]} == plots ]]; then
         [[ ! -e $folder/$made ]] || printf '  %s\n' "$folder/$made"
     done
 fi
+((ended == 0)) || exit "$ended"

@@ -160,9 +160,12 @@ bool child_start(struct run *run, struct child *child, const json_t *command, cp
         die_errno("cannot make a pipe");
     fcntl(out[0], F_SETFL, O_NONBLOCK);
     child->out = out[0];
-    child->pid =
-        run_start(run, command,
-                  (struct command){.cores = cores, .out = out[1], .err = child->log, .keep = keep});
+    child->pid = run_start(run, command,
+                           (struct command){.cores = cores,
+                                            .out = out[1],
+                                            .err = child->log,
+                                            .cgroup = &child->cgroup,
+                                            .keep = keep});
     close(out[1]);
     child->end = pidfd_open(child->pid, 0);
 

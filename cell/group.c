@@ -46,6 +46,8 @@ static _Noreturn void become(const struct group *group, const struct command *co
 {
     sigset_t none;
     sigemptyset(&none);
+    if (command->cgroup)
+        cgroup_join(command->cgroup);
     int input = open("/dev/null", O_RDONLY);
     if (setpgid(0, group->guard) || sched_setaffinity(0, sizeof command->cores, &command->cores) ||
         dup2(input, STDIN_FILENO) < 0 || dup2(command->out, STDOUT_FILENO) < 0 ||

@@ -5,6 +5,8 @@
 #ifndef ARCHBENCH_GROUP_H
 #define ARCHBENCH_GROUP_H
 
+#include "cell/cgroup.h"
+
 #include <sched.h>
 #include <sys/types.h>
 
@@ -14,10 +16,11 @@ struct group {
 };
 
 struct command {
-    char *const *argv; /* ends with NULL; argv[0] is the path */
-    cpu_set_t cores;   /* where it may run */
-    int out, err;      /* its stdout and stderr; stdin is /dev/null */
-    int keep;          /* one more descriptor that it inherits under the same number, or -1 */
+    char *const *argv;           /* ends with NULL; argv[0] is the path */
+    cpu_set_t cores;             /* where it may run */
+    int out, err;                /* its stdout and stderr; stdin is /dev/null */
+    const struct cgroup *cgroup; /* entered before it begins; NULL: that of the cell */
+    int keep; /* one more descriptor that it inherits under the same number, or -1 */
 };
 
 /* Start the guard. Dies when it cannot. */

@@ -60,6 +60,27 @@ static json_t *ratio(double dividend, int64_t divisor)
     return divisor > 0 ? json_real(dividend / (double)divisor) : json_null();
 }
 
+static json_t *known(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
+}
+
+/* As the kernel adds up, in a cgroup, what the server's processes used; null where that is not to be
+ * had. */
+static json_t *cgroup(const struct trial *trial)
+{
+    int64_t begin_ns = trial->begin.cgroup_cpu_ns, end_ns = trial->end.cgroup_cpu_ns;
+    bool known_cpu = begin_ns >= 0 && end_ns >= 0;
+    double cpu_ns = (double)(end_ns - begin_ns);
+    if (!known_cpu && trial->memory_peak_kb < 0)
+        return json_null();
+    return json_pack(
+        "{so so so}", "cpu_s", known_cpu ? json_real(cpu_ns / NSEC_PER_SEC) : json_null(),
+        "cpu_us_per_request",
+        known_cpu ? ratio(cpu_ns / NSEC_PER_USEC, grown(trial, COUNTER_requests)) : json_null(),
+        "memory_peak_kb", known(trial->memory_peak_kb));
+}
+
 /* Requests are the server's own count, read at the same moments as its CPU time: the generator
  * counts by the edges of its window, which are not quite the same. */
 static json_t *cost(const struct trial *trial)
@@ -70,12 +91,12 @@ static json_t *cost(const struct trial *trial)
     int64_t voluntary = b->voluntary - a->voluntary + grown(trial, COUNTER_switches_voluntary);
     int64_t involuntary =
         b->involuntary - a->involuntary + grown(trial, COUNTER_switches_involuntary);
-    return json_pack("{sf so so sI sI so si}", "cpu_s", (double)cpu_ns / NSEC_PER_SEC,
+    return json_pack("{sf so so sI sI so si so}", "cpu_s", (double)cpu_ns / NSEC_PER_SEC,
                      "cpu_us_per_request", ratio((double)cpu_ns / NSEC_PER_USEC, requests),
                      "cores_used", ratio((double)cpu_ns, b->at_ns - a->at_ns), "switches_voluntary",
                      (json_int_t)voluntary, "switches_involuntary", (json_int_t)involuntary,
                      "switches_per_request", ratio((double)(voluntary + involuntary), requests),
-                     "tasks", b->tasks);
+                     "tasks", b->tasks, "cgroup", cgroup(trial));
 }
 
 static json_t *memory_state(const struct proc_memory *memory)
@@ -138,9 +159,11 @@ static json_t *upstream(const struct trial_setup *setup, const struct trial *tri
     int64_t cpu_ns = trial->end.upstream_cpu_ns - trial->begin.upstream_cpu_ns;
     if (!setup->upstream)
         return json_null();
-    return json_pack("{ss so sO?}", "options", setup->upstream, "cpu_s",
+    return json_pack("{ss so so sO?}", "options", setup->upstream, "cpu_s",
                      trial->measured ? json_real((double)cpu_ns / NSEC_PER_SEC) : json_null(),
-                     "final", trial->upstream_final);
+                     "memory_peak_kb",
+                     trial->measured ? known(trial->upstream_memory_peak_kb) : json_null(), "final",
+                     trial->upstream_final);
 }
 
 json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)

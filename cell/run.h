@@ -20,6 +20,7 @@ struct child {
     char said[SAID_MAX]; /* the latest of it, a string */
     size_t said_len;
     int port;
+    struct cgroup cgroup; /* what it and all that it starts use */
 };
 
 /* The trial owns all of it; trial.c sets it up and releases it. */

@@ -70,6 +70,7 @@ static struct observation observe(const struct run *run)
     seen.usage.voluntary += run->gone.usage.voluntary;
     seen.usage.involuntary += run->gone.usage.involuntary;
     seen.upstream_cpu_ns = run->upstream.pid ? proc_cpu_ns(run->upstream.pid) : 0;
+    seen.cgroup_cpu_ns = cgroup_cpu_ns(&run->server.cgroup);
     seen.slots = run->counters->next_slot;
     for (int i = 0; i < SLOTS_LISTED; i++)
         seen.slot[i] = run->counters->slot[i];
@@ -170,6 +171,8 @@ static bool measure(struct run *run)
         return false;
     trial->end = observe(run);
     trial->during = proc_memory(run->server.pid);
+    trial->memory_peak_kb = cgroup_memory_peak_kb(&run->server.cgroup);
+    trial->upstream_memory_peak_kb = cgroup_memory_peak_kb(&run->upstream.cgroup);
     trial->measured = true;
     return true;
 }
@@ -271,6 +274,8 @@ static void adopt_verdict(struct run *run)
 static void release(struct run *run)
 {
     group_close(&run->group);
+    cgroup_close(&run->server.cgroup);
+    cgroup_close(&run->upstream.cgroup);
     int fds[] = {run->server.end,   run->server.out,   run->server.log,
                  run->upstream.end, run->upstream.out, run->upstream.log,
                  run->stats,        run->control,      run->loadgen_end};
@@ -294,6 +299,8 @@ struct trial trial_run(const struct trial_setup *setup)
     if (run.stats < 0 || ftruncate(run.stats, sizeof *run.counters))
         die_errno("cannot make a memory file");
     group_open(&run.group);
+    cgroup_open(&run.server.cgroup, run.server.name);
+    cgroup_open(&run.upstream.cgroup, run.upstream.name);
     if (start_upstream(&run) && start_server(&run) && measure(&run) && collect_load(&run))
         adopt_verdict(&run);
     else

@@ -39,6 +39,7 @@ struct observation {
     struct proc_host host;
     int64_t counter[COUNTERS];
     int64_t upstream_cpu_ns;                /* 0 without an upstream */
+    int64_t cgroup_cpu_ns;                  /* of the server's whole tree; -1: not known */
     uint32_t slots;                         /* claimed so far */
     struct counter_slot slot[SLOTS_LISTED]; /* the first of them; never claimed ones are zero */
 };
@@ -68,7 +69,9 @@ struct trial {
     struct killing killing;
     double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
     struct proc_memory before, during;        /* without connections, and with all of them */
-    json_t *load;                             /* the generator's JSON, or null */
+    int64_t memory_peak_kb, upstream_memory_peak_kb; /* from start to end of the window, as the
+                                                        kernel counts it; -1: not known */
+    json_t *load;                                    /* the generator's JSON, or null */
     int status;             /* of the server: its exit status, or minus the signal it died of */
     double stopped_s;       /* from SIGTERM to its exit */
     json_t *final;          /* its last line, or null */

@@ -13,7 +13,7 @@ import re
 import sys
 
 from archbench.formats import abouts, former, schema, stored
-from archbench.formats.names import server_of
+from archbench.formats.names import TWIN, is_twin, server_of
 from archbench.formats.workload import Workload
 from archbench.places import REPOSITORY
 from archbench.stats.estimates import estimate
@@ -154,7 +154,12 @@ class Run:
         return sorted({w for w, _, _ in self._cells}, key=place)
 
     def archs(self, workload=None):
-        return sorted({a for w, _, a in self._cells if workload in (None, w)})
+        """Without twins, which are for noise.py alone."""
+        return sorted({a for w, _, a in self._cells if workload in (None, w) and not is_twin(a)})
+
+    def twins(self):
+        """[(workload, point, arch)]: who took part twice there, the second time as arch-twin."""
+        return sorted((w, p, a) for w, p, a in self._cells if (w, p, a + TWIN) in self._cells)
 
     def points(self, workload):
         """In the order of the workload file, else by the number in the name."""
@@ -267,16 +272,34 @@ class Run:
             raise NoData(f"this run has no workload {' or '.join(workloads)}")
         return present
 
+    @property
+    def stopped(self):
+        """Was it stopped before its last cell? Then a cell that is missing is nobody's fault."""
+        return bool(self.manifest.get("stopped")) and not self.manifest.get("finished")
+
+    def missing_cells(self):
+        """The places of the plan that have no cell."""
+        return [where for where in self._planned()
+                if where[3] not in self._cells.get(where[:3], {})]
+
+    def refused(self):
+        """(where, number, reason) of every number that is not sure in a cell that is valid; a number
+        may stand for several, as in total.response_*."""
+        for cell in self.cells:
+            for number, reason in cell.get("validity", {}).get("refused", {}).items():
+                yield cell["where"], number, reason
+
     def invalid_cells(self):
-        """(where, reasons) of every invalid cell, and of those that never ran."""
+        """(where, reasons) of every invalid cell, and of those that never ran though the run came to
+        its end."""
         known = {c["where"]: c.get("validity", {}).get("reasons", []) for c in self.cells}
         for key, trials in sorted(self._cells.items()):
             for trial in trials.values():
                 if not trial.valid:
                     where = (*key, trial.number)
                     yield where, known.get(where, ["no cell.json: see summary.csv"])
-        for where in self._planned():
-            if where[3] not in self._cells.get(where[:3], {}):
+        if not self.stopped:
+            for where in self.missing_cells():
                 yield where, ["planned, but never finished"]
 
     def _planned(self):

@@ -44,6 +44,8 @@ def cell_metrics(cell):
     cost = cell["cost"] or {}
     for name in ("cpu_us_per_request", "cores_used", "switches_per_request", "tasks"):
         yield name, cost.get(name)
+    for name in ("cpu_us_per_request", "memory_peak_kb"):
+        yield f"cgroup_{name}", (cost.get("cgroup") or {}).get(name)
     yield "hash_units_per_ms", (cell.get("host") or {}).get("hash_units_per_ms")
     per_connection = (cell["memory"] or {}).get("per_connection", {})
     for name in MEMORY:

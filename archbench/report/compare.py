@@ -8,9 +8,10 @@ from pathlib import Path
 import sys
 
 from archbench.arguments import Parser
+from archbench.formats.names import TWIN
 from archbench.formats.run import NoData, open_run
 from archbench.runner import plan
-from archbench.stats import significance
+from archbench.stats import noise, significance
 from archbench.tables.parts.table import markdown
 
 
@@ -97,6 +98,27 @@ def comparable_rows(first, other):
     return rows
 
 
+def witnesses(*runs):
+    """[Row] of the twins: what lies between the two of a run is chance, as between trials."""
+    rows = []
+    for run in runs:
+        there = {(w, p, a) for w, p, a in run.twins()}
+        for key in keys(run):
+            workload, point, arch, cls, metric = key
+            pair = [values(run, workload, point, name, cls, metric) for name in (arch, arch + TWIN)]
+            if (workload, point, arch) in there and all(pair) and \
+                    all(0 < v < math.inf for side in pair for v in side):
+                rows.append(significance.Row(key, (workload, cls, metric), pair[0] + pair[1], ()))
+    return rows
+
+
+def least_factor(*runs):
+    """The factor below which nothing is called a difference, of a Row: what the twins of these runs
+    usually differ by, or LEAST_FACTOR if that is more."""
+    return lambda row: max([significance.LEAST_FACTOR,
+                            *(noise.usual(run, row.key[4]) for run in runs)])
+
+
 def of_servers(first, differences):
     """[Overall] of each server, its variants included, and metric."""
     programs = {c["arch"]: c["program"] for c in first.manifest.get("cells", [])
@@ -109,7 +131,7 @@ def of_servers(first, differences):
 
 
 def interval(difference):
-    return f"{difference.low:.3f} to {difference.high:.3f}" if difference.known else "one trial"
+    return f"{difference.low:.3f} to {difference.high:.3f}" if difference.known else "-"
 
 
 def readable(differences):
@@ -118,6 +140,17 @@ def readable(differences):
                     key=lambda d: -abs(math.log(d.ratio)))
     return [(*d.row.key[:3], d.row.key[3] or "-", d.row.key[4], f"{d.ratio:.3f}", interval(d))
             for d in chosen]
+
+
+def noise_line(*runs):
+    """What twins say of chance, in a line of Markdown; nothing where no run has any."""
+    floors = [f"{name} {max(found):.3f}" for name, found in
+              ((m, [noise.usual(run, m) for run in runs]) for m in (*OF_CELLS, *OF_CLASSES))
+              if max(found) > 1]
+    if not floors:
+        return []
+    return ["Twins (one architecture twice in a run) usually differ by these factors, and nothing "
+            f"below is called a difference: {', '.join(floors)}.", ""]
 
 
 def on_servers(servers):
@@ -142,6 +175,7 @@ def report(first, other, differences, shifts, servers):
               for what, before, after in differences_of_environment(first, other)]
     lines += ["", f"{len(found)} of {len(known)} rows differ significantly; "
               f"{len(differences) - len(known)} more have too few valid trials to say.", ""]
+    lines += noise_line(first, other)
     if found:
         lines.append(markdown(HEADER, found))
     lines += on_servers(servers)
@@ -179,7 +213,8 @@ def main(words):
         first, *others = map(open_run, options.runs)
         for other in others:
             check(first, other, options.anyway)
-            differences, shifts = significance.compare(comparable_rows(first, other))
+            differences, shifts = significance.compare(
+                comparable_rows(first, other), least_factor(first, other), witnesses(first, other))
             servers = of_servers(first, differences)
             texts.append(report(first, other, differences, shifts, servers))
             rows += csv_rows(other.folder.name, differences, servers)

@@ -64,11 +64,11 @@ def draw_quietly(name, folder):
 
 
 def draw_together(several, folder):
-    """The results of draw_quietly() for each. Processes are forked: they have the run and what it
-    takes to draw it already in memory."""
+    """The results of draw_quietly() for each, as they come. Processes are forked: they have the run
+    and what it takes to draw it already in memory."""
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 4), mp_context=fork) as pool:
-        return list(pool.map(draw_quietly, several, [folder] * len(several)))
+        yield from pool.map(draw_quietly, several, [folder] * len(several))
 
 
 def tell(name, status, text):

@@ -17,12 +17,16 @@ from archbench.drawing import style
 from archbench.drawing.measures import RATE
 from archbench.places import REPOSITORY
 from archbench.report import chapters, headline, percentile_lesson, sources
+from archbench.stats import noise
 from archbench.tables import c1 as table_c1, overview as table_overview
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 FIGURES = REPOSITORY / "archbench" / "figures"
 HEADLINES = ("small_multiples", "bimodal", "cpu_share")  # the first that exists opens the report
 AS_DRAWN = ("heatmap",)  # a scale from pale to dark, of which the text speaks: not to be inverted
+NOISE = {"good replies per second": "achieved_rate", "p50 of the response time": "response_p50_us",
+         "p99 of the response time": "response_p99_us", "CPU time per request": "cpu_us_per_request",
+         "context switches per request": "switches_per_request"}
 GUIDE_TABLES = {
     "b": "Table B: the guide's numbers", "capacity": "Capacity: predicted and measured",
     "c2": "Table C2: for and against processes, threads and events",
@@ -156,6 +160,27 @@ def count_valid(run):
     return sum(t.valid for place in places(run) for t in run.trials(*place))
 
 
+def refused_numbers(run):
+    """[(workload, number, how many cells, architectures, an example of why)], most cells first."""
+    found = {}
+    for (workload, _, arch, _), number, reason in run.refused():
+        found.setdefault((workload, number), []).append((arch, reason))
+    rows = [(*what, len(of), ", ".join(style.in_order({arch for arch, _ in of})), of[0][1])
+            for what, of in found.items()]
+    return sorted(rows, key=lambda row: (-row[2], row))
+
+
+def twins(run):
+    """[(metric, pairs, the usual factor between twins, the largest)]; [] without any."""
+    rows = []
+    for name, metric in NOISE.items():
+        factors = noise.all_factors(run, metric)
+        if factors:
+            rows.append((name, len(factors), f"{noise.usual(run, metric):.3f}",
+                         f"{factors[-1]:.3f}"))
+    return rows
+
+
 def first_cell_started(run):
     """When the first of the cells began, as ISO time; None when no cell says."""
     return min((c["started"] for c in run.cells if c.get("started")), default=None)
@@ -212,6 +237,9 @@ def context(run):
         "overview_columns": [c[0] for c in table_overview.COLUMNS],
         "lesson": percentile_lesson.lesson(run),
         "invalid": list(run.invalid_cells()), "valid": count_valid(run),
+        "missing": len(run.missing_cells()) if run.stopped else 0,
+        "refused": refused_numbers(run), "twins": twins(run),
+        "twin_archs": ", ".join(sorted({arch for *_, arch in run.twins()})),
         "predictions": prediction_rows(run), "first_cell": first_cell_started(run),
         "environment": list(environment(run)),
         "sources": sources.of_run(run), "source_note": sources.differences(run),

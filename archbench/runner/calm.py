@@ -7,6 +7,7 @@ PROBE_S = 0.2
 GAP_NS = 50_000  # longer than an interrupt: somebody else had the core
 LOST_LIMIT = 0.01  # of a core; a cell may lose 2 % of all of them
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 4.0  # calm may last no longer than some seconds
+LONGEST_WAIT_S = 12.0  # whoever stays for longer is there to stay
 
 
 def lost_ns(until_ns):
@@ -53,22 +54,27 @@ def lost_share(cores):
 
 class Patience:
     """How long a run may wait for its machine, in all. `lost`: what lost_share() does, `sleep` as
-    time.sleep()."""
+    time.sleep(). A wait in vain is the last one until the machine has been calm again: to wait for
+    others who are there to stay only makes the run longer."""
 
     def __init__(self, budget_s, lost, sleep=time.sleep):
         self.budget_s, self.lost, self.sleep = budget_s, lost, sleep
         self.waited_s = 0.0
+        self.in_vain = False
 
     def wait(self, tell):
         """Return when the machine is calm, or when patience has run out. tell(share) before each
         pause; pauses double."""
-        pause_s = FIRST_PAUSE_S
-        while self.waited_s < self.budget_s:
+        pause_s, until_s = FIRST_PAUSE_S, min(self.budget_s, self.waited_s + LONGEST_WAIT_S)
+        while self.waited_s < until_s:
             share = self.lost()
             if share <= LOST_LIMIT:
+                self.in_vain = False
+            if share <= LOST_LIMIT or self.in_vain:
                 return
             tell(share)
-            pause_s = min(pause_s, self.budget_s - self.waited_s)
+            pause_s = min(pause_s, until_s - self.waited_s)
             self.sleep(pause_s)
             self.waited_s += pause_s
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        self.in_vain = True

@@ -1,8 +1,10 @@
 """Which cells a run consists of, and in which order.
 
 A cell is one architecture on one point of one workload, once. Cells come in blocks: a block holds
-every combination once, in random order, so that whatever drifts while a run goes on (temperature,
-neighbours) meets all architectures alike and shows as a difference between blocks.
+every combination once, so that whatever drifts while a run goes on (temperature, neighbours) meets
+all architectures alike and shows as a difference between blocks. Within a block come first the
+workloads that open a chapter of the report, so that a run that is stopped early has the most
+instructive ones; those of one place are in random order.
 """
 import configparser
 import dataclasses
@@ -11,15 +13,16 @@ import random
 import re
 import zlib
 
-from archbench.formats import abouts, workload as workloads
+from archbench.formats import abouts, names, workload as workloads
 
 PROFILES = {  # what a workload does not say itself
-    "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms"},
-    "quick": {"trials": 3, "warmup": "300ms", "duration": "1s"},
-    "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms"},
+    "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms", "twin": ""},
+    "quick": {"trials": 3, "warmup": "300ms", "duration": "1s", "twin": ""},
+    "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms", "twin": "event"},
 }
 EVERY_SERVER = "all"  # the word for them in `servers`
 MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
+LAST_PLACE = 99  # of a workload that does not say which it has in the report
 OVERHEAD_S = 0.15  # of a cell beside warm-up and window: start, connect, collect, stop
 
 
@@ -187,6 +190,13 @@ def can_serve(about, connections):
     return () if connections <= peers else None
 
 
+def with_twin(entrants, word):
+    """The entrants, and once more, under another name, the one that `word` names, if it takes part:
+    whatever differs between the two is chance."""
+    return entrants + [dataclasses.replace(one, name=one.name + names.TWIN) for one in entrants
+                       if word and one == entrant(word)]
+
+
 def pair(chosen, connections, entrants, servers, left_out):
     """[(point, entrant, options)]: who runs where, and with which options. `connections`: how many
     by point."""
@@ -210,6 +220,7 @@ class Share:
     trials: int
     chosen: dict  # see settings()
     paired: list  # see pair()
+    place: int = LAST_PLACE  # in its chapter of the report
 
     def block(self, trial, seed):
         """All cells of one repetition."""
@@ -229,12 +240,13 @@ def share_of(file, programs, only, profile, trials, left_out):
         if not chosen["points"]:
             left_out.append(f"workload {file} takes no part in profile {profile}")
             return Share(file, 0, chosen, [])
-        entrants = line_up(only or chosen["servers"], servers, absent)
+        entrants = with_twin(line_up(only or chosen["servers"], servers, absent), chosen["twin"])
         connections = {point: connections_at(workload, point, chosen["connections"],
                                              programs.decided["defaults"])
                        for point in chosen["points"]}
         paired = pair(chosen, connections, entrants, servers, absent)
-        share = Share(file, trials or whole(chosen["trials"]), chosen, paired)
+        place = whole(workload.section("report").get("place", LAST_PLACE))
+        share = Share(file, trials or whole(chosen["trials"]), chosen, paired, place)
     except PlanError as error:
         raise PlanError(f"workload {file}: {error}") from error
     left_out += [f"workload {file} without {sentence}" for sentence in absent]
@@ -256,9 +268,9 @@ def make_plan(programs, only, files, profile, trials, seed):
     shuffler = random.Random(seed)
     cells = []
     for trial in range(1, max(share.trials for share in shares) + 1):
-        block = [cell for share in shares for cell in share.block(trial, seed)]
+        block = [(share.place, cell) for share in shares for cell in share.block(trial, seed)]
         shuffler.shuffle(block)
-        cells += block
+        cells += [cell for _, cell in sorted(block, key=lambda placed: placed[0])]
     if not cells:
         raise PlanError("nothing is left to run: " + "; ".join(left_out))
     return cells, left_out

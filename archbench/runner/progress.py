@@ -28,6 +28,7 @@ class Progress:
         self.planned, self.left = planned, left
         self.attempts = self.invalid = 0
         self.spent_s = self.planned_s = 0.0
+        self.waits = False
 
     def left_s(self):
         """Expected, at the pace of the attempts so far, and with as many invalid ones among them:
@@ -51,6 +52,7 @@ class Progress:
         return f"[{tried}/{len(self.planned)}{again}]"
 
     def begin(self, cell):
+        self.waits = False
         if self.tty:
             print(f"\r\x1b[K{self.count(cell)} {as_clock(self.left_s())} left: {cell.name}",
                   end="", flush=True)
@@ -69,9 +71,12 @@ class Progress:
             print(f"{count} {said} ({as_clock(self.left_s())} left)", flush=True)
 
     def waiting(self, share):
-        """Others have so large a share of a core: we wait."""
-        print("\r\x1b[K" * self.tty + f"waiting: others have {100 * share:.0f} % of a core",
-              end="" if self.tty else "\n", flush=True)
+        """Others have so large a share of a core: we wait. Said once for each wait, or kept up to
+        date on a terminal."""
+        if self.tty or not self.waits:
+            print("\r\x1b[K" * self.tty + f"waiting: others have {100 * share:.0f} % of a core"
+                  f" ({as_clock(self.left_s())} left)", end="" if self.tty else "\n", flush=True)
+        self.waits = True
 
     def finish(self):
         if self.tty:

@@ -24,6 +24,7 @@ from archbench.runner.progress import Progress, as_clock, time_of_day
 PATIENCE = 1 / 3  # of the planned time: for how long to wait for a calm machine
 PR_SET_PDEATHSIG = 1
 VALID, INVALID = 0, 1  # exit statuses of build/cell
+STOPPED = 130  # our own, as a shell has it for one that SIGINT ended
 
 
 def located(text):
@@ -247,10 +248,28 @@ def point_latest(folder):
     temporary.replace(folder.parent / "latest")
 
 
+def write_summary(folder, planned):
+    """The table of what has been measured. Returns (the cells, how many numbers, how many of them
+    are not sure)."""
+    cells = [load_cell(folder / "cells" / cell.folder) for cell in planned]
+    finished = [cell for cell in cells if cell]
+    return finished, *summary.write(finished, folder / "summary.csv")
+
+
+def stop_run(folder, manifest, planned):
+    """What there is can be drawn."""
+    finished = write_summary(folder, planned)[0]
+    replace_json(folder / "manifest.json", dict(manifest, stopped=timestamp()))
+    if finished:
+        point_latest(folder)
+    print(f"\nstopped after {len(finished)} of {len(planned)} cells; go on with: --resume {folder}"
+          + f"; draw what there is with: bin/archbench draw {folder}" * bool(finished),
+          file=sys.stderr)
+
+
 def finish_run(folder, manifest, planned):
     """Everything is measured: the table, the manifest's end, and a word on what is not sure."""
-    finished = [load_cell(folder / "cells" / cell.folder) for cell in planned]
-    numbers, refused = summary.write(finished, folder / "summary.csv")
+    finished, numbers, refused = write_summary(folder, planned)
     replace_json(folder / "manifest.json", dict(manifest, finished=timestamp()))
     point_latest(folder)
     repeated = sum(cell["attempt"] > 1 for cell in finished)
@@ -275,8 +294,8 @@ def carry_out(folder, manifest, arguments):
     try:
         run_cells(planned, folder, arguments, waited)
     except Stopped:
-        print(f"\nstopped; go on with: --resume {folder}", file=sys.stderr)
-        return 130
+        stop_run(folder, manifest, planned)
+        return STOPPED
     finish_run(folder, manifest, planned)
     return 0
 
@@ -318,7 +337,7 @@ def main(words):
     try:
         return show_plan(arguments) if arguments.dry_run else execute(arguments)
     except Stopped:
-        return 130
+        return STOPPED
     except (plan.PlanError, schema.Refused, subprocess.CalledProcessError, OSError) as error:
         print(f"archbench run: {error}", file=sys.stderr)
         return 2

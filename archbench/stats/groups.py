@@ -21,7 +21,7 @@ import textwrap
 import numpy as np
 from scipy.stats import studentized_range
 
-from archbench.stats import estimates as stats
+from archbench.stats import estimates as stats, noise
 from archbench.stats.significance import LEAST_FACTOR, logs, moderated, prior_of
 
 FAMILYWISE_ERROR = 0.05  # of all comparisons within one ranking together
@@ -40,7 +40,7 @@ class Ranked:
     `letters`: "a", "ab", ...; who shares one with another does not differ from it; "" where the
     trials cannot say. `ratio`: how many times the value of the best this one has, as geometric
     means over the trials; its interval is simultaneous with the letters, so it holds 1 where the
-    two share one (unless they differ by less than LEAST_FACTOR). Not valid, and no number, where
+    two share one (unless they differ by less than LEAST_FACTOR or the noise floor). Not valid, and no number, where
     there is none: of invalid trials, or to a best that is zero or had no reply."""
     name: str
     estimate: stats.Estimate
@@ -130,12 +130,12 @@ def margin(a, b, count):
     return critical(count, DEGREES[known]) * math.sqrt((a.error ** 2 + b.error ** 2) / 2)
 
 
-def differences(found):
-    """The pairs of {name: Level} that differ, as frozensets."""
-    apart = set()
+def differences(found, floor=1.0):
+    """The pairs of {name: Level} that differ, as frozensets: none by less than the factor `floor`."""
+    apart, least = set(), math.log(max(LEAST_FACTOR, floor))
     for a, b in combinations(found, 2):
         effect = abs(found[a].mean - found[b].mean)
-        if effect > margin(found[a], found[b], len(found)) and effect >= math.log(LEAST_FACTOR):
+        if effect > margin(found[a], found[b], len(found)) and effect >= least:
             apart.add(frozenset((a, b)))
     return apart
 
@@ -216,10 +216,10 @@ def ratio_to(best, name, samples, found):
     return ratio
 
 
-def groups_of(kinds, found, order):
+def groups_of(kinds, found, order, floor):
     """{name: letters} of those of whom something can be said: those of another kind are apart."""
     said = [name for name in order if kinds[name] != "unsaid"]
-    apart = differences(found)
+    apart = differences(found, floor)
     apart |= {frozenset(pair) for pair in combinations(said, 2)
               if kinds[pair[0]] != kinds[pair[1]]}
     return letter_display(said, apart)
@@ -253,14 +253,14 @@ def counts(samples, names):
     return " to ".join(str(n) for n in (numbers[:1] + numbers[1:][-1:]))
 
 
-def compare(samples, ascending=True):
+def compare(samples, ascending=True, floor=1.0):
     """The Ranking of {name: values of its valid trials}. `ascending`: small is better. Names
-    without values are left out."""
+    without values are left out. `floor`: the factor below which nothing is called a difference."""
     samples = {name: list(values) for name, values in samples.items() if values}
     kinds = {name: kind_of(values) for name, values in samples.items()}
     found = levels({n: values for n, values in samples.items() if kinds[n] == "measured"})
     order = best_first(samples, ascending)
-    letters = groups_of(kinds, found, order)
+    letters = groups_of(kinds, found, order, floor)
     entries = [Ranked(name, stats.estimate(samples[name]), letters.get(name, ""),
                       ratio_to(order[0], name, samples, found)) for name in order]
     return Ranking(entries, note_of(samples, kinds, found))
@@ -272,12 +272,14 @@ def rank(run, workload, point, metric, cls="", ascending=True, archs=None):
     those that were not measured are missing."""
     archs = run.archs(workload) if archs is None else archs
     values = {arch: run.values(workload, point, arch, metric, cls) for arch in archs}
-    ranking = compare({arch: valid for arch, (valid, _) in values.items()}, ascending)
+    floor, twins = noise.floor(run, workload, point, metric, cls)
+    ranking = compare({arch: valid for arch, (valid, _) in values.items()}, ascending, floor)
     invalid = {arch: of for arch, (valid, of) in values.items() if of and not valid}
     entries = ranking.entries + [
         Ranked(arch, stats.estimate([], invalid[arch]), "", stats.Estimate(math.nan))
         for arch in best_first(invalid, ascending)]
-    return Ranking(entries, ranking.note or ("no valid trial" if entries else ""))
+    note = ranking.note or ("no valid trial" if entries else "")
+    return Ranking(entries, "; ".join(filter(None, (note, twins))) if len(entries) > 1 else note)
 
 
 def doubts(rankings):

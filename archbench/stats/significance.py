@@ -7,6 +7,10 @@ if the statistics of all rows scatter more than chance allows, as a drift betwee
 them, they are scaled down accordingly (empirical null: Efron 2004). Of the differences that remain
 at most 5 % may be false (Benjamini and Hochberg 1995).
 
+A row of single trials has no scatter of its own to show. It is judged by that of the rows of the same
+metric that have some: trials of one cell, and the twins of a run (noise.py). What they know of an
+unknown row is the same t, with as many degrees of freedom as those rows are alike (Smyth's d0).
+
 A server that was changed shows it in all its cells, a little in each. So the effects of all cells
 of a server are tested together as well, single trials among them: Wilcoxon's signed ranks, with the
 estimate and interval of Hodges and Lehmann (1963); the chance of any false one among all servers
@@ -22,6 +26,7 @@ FALSE_SHARE = 0.05  # of the differences that are reported
 FALSE_CHANCE = 0.05  # that any is reported of all servers where nothing has changed
 LEVEL = 0.95
 LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it is
+ROWS_FOR_POOL = 8  # of one metric, with scatter of their own: fewer tell nothing of the others
 ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
 ROWS_FOR_NULL = 10
 CELLS_FOR_OVERALL = 10  # fewer are too few for the normal approximation of signed ranks
@@ -47,7 +52,7 @@ class Difference:
     high: float
     p: float
     significant: bool
-    known: bool  # False: too few trials to say more than the ratio
+    known: bool  # False: too little is known of its scatter to say more than the ratio
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def logs(values):
 
 def within(row):
     """(variance, degrees of freedom) of a row's trials around the mean of their run."""
-    parts = [logs(row.before), logs(row.after)]
+    parts = [logs(values) for values in (row.before, row.after) if len(values)]
     freedom = sum(len(x) - 1 for x in parts)
     squares = sum(float(((x - x.mean())**2).sum()) for x in parts)
     return (squares / freedom if freedom else 0.0), freedom
@@ -154,14 +159,39 @@ def null_scale(t):
     return max(1.0, MAD_TO_SD * float(np.median(np.abs(t - np.median(t)))))
 
 
-def compare(rows):
-    """[Difference] in the order of rows, and {group: shift factor}."""
+def metric_of(row):
+    """What rows must have in common to be alike in their scatter: the last word of their group."""
+    return row.group[-1]
+
+
+def priors(rows, witnesses):
+    """{metric: (degrees of freedom, variance)} as prior_of(), each of the rows and witnesses of that
+    metric, where these are enough, else of all."""
+    everyone = [(metric_of(r), *within(r)) for r in [*rows, *witnesses]]
+    common = prior_of([v for _, v, _ in everyone], [d for *_, d in everyone])
+    found = {}
+    for metric in {m for m, *_ in everyone}:
+        own = [(v, d) for m, v, d in everyone if m == metric and d > 0 and v > 0]
+        found[metric] = prior_of(*zip(*own)) if len(own) >= ROWS_FOR_POOL else common
+    return found
+
+
+def is_known(row, scatter, prior):
+    """Does the row itself, or do those of its metric, say how it scatters?"""
+    if min(len(row.before), len(row.after)) >= 2:
+        return True
+    return prior[0] + scatter[1] >= 2 and prior[1] > 0
+
+
+def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=()):
+    """[Difference] in the order of rows, and {group: shift factor}. `least(row)`: the factor below
+    which nothing is called a difference. `witnesses`: Rows of which only the scatter counts."""
     effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
     scatter = [within(r) for r in rows]
-    prior = prior_of([v for v, _ in scatter], [d for _, d in scatter])
-    known = [min(len(r.before), len(r.after)) >= 2 for r in rows]
+    prior = priors(rows, witnesses)
+    known = [is_known(r, s, prior[metric_of(r)]) for r, s in zip(rows, scatter)]
 
-    drawn = [moderated(variance, freedom, prior) for variance, freedom in scatter]
+    drawn = [moderated(*s, prior[metric_of(r)]) for r, s in zip(rows, scatter)]
     errors = [standard_error(row, variance) for row, (variance, _) in zip(rows, drawn)]
     common = shifts(rows, effects, errors)
     statistics = []
@@ -181,7 +211,7 @@ def compare(rows):
     tested = [i for i, entry in enumerate(found) if not math.isnan(entry[3])]
     chosen = dict(zip(tested, false_discovery([found[i][3] for i in tested])))
     return [Difference(row, math.exp(effect), math.exp(effect - half), math.exp(effect + half), p,
-                       bool(chosen.get(i, False)) and abs(effect) >= math.log(LEAST_FACTOR), sure)
+                       bool(chosen.get(i, False)) and abs(effect) >= math.log(least(row)), sure)
             for i, (row, effect, half, p, sure) in enumerate(found)], \
         {group: math.exp(centre) for group, (centre, _) in common.items()}
 

@@ -251,6 +251,7 @@ const struct key phase_keys[] = {
 const struct key profile_keys[] = {
     {"points", take_text, offsetof(struct profile, points), "too long"},
     {"servers", take_text_not_empty, offsetof(struct profile, servers), "not the names of servers"},
+    {"twin", take_text, offsetof(struct profile, twin), "too long"},
     {"trials", take_count, offsetof(struct profile, trials), NO_COUNT},
     {"warmup", take_duration, offsetof(struct profile, warmup_ns), NO_DURATION},
     {"duration", take_duration, offsetof(struct profile, duration_ns), NO_DURATION},

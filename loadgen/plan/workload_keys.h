@@ -17,7 +17,7 @@ struct key {
 
 /* What a run profile says about a workload. */
 struct profile {
-    char points[WORKLOAD_TARGET], servers[WORKLOAD_TARGET];
+    char points[WORKLOAD_TARGET], servers[WORKLOAD_TARGET], twin[WORKLOAD_TARGET];
     int trials, connections;
     int64_t warmup_ns, duration_ns;
 };

@@ -253,6 +253,9 @@ class FakeRun:
     def archs(self, _workload):
         return list(self.of)
 
+    def twins(self):
+        return []
+
     def values(self, _workload, _point, arch, _metric, _cls):
         return self.of[arch]
 

@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 
 from archbench.runner import calm, run
-from runner_case import TINY, RunnerTest, alive, wait_until
+from runner_case import ROOT, TINY, RunnerTest, alive, wait_until
 
 
 class RunTest(RunnerTest):
@@ -76,7 +76,7 @@ class RunTest(RunnerTest):
         table = (self.run_folder() / "summary.csv").read_text()
         self.assertIn("tiny,a,threads,1,VALID,short,response_p99_us,inf\n".replace(
             "VALID", cell["validity"]["verdict"]), table)
-        self.assertEqual(table.count("cpu_us_per_request"), 1)  # the other point's
+        self.assertEqual(table.count(",cpu_us_per_request"), 1)  # the other point's
 
     def test_killed_and_resumed(self):
         self.kill_and_resume([])
@@ -123,6 +123,18 @@ class RunTest(RunnerTest):
             self.assertIn("--resume", err)
             self.assertEqual(alive(self.mark), [])
             self.assertEqual(list(self.run_folder().glob("cells/*/*/.*")), [])
+            self.draw_what_there_is(len(self.cells()), err)
+
+    def draw_what_there_is(self, measured, err):
+        """A run that was stopped has a report of what it had measured, and says what is missing."""
+        planned = len(json.loads((self.run_folder() / "manifest.json").read_text())["cells"])
+        self.assertIn(f"stopped after {measured} of {planned} cells; ", err)
+        self.assertEqual((self.results / "latest").resolve(), self.run_folder().resolve())
+        status, _, err = self.do(ROOT / "bin" / "archbench", "draw", self.run_folder(), "report")
+        self.assertEqual(status, 0, err)
+        page = (self.run_folder() / "report.html").read_text()
+        self.assertIn(f"it was stopped before {planned - measured} more were measured", page)
+        self.assertNotIn("planned, but never finished", page)
 
     def test_torn_cells_do_not_count(self):
         options = ["--smoke", "--workloads", self.tiny, "--only", "threads"]
@@ -187,6 +199,15 @@ class CalmTest(unittest.TestCase):
         patience.wait(self.fail)
         self.assertEqual(patience.waited_s, 9)
         self.assertEqual(self.wait(0, 1.0)[0], [])
+
+    def test_who_is_there_to_stay_is_waited_for_once(self):
+        pauses, _, patience = self.wait(600, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.7, 0.0)
+        self.assertEqual((pauses, patience.waited_s), ([2, 4, 4, 2], 12))
+        patience.wait(self.fail)  # half a core: still there
+        patience.wait(self.fail)  # calm again
+        told = []
+        patience.wait(told.append)
+        self.assertEqual((told, patience.waited_s), ([0.7], 14))
 
     def test_a_probe_that_fails_ends_all_the_same(self):
         """What is behind the probe is the parent's to do, not the child's."""

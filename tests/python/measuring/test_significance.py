@@ -77,11 +77,43 @@ class Samples(unittest.TestCase):
         rows = self.rows(50, sd=0.0005, changed={7: 1.02, 8: 1.05})
         self.assertEqual(self.significant(rows), {8})
 
-    def test_one_trial_says_nothing_of_its_own(self):
-        rows = self.rows(30) + [Row(("x",), ("x",), (1.0,), (9.0,))]
-        last = significance.compare(rows)[0][-1]
-        self.assertAlmostEqual(last.ratio, 9)
-        self.assertEqual((last.known, last.significant), (False, False))
+    def single(self, factor):
+        return Row(("x",), ("x", 0), (1.0,), (factor,))
+
+    def test_one_trial_is_judged_by_the_scatter_of_its_like(self):
+        """Rows of 3 % scatter say that 9 is no chance, and that 1.05 may well be."""
+        for factor, differs in (9.0, True), (1.05, False):
+            last = significance.compare(self.rows(30) + [self.single(factor)])[0][-1]
+            self.assertAlmostEqual(last.ratio, factor)
+            self.assertEqual((last.known, last.significant), (True, differs))
+            self.assertLess(last.low, factor)
+
+    def test_one_trial_among_its_like_alone_says_nothing(self):
+        rows = [Row((i,), (i, 0), (1.0,), (1 + i / 10,)) for i in range(20)]
+        self.assertEqual({(d.known, d.significant) for d in significance.compare(rows)[0]},
+                         {(False, False)})
+
+    def test_twins_bear_witness(self):
+        """Single trials only, but ten pairs of twins that differ by 3 %."""
+        twins = [Row((i,), (i, 0), tuple(np.exp(self.rng.normal(0, 0.03, 2))), ())
+                 for i in range(10)]
+        rows = [self.single(math.exp(self.rng.normal(0, 0.04))) for _ in range(30)]
+        found = significance.compare(rows + [self.single(2.0)], witnesses=twins)[0]
+        self.assertEqual([d.significant for d in found], [False] * 30 + [True])
+        self.assertTrue(all(d.known for d in found))
+
+    def test_single_trials_where_nothing_changed(self):
+        """A hundred rows of three trials, and a hundred of one: hardly ever anything."""
+        wrong = 0
+        for _ in range(20):
+            rows = self.rows(100, group_size=50) + self.rows(100, group_size=50, trials=1)
+            wrong += len(self.significant(rows))
+        self.assertLessEqual(wrong / 20, 0.5)
+
+    def test_nothing_below_the_floor(self):
+        rows = self.rows(50, sd=0.0005, changed={7: 1.08, 8: 1.2})
+        found = significance.compare(rows, least=lambda row: 1.1)[0]
+        self.assertEqual({d.row.key[0] for d in found if d.significant}, {8})
 
     def test_the_prior_is_found_again(self):
         """Variances drawn from a known distribution: 10 degrees of freedom around 0.04."""

@@ -1,6 +1,9 @@
 """One cell, measured and judged."""
 import json
+import os
+import pathlib
 import re
+import subprocess
 import time
 
 from runner_case import BUILD, COMPUTE, ROOT, TINY, CellCase, alive, wait_until
@@ -22,7 +25,7 @@ class CellTest(CellCase):
         self.assertEqual(set(cell), self.documented_keys())
         self.assertEqual(set(cell["cost"]), set(
             "cpu_s cpu_us_per_request cores_used switches_voluntary switches_involuntary "
-            "switches_per_request tasks".split()))
+            "switches_per_request tasks cgroup".split()))
         kinds = set("user_kb page_tables_kb kernel_stacks_kb sockets_kb".split())
         for state in "before", "during":
             self.assertEqual(set(cell["memory"][state]), kinds)
@@ -64,6 +67,37 @@ class CellTest(CellCase):
                 self.fail(f"{server}: {cost}")
             if server == "event":
                 self.assertLess(cost["cores_used"], 1.05)
+
+    def cgroups(self):
+        """Folders of cells in all hierarchies."""
+        return {path for path in pathlib.Path("/sys/fs/cgroup").rglob("archbench.*.*")}
+
+    def test_the_kernel_adds_up_the_same_cpu_time(self):
+        """Where there are cgroups for us: children that live, and those that have ended."""
+        if os.geteuid() != 0 or not any("cgroup2" in line for line in open("/proc/self/mounts")):
+            self.skipTest("no cgroup v2 that we may write to")
+        compute = self.workload("compute", COMPUTE)
+        for server in "prefork", "processes":
+            self.do(*self.cell(server, compute, "--duration", "600ms"))
+            cost = self.read(f"compute/base/{server}.1")["cost"]
+            self.assertAlmostEqual(cost["cgroup"]["cpu_s"] / cost["cpu_s"], 1, delta=0.1)
+            peak_kb = cost["cgroup"]["memory_peak_kb"]
+            if peak_kb is not None:
+                self.assertGreater(peak_kb, 100)
+        self.assertEqual(self.cgroups(), set())
+
+    def test_what_a_killed_cell_left_of_its_cgroup_is_removed(self):
+        tiny = self.cell("threads", self.tiny, "--point", "b", "--duration", "250ms")
+        command = [*map(str, tiny), "--duration", "20s"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        if not wait_until(self.cgroups, 3):
+            process.terminate()
+            process.wait()
+            self.skipTest("no cgroups here")
+        process.kill()
+        process.wait()
+        # Its processes are still dying; until they are gone their folder cannot be removed.
+        self.assertTrue(wait_until(lambda: self.do(*tiny) and not self.cgroups(), 10))
 
     def test_options_for_every_server(self):
         """They come before those of this one, which hold: the last one counts."""
