@@ -17,7 +17,7 @@ from archbench.formats import abouts, names, workload as workloads
 
 PROFILES = {  # what a workload does not say itself
     "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms", "twin": ""},
-    "quick": {"trials": 3, "warmup": "300ms", "duration": "1s", "twin": ""},
+    "quick": {"trials": 2, "warmup": "300ms", "duration": "1s", "twin": ""},
     "full": {"trials": 5, "warmup": "300ms", "duration": "1500ms", "twin": "event"},
 }
 EVERY_SERVER = "all"  # the word for them in `servers`
