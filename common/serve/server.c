@@ -1,5 +1,6 @@
 #include "common/serve/server.h"
 #include "common/serve/calibrate.h"
+#include "common/serve/copies.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,8 @@ extern const char server_about[], server_name[], server_summary[];
 static struct server *volatile stop_server;
 static pthread_t stop_thread; /* the one that accepts */
 static volatile sig_atomic_t stop_accepts, stop_fd = -1;
+
+static bool holds_signals; /* since server_hold_signals() */
 
 void server_stop(struct server *server)
 {
@@ -101,13 +104,26 @@ void server_serves(struct server *server, int fd)
         grant_grace();
 }
 
-void server_hold_signals(sigset_t *signals)
+/* Those that a parent takes one by one. */
+static void name_signals(sigset_t *signals)
 {
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGCHLD);
+}
+
+void server_hold_signals(sigset_t *signals)
+{
+    name_signals(signals);
     sigprocmask(SIG_BLOCK, signals, NULL);
+    holds_signals = true;
+}
+
+void server_become_copy(struct server *server)
+{
+    server->is_copy = true;
+    holds_signals = false;
 }
 
 int server_take_signal(const sigset_t *signals, int64_t until_ns)
@@ -143,6 +159,7 @@ struct settings {
     int port, backlog, upstream_pool;
     int64_t idle_ns, header_ns, request_ns, upstream_ns;
     bool about;
+    int processes;
 };
 
 static void check_settings(const struct server *server, const struct settings *s)
@@ -161,6 +178,8 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
         {"port", 'p', OPTION_INT, &s->port, "PORT", "port to listen on, 0: a free one", 0, 65535},
         {"workers", 'w', OPTION_INT, &server->workers, "N",
          "workers, where the architecture has a fixed number", 1, 32000},
+        {"processes", 0, OPTION_INT, &s->processes, "N",
+         "copies of the whole server behind one port, a process each", 1, 1000},
         {"backlog", 0, OPTION_INT, &s->backlog, "N", "connections the kernel may keep waiting", 1,
          65535},
         {"stack", 0, OPTION_SIZE, &server->stack_bytes, "SIZE", "stack of each thread", 0, 0},
@@ -204,9 +223,11 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         .upstream = upstream ? upstream : "127.0.0.1:6380",
         .upstream_pool = 64,
         .upstream_ns = NSEC_PER_SEC,
+        .processes = 1,
     };
 
     server->workers = usable_cores();
+    server->is_copy = false;
     server->stack_bytes = 128 * 1024;
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
@@ -227,12 +248,21 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    if (s.processes > 1)
+        copies_make(server, s.processes);
 }
 
 void server_ready(const struct server *server)
 {
     struct net_address address = net_own_address(server->listener);
     char text[NET_ADDRESS_TEXT];
+    sigset_t signals;
+    if (server->is_copy) {
+        name_signals(&signals);
+        if (!holds_signals)
+            sigprocmask(SIG_UNBLOCK, &signals, NULL);
+        return;
+    }
     printf("ready %s %s\n", server_name, net_address_text(text, &address));
     fflush(stdout);
 }
@@ -364,6 +394,8 @@ int server_finish(struct server *server)
     upstream_free(&server->service.upstream);
     exchanges_free(&server->service.exchanges);
     char members[2048];
+    if (server->is_copy)
+        return 0;
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);
     for (const struct own_counter *own = server->service.own; own && own->name; own++)

@@ -24,6 +24,7 @@ struct server {
                             the listener share it */
     atomic_int own_waiting;
     int workers;        /* --workers: how many, where the architecture has a fixed number */
+    bool is_copy;       /* --processes: one of several, and the parent speaks for all: copies.h */
     size_t stack_bytes; /* --stack: of each thread */
     struct counter_slot *counters; /* the main thread's slot */
     struct thread_count threads;
@@ -83,6 +84,10 @@ void server_start_worker(struct server *, void *(*run)(void *), void *argument);
 /* Wait until all these threads have come to their end. The last one may still have a few steps to
  * go, with `server` too: main must not return then, but exit(). */
 void server_await_threads(struct server *);
+
+/* In a process that copies_make() forked: from here on say nothing, and let the signals through that
+ * the parent holds when server_ready() is called, unless server_hold_signals() was by then. */
+void server_become_copy(struct server *);
 
 /* The last line: the counters as JSON on stdout. No request may be under way: the connections to the
  * upstream are closed. Returns the exit status, 0. */

@@ -73,7 +73,8 @@ static void account(struct workers *workers, pid_t pid, int status, const struct
         counters_retire(worker->counters, usage);
         count_add(worker->counters, COUNTER_workers, -1);
         count_add(worker->counters, COUNTER_crashed, WIFSIGNALED(status));
-        workers->bury(workers, i);
+        if (!WIFEXITED(status))
+            workers->bury(workers, i);
         vacate(worker);
         workers->alive--;
     }
