@@ -16,7 +16,7 @@ stages (default: all of them, in this order)
   plots      draw tables, figures and the report of results/latest (or of --resume DIR)
 
 options
-  --smoke | --quick | --full   how long: 40 s, five minutes (default), an hour and a half
+  --smoke | --quick | --full   how long: 40 s, five minutes (default), two hours
   --only ARCH,...              only these architectures
   --workloads W,...            only these workloads
   --trials N                   repetitions of every cell

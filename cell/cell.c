@@ -101,6 +101,15 @@ static void load_workload(const struct cell *cell, struct workload *workload)
             (double)workload->kill_ns / NSEC_PER_SEC, (double)cell->duration_ns / NSEC_PER_SEC);
 }
 
+/* How many connections are open at a time. */
+static int connections_open(const struct cell *cell, const struct workload *workload)
+{
+    int open = (cell->connections ? cell->connections : workload->connections) + workload->idle;
+    for (int i = 0; i < workload->class_count; i++)
+        open += workload->class[i].connections;
+    return open;
+}
+
 /* The options of the upstream that the workload's requests call; NULL when none does. */
 static const char *upstream_options(const struct cell *cell, const struct workload *workload)
 {
@@ -302,8 +311,17 @@ static void remember(struct past *past, int attempt, const json_t *reasons)
             json_sprintf("attempt %d: %s", attempt, json_string_value(json_array_get(reasons, i))));
 }
 
+/* The same of numbers that were refused. */
+static void remember_refused(struct past *past, int attempt, json_t *refused)
+{
+    for (void *i = json_object_iter(refused); i; i = json_object_iter_next(refused, i))
+        json_array_append_new(past->reasons,
+                              json_sprintf("attempt %d: %s: %s", attempt, json_object_iter_key(i),
+                                           json_string_value(json_object_iter_value(i))));
+}
+
 /* The past of a cell, from the folder that this attempt is going to replace. There is none when it
- * holds no invalid cell. */
+ * holds a cell of which all is sure, or none. */
 static struct past read_past(const struct cell *cell)
 {
     struct past past = {0, json_array()};
@@ -312,10 +330,12 @@ static struct past read_past(const struct cell *cell)
     json_t *json = cell->again ? json_load_file(path, 0, NULL) : NULL;
     const json_t *validity = json_object_get(json, "validity");
     const char *verdict = json_string_value(json_object_get(validity, "verdict"));
-    if (verdict && strcmp(verdict, "INVALID") == 0) {
+    json_t *refused = json_object_get(validity, "refused");
+    if (verdict && (strcmp(verdict, "INVALID") == 0 || json_object_size(refused))) {
         past.attempts = (int)json_integer_value(json_object_get(json, "attempt"));
         json_array_extend(past.reasons, json_object_get(json, "earlier_reasons"));
         remember(&past, past.attempts, json_object_get(validity, "reasons"));
+        remember_refused(&past, past.attempts, refused);
         copy_logs(cell->folder, cell->temporary);
     }
     json_decref(json);
@@ -400,10 +420,12 @@ int main(int argc, char **argv)
         .extra = argv + first_extra,
         .upstream = upstream_options(&cell, &workload),
         .connections = cell.connections,
+        .open = connections_open(&cell, &workload),
         .seed = cell.seed,
         .warmup_ns = cell.warmup_ns,
         .duration_ns = cell.duration_ns,
         .kill_ns = workload.kill_ns,
+        .kill_period_ns = workload.kill_period_ns,
         .cores = cores_divide(workload.placement == PLACEMENT_SHARED),
         .signals = take_signals(parent),
     };

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+enum { OTHER_FILES = 256 }; /* descriptors that a worker has beside its connections */
 
 /* Fine enough to see a surge of a second; long enough for the p99 of 2000 requests/s. */
 static const char TIMESERIES_INTERVAL[] = "250ms";
@@ -49,6 +52,18 @@ static json_t *seconds(int64_t ns)
     return json_sprintf("%.6gs", (double)ns / NSEC_PER_SEC);
 }
 
+/* A worker for each core of the generator; more where so many connections are more than that many
+ * processes may have. */
+static int generator_workers(const struct trial_setup *setup)
+{
+    struct rlimit limit;
+    int cores = CPU_COUNT(&setup->cores.generator), needed = 1;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY &&
+        limit.rlim_max > OTHER_FILES)
+        needed += setup->open / (int)(limit.rlim_max - OTHER_FILES);
+    return needed > cores ? needed : cores;
+}
+
 json_t *command_of_loadgen(const struct run *run, int control)
 {
     const struct trial_setup *setup = run->setup;
@@ -56,7 +71,7 @@ json_t *command_of_loadgen(const struct run *run, int control)
     json_t *list = json_pack("[o]", json_sprintf("%s/loadgen", setup->build));
     append(list, "--workload", json_string(setup->workload));
     append(list, "--point", json_string(setup->point));
-    append(list, "-w", json_sprintf("%d", CPU_COUNT(&setup->cores.generator)));
+    append(list, "-w", json_sprintf("%d", generator_workers(setup)));
     append(list, "--cpus", json_string(cores_list(&setup->cores.generator, cores, sizeof cores)));
     append(list, "--server-cores", json_sprintf("%d", CPU_COUNT(&setup->cores.server)));
     append(list, "--warmup", seconds(setup->warmup_ns));
@@ -70,7 +85,9 @@ json_t *command_of_loadgen(const struct run *run, int control)
     append(list, "--timeseries", json_sprintf("%s/timeseries.jsonl", setup->folder));
     append(list, "--interval", json_string(TIMESERIES_INTERVAL));
     append(list, "--control", json_sprintf("%d", control));
-    json_array_append_new(list, json_string("--realtime"));
+    /* Several on one core would only keep each other waiting, and one that never sleeps for good. */
+    if (generator_workers(setup) <= CPU_COUNT(&setup->cores.generator))
+        json_array_append_new(list, json_string("--realtime"));
     /* Awake, it would take the core from the server, or from the upstream. */
     if (setup->cores.shared || setup->upstream)
         append(list, "--spin", json_string("0"));

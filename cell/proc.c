@@ -235,13 +235,23 @@ static void add_user_memory(pid_t pid, struct proc_memory *memory)
     memory->page_tables_kb += field(text, "VmPTE:");
 }
 
-/* Pages of TCP buffers, from the one line "TCP: inuse A orphan B tw C alloc D mem PAGES". */
-static int64_t tcp_buffers_kb(void)
+/* A number of the one line "TCP: inuse A orphan B tw C alloc D mem PAGES"; 0: it is not there. */
+static int64_t tcp_number(const char *name)
 {
     char text[2048];
     slurp("/proc/net/sockstat", text, sizeof text);
-    const char *line = strstr(text, "TCP:"), *pages = line ? strstr(line, " mem ") : NULL;
-    return pages ? strtoll(pages + strlen(" mem "), NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : 0;
+    const char *line = strstr(text, "TCP:"), *number = line ? strstr(line, name) : NULL;
+    return number ? strtoll(number + strlen(name), NULL, 10) : 0;
+}
+
+static int64_t tcp_buffers_kb(void)
+{
+    return tcp_number(" mem ") * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int proc_time_waits(void)
+{
+    return (int)tcp_number(" tw ");
 }
 
 /* Sockets, and all else that the kernel keeps for its users. Reclaimable slab stays out: it holds
@@ -271,7 +281,7 @@ struct proc_memory proc_memory(pid_t root)
 static void read_steal(struct proc_host *host)
 {
     char text[512];
-    enum { STEAL = 7, COLUMNS };
+    enum { IDLE = 3, IOWAIT = 4, STEAL = 7, COLUMNS };
     slurp("/proc/stat", text, sizeof text);
     char *next = text + strlen("cpu ");
     for (int column = 0; column < COLUMNS; column++) {
@@ -279,6 +289,8 @@ static void read_steal(struct proc_host *host)
         host->all_ticks += ticks;
         if (column == STEAL)
             host->steal_ticks = ticks;
+        else if (column != IDLE && column != IOWAIT)
+            host->busy_ticks += ticks;
     }
 }
 

@@ -38,11 +38,15 @@ struct proc_memory {
 
 struct proc_memory proc_memory(pid_t root);
 
+/* Sockets of the host in TIME_WAIT, which the kernel keeps for a minute. */
+int proc_time_waits(void);
+
 /* What makes a measurement doubtful. Counts since boot. */
 struct proc_host {
-    int64_t steal_ticks, all_ticks; /* over all cores; a tick of both is the same length */
-    int64_t listen_overflows;       /* a peer came to a full accept queue */
-    int64_t listen_drops;           /* a peer was turned away for this or another reason */
+    int64_t steal_ticks, all_ticks; /* over all cores; ticks of both are of the same length */
+    int64_t busy_ticks;       /* neither idle nor stolen: of whoever ran, interrupts included */
+    int64_t listen_overflows; /* a peer came to a full accept queue */
+    int64_t listen_drops;     /* a peer was turned away for this or another reason */
 };
 
 struct proc_host proc_host(void);

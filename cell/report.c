@@ -133,11 +133,11 @@ static json_t *host(const struct trial *trial)
 {
     const struct proc_host *a = &trial->begin.host, *b = &trial->end.host;
     double hash_rate = (trial->hash_rate_before + trial->hash_rate_after) / 2;
-    return json_pack("{so sI sI so}", "steal",
+    return json_pack("{so sf sI sI so}", "steal",
                      ratio((double)(b->steal_ticks - a->steal_ticks), b->all_ticks - a->all_ticks),
-                     "listen_overflows", (json_int_t)(b->listen_overflows - a->listen_overflows),
-                     "listen_drops", (json_int_t)(b->listen_drops - a->listen_drops),
-                     "hash_units_per_ms",
+                     "others", trial->others, "listen_overflows",
+                     (json_int_t)(b->listen_overflows - a->listen_overflows), "listen_drops",
+                     (json_int_t)(b->listen_drops - a->listen_drops), "hash_units_per_ms",
                      trial->hash_rate_after > 0 ? json_real(hash_rate) : json_null());
 }
 
@@ -147,7 +147,7 @@ static json_t *killing(const struct trial *trial)
     const struct killing *killing = &trial->killing;
     if (killing->victim == VICTIM_NONE)
         return json_null();
-    return json_pack("{sf ss sb so}", "at_s", killing->at_s, "pid_was",
+    return json_pack("{sf si ss sb so}", "at_s", killing->at_s, "count", killing->count, "pid_was",
                      killing->victim == VICTIM_WORKER ? "worker" : "server", "restarted",
                      killing->restarted, "back_s",
                      killing->restarted ? json_real(killing->back_s) : json_null());

@@ -14,10 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC; /* for all connections, before warm-up */
+static const int64_t CONNECT_LIMIT_NS = 15 * NSEC_PER_SEC;  /* before warm-up, and beside ... */
+static const int64_t CONNECT_EACH_NS = 100 * NSEC_PER_USEC; /* ... so much for each connection,
+                                                               which is closed again in the drain */
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
-static const double UPSTREAM_BUSY_LIMIT = 0.9;           /* of a core; it has no second one */
+static const int64_t SETTLE_LIMIT_NS = 70 * NSEC_PER_SEC;
+static const double ANSWERED = 0.999;
+enum { MANY = 10000 }; /* connections, whose memory tells even in the presence of older ones */
+static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is
  * there too: both are the outside world, whose work must not take time from the server, and the
@@ -100,15 +105,17 @@ static int64_t time_ns(struct timeval time)
  * has no workers and no queue. Switches of threads that ended are in its counters already. */
 static void inherit(struct run *run, const struct rusage *usage)
 {
-    int64_t *counter = run->gone.counter;
-    for (int i = 0; i < COUNTERS; i++)
-        counter[i] = counters_sum(run->counters, (enum counter)i);
+    int64_t own[COUNTERS], *counter = run->gone.counter;
+    struct proc_usage *gone = &run->gone.usage;
+    for (int i = 0; i < COUNTERS; i++) {
+        own[i] = counters_sum(run->counters, (enum counter)i);
+        counter[i] += own[i];
+    }
     counter[COUNTER_closed] = counter[COUNTER_connections];
     counter[COUNTER_workers] = counter[COUNTER_queued] = 0;
-    run->gone.usage = (struct proc_usage){
-        .cpu_ns = time_ns(usage->ru_utime) + time_ns(usage->ru_stime),
-        .voluntary = usage->ru_nvcsw - counter[COUNTER_switches_voluntary],
-        .involuntary = usage->ru_nivcsw - counter[COUNTER_switches_involuntary]};
+    gone->cpu_ns += time_ns(usage->ru_utime) + time_ns(usage->ru_stime);
+    gone->voluntary += usage->ru_nvcsw - own[COUNTER_switches_voluntary];
+    gone->involuntary += usage->ru_nivcsw - own[COUNTER_switches_involuntary];
 }
 
 /* What a supervisor does: the same command once more, on the same port. It clears the counters. */
@@ -125,24 +132,39 @@ static bool restart_server(struct run *run)
 
 /* A server that works with child processes loses the youngest; one that is a single process dies,
  * and must be back before the window closes, because it is looked at again there. */
-static bool kill_one(struct run *run, int64_t begin_ns)
+static bool kill_one(struct run *run, int64_t begin_ns, int64_t at_ns)
 {
     struct killing *killing = &run->trial->killing;
-    enum outcome outcome = run_await(run, -1, begin_ns + run->setup->kill_ns);
+    enum outcome outcome = run_await(run, -1, at_ns);
     if (outcome != OUTCOME_LATE)
         return run_went_well(run, outcome, "");
     pid_t worker = proc_youngest_child(run->server.pid);
     int64_t killed_ns = now_ns();
     kill(worker ? worker : run->server.pid, SIGKILL);
-    killing->victim = worker ? VICTIM_WORKER : VICTIM_SERVER;
-    killing->at_s = (double)(killed_ns - begin_ns) / NSEC_PER_SEC;
+    if (killing->count++ == 0) {
+        killing->victim = worker ? VICTIM_WORKER : VICTIM_SERVER;
+        killing->at_s = (double)(killed_ns - begin_ns) / NSEC_PER_SEC;
+    }
     if (worker)
         return true;
     killing->restarted = restart_server(run);
-    killing->back_s = (double)(now_ns() - killed_ns) / NSEC_PER_SEC;
+    if (killing->count == 1)
+        killing->back_s = (double)(now_ns() - killed_ns) / NSEC_PER_SEC;
     if (killing->restarted && now_ns() > begin_ns + run->setup->duration_ns)
         run_add_reason(run, "the killed server was not back before the window closed");
     return killing->restarted;
+}
+
+/* All that are due before the window closes. */
+static bool kill_all(struct run *run, int64_t begin_ns)
+{
+    int64_t end_ns = begin_ns + run->setup->duration_ns, at_ns = begin_ns + run->setup->kill_ns;
+    do {
+        if (!kill_one(run, begin_ns, at_ns))
+            return false;
+        at_ns += run->setup->kill_period_ns;
+    } while (run->setup->kill_period_ns > 0 && at_ns < end_ns);
+    return true;
 }
 
 /* How fast the server's first core is, while it has nothing to do. */
@@ -154,18 +176,36 @@ static double hash_rate(const struct run *run)
     return calibration_hash_rate(core);
 }
 
+/* The sockets of a cell before this one may not be gone yet: where so many are to be weighed, their
+ * end would be taken for memory given back. They go within a minute. */
+static bool settle(struct run *run)
+{
+    int64_t until_ns = now_ns() + SETTLE_LIMIT_NS;
+    while (run->setup->open >= MANY && proc_time_waits() > run->setup->open &&
+           now_ns() < until_ns) {
+        enum outcome outcome = run_await(run, -1, now_ns() + NSEC_PER_SEC);
+        if (outcome != OUTCOME_LATE)
+            return run_went_well(run, outcome, "");
+    }
+    return true;
+}
+
 /* The whole reason for this program: both ends of the window, and what the connections weigh. */
 static bool measure(struct run *run)
 {
     struct trial *trial = run->trial;
+    if (!settle(run))
+        return false;
     trial->before = proc_memory(run->server.pid);
     trial->hash_rate_before = hash_rate(run);
     start_loadgen(run);
-    if (!hear_loadgen(run, "begin\n", run->setup->warmup_ns + CONNECT_LIMIT_NS))
+    if (!hear_loadgen(run, "begin\n",
+                      run->setup->warmup_ns + CONNECT_LIMIT_NS +
+                          run->setup->open * CONNECT_EACH_NS))
         return false;
     int64_t begin_ns = now_ns();
     trial->begin = observe(run);
-    if (run->setup->kill_ns > 0 && !kill_one(run, begin_ns))
+    if (run->setup->kill_ns > 0 && !kill_all(run, begin_ns))
         return false;
     if (!hear_loadgen(run, "end\n", run->setup->duration_ns + WINDOW_SLACK_NS))
         return false;
@@ -183,7 +223,9 @@ static bool collect_load(struct run *run)
     char path[4096];
     close(run->control);
     run->control = -1;
-    if (!run_went_well(run, run_await(run, run->loadgen_end, now_ns() + DRAIN_LIMIT_NS),
+    if (!run_went_well(run,
+                       run_await(run, run->loadgen_end,
+                                 now_ns() + DRAIN_LIMIT_NS + run->setup->open * CONNECT_EACH_NS),
                        "the generator did not end"))
         return false;
     run->trial->hash_rate_after = hash_rate(run);
@@ -221,17 +263,61 @@ static void abandon_load(struct run *run)
     run->control = -1;
 }
 
+/* What is not sure: times, what was answered, and what it cost. */
+enum { TIMES = 1, RATES = 2, CPU = 4, SWITCHES = 8 };
+
+static void refuse(struct run *run, int kinds, json_t *reason)
+{
+    static const struct {
+        int kind;
+        const char *name;
+    } metrics[] = {{TIMES, "*.response_*"},     {TIMES, "*.service_*"},
+                   {RATES, "achieved_rate"},    {RATES, "*.good_rate"},
+                   {RATES, "error_share"},      {CPU, "cores_used"},
+                   {CPU, "cpu_us_per_request"}, {SWITCHES, "switches_per_request"}};
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
+        if (kinds & metrics[i].kind)
+            json_object_set(run->trial->refused, metrics[i].name, reason);
+    json_decref(reason);
+}
+
+/* In an open loop in which (nearly) every request had its reply, what was answered is what was asked,
+ * whatever held it up. */
+static bool all_answered(const json_t *load)
+{
+    const char *arrivals = json_string_value(json_object_get(load, "arrivals"));
+    double good = json_number_value(json_object_get(load, "good"));
+    double requests = json_number_value(json_object_get(load, "requests"));
+    return arrivals && strcmp(arrivals, "closed") != 0 && good >= ANSWERED * requests;
+}
+
+/* When the server was held up. */
+static int what_suffers(const struct run *run)
+{
+    return all_answered(run->trial->load) ? TIMES : TIMES | RATES;
+}
+
 /* Time that the host gave to others made the server slower, and a guest's clocks may book it as CPU time
  * of whatever ran. Counts of switches and memory are what they were. */
 static void refuse_for_steal(struct run *run, double percent)
 {
-    static const char *const metrics[] = {"*.response_*", "*.service_*",       "achieved_rate",
-                                          "*.good_rate",  "*.error_share",     "error_share",
-                                          "cores_used",   "cpu_us_per_request"};
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
-        json_object_set_new(
-            run->trial->refused, metrics[i],
-            json_sprintf("%.1f %% of the CPU time was stolen by the hypervisor", percent));
+    refuse(run, what_suffers(run) | CPU,
+           json_sprintf("%.1f %% of the CPU time was stolen by the hypervisor", percent));
+}
+
+/* The kernel drops a connection that finds the accept queue full, and the client tries again after a
+ * second: so what it saw is the queue's length and TCP's clock. Where processes are killed, that the
+ * others come back all at once is what the trial is about. */
+static void judge_accept_queue(struct run *run)
+{
+    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
+    long long overflows = b->listen_overflows - a->listen_overflows;
+    long long drops = b->listen_drops - a->listen_drops;
+    if (run->setup->kill_ns > 0 || (overflows <= 0 && drops <= 0))
+        return;
+    refuse(run, what_suffers(run),
+           overflows > 0 ? json_sprintf("an accept queue overflowed %lld times", overflows)
+                         : json_sprintf("%lld connections were dropped before accept", drops));
 }
 
 static void judge_host(struct run *run)
@@ -241,12 +327,41 @@ static void judge_host(struct run *run)
     double steal = all > 0 ? (double)(b->steal_ticks - a->steal_ticks) / (double)all : 0;
     if (steal > STEAL_LIMIT)
         refuse_for_steal(run, 100 * steal);
-    if (b->listen_overflows > a->listen_overflows)
-        run_add_reason(run, "an accept queue overflowed %lld times",
-                       (long long)(b->listen_overflows - a->listen_overflows));
-    else if (b->listen_drops > a->listen_drops)
-        run_add_reason(run, "%lld connections were dropped before accept",
-                       (long long)(b->listen_drops - a->listen_drops));
+}
+
+/* CPU seconds that the generator's workers used in the window, those included in which they waited
+ * with their eyes open. */
+static double generator_cpu_s(const json_t *load)
+{
+    static const char *const kinds[] = {"busy", "spin"};
+    const json_t *generator = json_object_get(load, "generator");
+    double sum = 0;
+    for (int k = 0; k < 2; k++) {
+        const json_t *shares = json_object_get(generator, kinds[k]);
+        for (size_t i = 0; i < json_array_size(shares); i++)
+            sum += json_number_value(json_array_get(shares, i));
+    }
+    return sum * json_number_value(json_object_get(load, "duration_s"));
+}
+
+/* What ran in the window and was not ours. It makes a server slower as steal does; and a core that is
+ * kept awake and its caches busy by somebody else is another core, on which requests cost less or more.
+ * A tick is 10 ms, so a window of a second knows it to a per cent. */
+static void judge_others(struct run *run)
+{
+    const struct observation *a = &run->trial->begin, *b = &run->trial->end;
+    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
+    double all_s = (double)(b->host.all_ticks - a->host.all_ticks) * tick_s;
+    double busy_s = (double)(b->host.busy_ticks - a->host.busy_ticks) * tick_s;
+    double ours_s =
+        (double)(b->usage.cpu_ns - a->usage.cpu_ns + b->upstream_cpu_ns - a->upstream_cpu_ns) /
+            NSEC_PER_SEC +
+        generator_cpu_s(run->trial->load);
+    double share = all_s > 0 ? (busy_s - ours_s) / all_s : 0;
+    run->trial->others = share > 0 ? share : 0;
+    if (share > OTHERS_LIMIT)
+        refuse(run, what_suffers(run) | CPU | SWITCHES,
+               json_sprintf("other programs had %.0f %% of the cores", 100 * share));
 }
 
 /* An upstream without time to spare answers late, and the server would be blamed. */
@@ -307,6 +422,8 @@ struct trial trial_run(const struct trial_setup *setup)
         abandon_load(&run);
     if (trial.measured) {
         judge_host(&run);
+        judge_others(&run);
+        judge_accept_queue(&run);
         judge_upstream(&run);
     }
     if (!trial.interrupted && run.server.pid)

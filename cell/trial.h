@@ -23,10 +23,12 @@ struct trial_setup {
     char *const *extra;         /* more options for this one; ends with NULL */
     const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
     int connections;      /* 0: what the workload says */
-    int seed;             /* 0: the generator's own */
+    int open; /* connections at a time, those of single classes and idle ones included */
+    int seed; /* 0: the generator's own */
     int64_t warmup_ns, duration_ns;
     int64_t kill_ns; /* so long after the window's opening a process of the server is killed; 0:
                         none is */
+    int64_t kill_period_ns; /* ... and one more each time that has passed; 0: only one */
     struct cores cores;
     int signals; /* a signalfd: what comes there ends the trial */
 };
@@ -54,6 +56,7 @@ enum victim {
 struct killing {
     enum victim victim;
     double at_s;    /* after the window's opening */
+    int count;      /* how many were killed; all else is of the first */
     bool restarted; /* a VICTIM_SERVER is ready again */
     double back_s;  /* from the blow until then */
 };
@@ -71,7 +74,8 @@ struct trial {
     struct proc_memory before, during;        /* without connections, and with all of them */
     int64_t memory_peak_kb, upstream_memory_peak_kb; /* from start to end of the window, as the
                                                         kernel counts it; -1: not known */
-    json_t *load;                                    /* the generator's JSON, or null */
+    double others;          /* share of all cores that other programs had during the window */
+    json_t *load;           /* the generator's JSON, or null */
     int status;             /* of the server: its exit status, or minus the signal it died of */
     double stopped_s;       /* from SIGTERM to its exit */
     json_t *final;          /* its last line, or null */

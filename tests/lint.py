@@ -21,6 +21,8 @@ LONG_FUNCTIONS = {
 }
 LARGE_FOLDERS = {
     "tests/fuzz/corpus": "one input a file, as libFuzzer wants them",
+    "workloads": "one question a file, of one form; the report puts them into chapters",
+    "archbench/figures": "one figure a file, of one form; the report puts them into chapters",
 }
 
 # Who may use whom: a room, and the rooms or single headers that its files may include beside their

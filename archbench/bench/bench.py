@@ -40,6 +40,10 @@
     disk         p99 of short requests beside reads of the disk: io_uring, hybrid and threads at
                  most that of event, which stands still meanwhile as predicted
 
+  of the verdict (see disturbed.py):
+    verdict      cells that are disturbed on purpose: which numbers are refused though right, and kept
+                 though wrong; no bound, and some minutes
+
 Each prints the medians of ours and of the peer, and the median and range of the ratio; then each
 bound and whether it holds. Exit status 1: one was missed. Bounds between generators, or between
 servers, are on their rates; where `event` is the slower end those of generators are alike, and the
@@ -53,7 +57,7 @@ import sys
 import tempfile
 
 from archbench.arguments import Parser
-from archbench.bench import connections, serving
+from archbench.bench import connections, disturbed, serving
 from archbench.bench.rig import (CONNECTIONS, CORES, answer, bare, bound, compare, compare_speed,
                                  event, h2load, in_turns, line, loadgen, loadgen_speed,
                                  median_and_range, nginx, unwind_on_sigterm, wrk)
@@ -217,7 +221,7 @@ BENCHMARKS = {"server": bench_server, "generator": bench_generator, "event": ben
               "h2load": bench_h2load, "bare": bench_bare, "flat": bench_flat, "lag": bench_lag,
               "truth": bench_truth,
               "connections": lambda options: connections.bench(options.build, options.connections),
-              **serving.BENCHMARKS}
+              **serving.BENCHMARKS, "verdict": disturbed.bench_verdict}
 
 
 def main(words):

@@ -185,7 +185,7 @@ def open_loop(results):
 
 
 def memory(results):
-    page_kib, stack_kib, buffers_kib = 4, 16, 6
+    page_kib, stack_kib, exchange_kib = 4, 16, 7
 
     def per_connection(server, part="total"):
         return results.cell("connections", "1000", server)["memory"]["per_connection"][f"{part}_kb"]
@@ -195,10 +195,10 @@ def memory(results):
         return guide.connections(bytes_each=per_connection(server) * guide.KIB) / 1e6
 
     event, threads = per_connection("event"), per_connection("threads")
-    least_process_kib = stack_kib + 4 * page_kib + buffers_kib
+    least_process_kib = stack_kib + 4 * page_kib + exchange_kib
     return [
-        Row(about(buffers_kib, 0.33), per_connection("event", "user"), "{:.1f} KiB"),
-        Row(between(2 * page_kib, 3 * page_kib), per_connection("coroutines", "user"),
+        Row(at_most(1), per_connection("event", "user"), "{:.2f} KiB"),
+        Row(between(0.9 * page_kib, 2.1 * page_kib), per_connection("coroutines", "user"),
             "{:.1f} KiB"),
         Row(at_least(stack_kib + page_kib), threads - event, "{:.1f} KiB"),
         Row(at_least(least_process_kib), per_connection("processes"), "{:.0f} KiB"),

@@ -158,8 +158,10 @@ class Run:
         return sorted({a for w, _, a in self._cells if workload in (None, w) and not is_twin(a)})
 
     def twins(self):
-        """[(workload, point, arch)]: who took part twice there, the second time as arch-twin."""
-        return sorted((w, p, a) for w, p, a in self._cells if (w, p, a + TWIN) in self._cells)
+        """[(workload, point, arch, twin)]: who took part twice there, the second time under that
+        name."""
+        return sorted((w, p, a, a + TWIN) for w, p, a in self._cells
+                      if (w, p, a + TWIN) in self._cells)
 
     def points(self, workload):
         """In the order of the workload file, else by the number in the name."""
@@ -258,12 +260,27 @@ class Run:
             return None
         if any(where[:3] == (workload, point, arch) for where in self._planned()):
             return "never finished"
+        said = self._limit_met(workload, point, arch)
+        if said:
+            return said
         about = self.manifest.get("servers", {}).get(server_of(arch), {})
         if about.get("peers") == 1:
             return "serves one connection at a time"
         if "peers" in about:
             return "needs a worker for each connection"
         return "not in the plan of this run"
+
+    def _limit_met(self, workload, point, arch):
+        """What the plan said of a limit of the machine that this architecture met there; None when it
+        met none."""
+        for sentence in self.manifest.get("left_out", ()):
+            met = re.search(rf"\b{re.escape(workload)}\.ini without {re.escape(arch)}, which cannot "
+                            r"serve so many connections: (.*)", sentence)
+            for part in met[1].split("; ") if met else ():
+                why, _, where = part.rpartition(", at point ")
+                if where == point and not why.endswith(" at a time"):
+                    return why
+        return None
 
     def need(self, *workloads):
         """Those of the named workloads that this run has; NoData when none."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import sys
 
 from archbench.arguments import Parser
-from archbench.formats.names import TWIN
 from archbench.formats.run import NoData, open_run
 from archbench.runner import plan
 from archbench.stats import noise, significance
@@ -102,12 +101,12 @@ def witnesses(*runs):
     """[Row] of the twins: what lies between the two of a run is chance, as between trials."""
     rows = []
     for run in runs:
-        there = {(w, p, a) for w, p, a in run.twins()}
+        twin_of = {(w, p, a): twin for w, p, a, twin in run.twins()}
         for key in keys(run):
             workload, point, arch, cls, metric = key
-            pair = [values(run, workload, point, name, cls, metric) for name in (arch, arch + TWIN)]
-            if (workload, point, arch) in there and all(pair) and \
-                    all(0 < v < math.inf for side in pair for v in side):
+            twin = twin_of.get((workload, point, arch))
+            pair = [values(run, workload, point, a, cls, metric) for a in (arch, twin) if twin]
+            if twin and all(pair) and all(0 < v < math.inf for side in pair for v in side):
                 rows.append(significance.Row(key, (workload, cls, metric), pair[0] + pair[1], ()))
     return rows
 

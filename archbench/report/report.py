@@ -239,7 +239,7 @@ def context(run):
         "invalid": list(run.invalid_cells()), "valid": count_valid(run),
         "missing": len(run.missing_cells()) if run.stopped else 0,
         "refused": refused_numbers(run), "twins": twins(run),
-        "twin_archs": ", ".join(sorted({arch for *_, arch in run.twins()})),
+        "twin_archs": ", ".join(sorted({arch for *_, arch, _ in run.twins()})),
         "predictions": prediction_rows(run), "first_cell": first_cell_started(run),
         "environment": list(environment(run)),
         "sources": sources.of_run(run), "source_note": sources.differences(run),

@@ -14,6 +14,7 @@ import re
 import zlib
 
 from archbench.formats import abouts, names, workload as workloads
+from archbench.runner import limits
 
 PROFILES = {  # what a workload does not say itself
     "smoke": {"trials": 1, "warmup": "50ms", "duration": "200ms", "twin": ""},
@@ -180,14 +181,21 @@ def line_up(words, servers, left_out):
     return present
 
 
-def can_serve(about, connections):
-    """The options with which a server takes so many connections at a time; None when it cannot."""
+def can_serve(about, connections, own, machine):
+    """(options with which a server takes so many connections at a time, None), or (None, why it does
+    not). `own`: options of the entrant; one that says how many processes there are needs no more."""
     peers = about.get("peers")
-    if peers is None:
-        return ()
     if isinstance(peers, str):  # the option that says how many
-        return (f"{peers.partition('=')[0]}={connections}",) if connections <= MOST_WORKERS else None
-    return () if connections <= peers else None
+        if connections <= MOST_WORKERS:
+            return (f"{peers.partition('=')[0]}={connections}",), None
+        return None, f"{connections:,} at a time"
+    if peers is not None and connections > peers:
+        return None, f"{connections:,} at a time"
+    short = limits.shortage(about, connections, machine)
+    copies = limits.copies(connections, machine)
+    if short or copies == 1 or any(o.startswith(("--processes=", "--workers=")) for o in own):
+        return (None, short) if short else ((), None)
+    return (f"--processes={copies}",), None
 
 
 def with_twin(entrants, word):
@@ -200,15 +208,15 @@ def with_twin(entrants, word):
 def pair(chosen, connections, entrants, servers, left_out):
     """[(point, entrant, options)]: who runs where, and with which options. `connections`: how many
     by point."""
-    paired, refused = [], {}
+    paired, refused, machine = [], {}, limits.of_this_machine()
     for point in chosen["points"]:
         for one in entrants:
-            options = can_serve(servers[one.program], connections[point])
-            if options is None:
-                refused.setdefault(one.name, []).append(f"{connections[point]} at point {point}")
+            options, why = can_serve(servers[one.program], connections[point], one.options, machine)
+            if why:
+                refused.setdefault(one.name, []).append(f"{why}, at point {point}")
             else:
                 paired.append((point, one, options + one.options))  # the later option holds
-    left_out += [f"{name}, which cannot serve so many connections at a time: {', '.join(where)}"
+    left_out += [f"{name}, which cannot serve so many connections: {'; '.join(where)}"
                  for name, where in refused.items()]
     return paired
 

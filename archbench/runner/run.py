@@ -115,7 +115,7 @@ def new_manifest(arguments):
     used = {cell.program for cell in cells}
     return {"schema": schema.RUN, "profile": arguments.profile, "seed": seed,
             "servers": {name: about for name, about in servers.items() if name in used},
-            "cell": decided,
+            "cell": decided, "left_out": left_out,
             "cells": [dataclasses.asdict(cell) for cell in cells]}
 
 

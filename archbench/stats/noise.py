@@ -6,7 +6,6 @@ that may be called one."""
 import functools
 import math
 
-from archbench.formats.names import TWIN
 from archbench.stats import estimates
 
 
@@ -22,18 +21,18 @@ def factor_between(one, other):
 def here(run, workload, point, metric, cls=""):
     """(architecture, factor) of the twins at this point; None where there are none with valid
     trials."""
-    for arch in (a for w, p, a in run.twins() if (w, p) == (workload, point)):
+    for pair in (names for w, p, *names in run.twins() if (w, p) == (workload, point)):
         factor = factor_between(*(run.values(workload, point, name, metric, cls)[0]
-                                  for name in (arch, arch + TWIN)))
+                                  for name in pair))
         if factor:
-            return arch, factor
+            return pair[0], factor
     return None
 
 
 @functools.lru_cache(maxsize=None)
 def all_factors(run, metric):
     """Those of all twins of a run, over the classes that have this metric."""
-    found = [here(run, workload, point, metric, cls) for workload, point, _ in run.twins()
+    found = [here(run, workload, point, metric, cls) for workload, point, *_ in run.twins()
              for cls in ["", *run.classes(workload)]]
     return sorted(factor for _, factor in filter(None, found))
 

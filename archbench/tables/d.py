@@ -1,14 +1,14 @@
-"""Questions D1 and D3 of the guide, answered by an experiment each.
+"""Questions D1, D2 and D3 of the guide, answered by an experiment each.
 
 docs/guide-tables.md says how each number comes about."""
 from dataclasses import replace
 
 from archbench.drawing import style
 from archbench.stats.estimates import clearly_above, ratio_of_medians
-from archbench.tables.parts import guide_table as gt
+from archbench.tables.parts import guide_million, guide_table as gt
 from archbench.tables.parts.facts import MEMORY_METRIC, Facts, guide
 
-INTRO = ("D1: what do 500 ms of CPU instead of 50 ms do to the throughput of the whole system? "
+INTRO = (guide_million.INTRO + " D1: what do 500 ms of CPU instead of 50 ms do to the throughput of the whole system? "
          "D3: how does network latency change the worth of the event-driven part? The round trip "
          "of D3 is emulated: a client pauses between a reply and its next request, for as long as "
          "a round trip takes in the mean.")
@@ -167,6 +167,7 @@ def judge_d3(arch, near, far, away):
 def rows(facts):
     for arch in facts.archs("cpu_time", always=("event", "hybrid")):
         yield d1(facts, arch)
+    yield from guide_million.d2_rows(facts)
     yield d3_law(facts)
     rivals = [a for a in style.in_order(facts.run.archs(NETWORK)) if a != "event"]
     for arch in rivals or ["threads"]:
@@ -174,4 +175,4 @@ def rows(facts):
 
 
 def make(run):
-    return gt.make("The guide's questions: D1 and D3", INTRO, rows(Facts(run)))
+    return gt.make("The guide's questions: D1, D2 and D3", INTRO, rows(Facts(run)))

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -211,6 +212,15 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
     check_settings(server, s);
 }
 
+/* As many descriptors as we may have: a shell's usual 1,024 are few. */
+static void take_descriptors(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
 {
     const char *upstream = getenv("ARCHBENCH_UPSTREAM");
@@ -232,6 +242,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
+    take_descriptors();
     server->listener = net_listen(s.host, &s.port, s.backlog);
     server->reserve = net_reserve();
     server->service = (struct service){

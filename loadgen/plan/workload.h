@@ -86,6 +86,7 @@ struct workload {
     char server_options[WORKLOAD_TARGET], upstream[WORKLOAD_TARGET];
     int64_t kill_ns; /* for the runner: a process of the server is killed so long after the window's
                         opening; 0: none */
+    int64_t kill_period_ns; /* ... and one more each time that has passed; 0: only one */
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;

@@ -226,6 +226,7 @@ const struct key workload_keys[] = {
     {"upstream", take_options, offsetof(struct workload, upstream),
      "not options such as --delay 1ms"},
     {"kill", take_duration, offsetof(struct workload, kill_ns), NO_DURATION},
+    {"kill_period", take_duration, offsetof(struct workload, kill_period_ns), NO_DURATION},
     {0},
 };
 

@@ -3,7 +3,7 @@ and 99.99 % uptime."""
 from dataclasses import replace
 
 from archbench.drawing import style
-from archbench.tables.parts import guide_table as gt
+from archbench.tables.parts import guide_million, guide_table as gt
 from archbench.tables.parts.facts import MEMORY_METRIC, Saturation, guide
 from archbench.tables.parts.guide_holding import most_open
 
@@ -138,3 +138,4 @@ def b5_rows(facts):
         yield b5_critical(facts, arch)
     for arch in facts.archs("failure", always=("hybrid",)):
         yield b5_uptime(facts, arch)
+    yield from guide_million.b5_rows(facts)

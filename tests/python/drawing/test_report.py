@@ -125,6 +125,6 @@ class Structure(Built):
             text = report.render(Run(s.write()))
         page = Page(text)
         for expected in ("This run does not answer it", 'id="part-More"', "newcomer",
-                         "None: every cell of this run is valid"):
+                         "None: every cell that was measured is valid"):
             self.assertIn(expected, text)
         self.assertEqual([l for l in page.links if l[1:] not in page.ids], [])

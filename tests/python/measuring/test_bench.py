@@ -4,7 +4,7 @@ import subprocess
 import time
 import unittest
 
-from archbench.bench import proc, rig, serving, soak
+from archbench.bench import disturbed, proc, rig, serving, soak
 from archbench.places import ENTRY, REPOSITORY
 
 
@@ -24,6 +24,25 @@ class Turns(unittest.TestCase):
 
     def test_ratio_by_round(self):
         self.assertEqual(serving.ratio_by_round([2, 9], [4, 3]), [0.5, 3])
+
+
+class KnownAnswers(unittest.TestCase):
+    """What counts as a wrong number, and how the two kinds of error are counted."""
+
+    def test_off_by_more_than_the_stated_share_from_all_undisturbed_ones(self):
+        alone = [100.0, 105.0, 120.0]
+        for value, wrong in (92, False), (90, True), (131, False), (133, True):
+            self.assertEqual(disturbed.is_wrong(value, alone), wrong, value)
+        self.assertEqual([disturbed.is_wrong(v, [0.0, 0.0]) for v in (0.0, 0.01)], [False, True])
+
+    def test_counts(self):
+        counts = disturbed.Counts()
+        alone = {("case", key): [1.0, 1.0, 1.0] for key in ("ab", "cd", "ef", "gh")}
+        counts.take("case", {"ab": (1.0, False), "cd": (2.0, True), "ef": (1.0, True),
+                             "gh": (3.0, False), "ij": (9.0, False)}, alone)
+        self.assertEqual(counts.row("some"),
+                         "| some | 1 | 4 | 1 | 1 | 1 (25.0%) | 1 (25.0%) |")
+        self.assertEqual(counts.missed, {("case", "h"): [3.0]})
 
 
 class Room(unittest.TestCase):

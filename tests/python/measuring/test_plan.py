@@ -1,10 +1,13 @@
 """The runner's plan: which cells, with which options, in which order; and the list of architectures."""
+import dataclasses
 import itertools
 import json
 import os
 import re
+import unittest
 
 from archbench.formats import headers
+from archbench.runner import limits, plan
 from runner_case import BUILD, ROOT, RUN, TINY, RunnerTest
 
 
@@ -60,7 +63,8 @@ class PlanTest(RunnerTest):
         for line in out.splitlines():
             name, _, trial = " ".join(line.split()[:2]).rpartition(".")
             trials.setdefault(name, []).append(int(trial))
-        self.assertEqual([n for n, seen in trials.items() if seen != [1, 2, 3, 4, 5]], [])
+        self.assertEqual([n for n, seen in trials.items() if seen != [1, 2, 3, 4, 5]
+                          and n.partition("/")[0] not in ("scale", "challenge")], [])
 
     def test_only_these_servers(self):
         self.assertEqual(sorted(self.plan("--smoke", "--only", "threads")),
@@ -96,7 +100,8 @@ class PlanTest(RunnerTest):
             status, out, err = self.do(*self.runner("--dry-run", profile))
             self.assertEqual(status, 0, err)
             names = {name.partition("/")[0] for name in out.split()}
-            absent = {"mix_map"} if profile == "--quick" else set()
+            absent = {"--smoke": {"scale", "challenge"}, "--full": set(),
+                      "--quick": {"scale", "challenge", "mix_map"}}[profile]
             self.assertEqual({path.stem for path in (ROOT / "workloads").glob("*.ini")} - names,
                              absent)
 
@@ -114,6 +119,42 @@ class PlanTest(RunnerTest):
             status, _, err = self.do(*self.runner("--dry-run", *options))
             self.assertEqual(status, 2)
             self.assertRegex(err, rf"^archbench run: .*\b{word}\b")
+
+
+class LimitsTest(unittest.TestCase):
+    """What a machine has too little of for very many connections."""
+    HERE = limits.Limits(descriptors=20_000, tasks=32_768, maps=65_530, available_kib=24 * 2**20)
+
+    def test_copies_for_the_descriptors(self):
+        for connections, copies in (10, 1), (18_000, 1), (18_001, 2), (100_000, 6), (10**6, 56):
+            self.assertEqual(limits.copies(connections, self.HERE), copies)
+
+    def test_a_loop_needs_memory_alone(self):
+        self.assertIsNone(limits.shortage({"tasks": "0"}, 10**6, self.HERE))
+        self.assertEqual(limits.shortage({"tasks": "0"}, 10**7, self.HERE),
+                         "10,000,000 connections x 8 KiB = 76.3 GiB, where 24.0 GiB are available")
+
+    def test_a_task_for_each_needs_room_for_tasks(self):
+        self.assertIsNone(limits.shortage({"tasks": "1 thread"}, 10_000, self.HERE))
+        self.assertEqual(limits.shortage({"tasks": "1 thread"}, 100_000, self.HERE),
+                         "100,000 threads, where the system has room for 32,768 tasks")
+        self.assertIn("processes", limits.shortage({"tasks": "1 process"}, 100_000, self.HERE))
+
+    def test_a_stack_takes_two_memory_areas(self):
+        roomy = dataclasses.replace(self.HERE, tasks=10**6, descriptors=10**6)
+        self.assertEqual(limits.shortage({"tasks": "1 thread"}, 50_000, roomy),
+                         "100,000 memory areas in one process (two for each stack), where "
+                         "vm.max_map_count is 65,530")
+
+    def test_a_server_gets_copies_unless_it_says_how_many(self):
+        about = {"tasks": "0"}
+        for own, options in ((), ("--processes=6",)), (("--workers=6",), ()):
+            self.assertEqual(plan.can_serve(about, 100_000, own, self.HERE), (options, None))
+        self.assertEqual(plan.can_serve({"peers": 1}, 2, (), self.HERE), (None, "2 at a time"))
+
+    def test_this_machine_has_some_of_everything(self):
+        here = limits.of_this_machine()
+        self.assertGreater(min(dataclasses.astuple(here)), 100)
 
 
 class LineUpTest(RunnerTest):
@@ -194,14 +235,14 @@ class LineUpTest(RunnerTest):
         sweep = self.base() + "[point 1]\nconnections = 1\n[point 2]\nconnections = 2\n"
         status, lines, err = self.plan(sweep, "--only", "one,event")
         self.assertEqual((status, lines), (0, ["some/1 event.1", "some/1 one.1", "some/2 event.1"]))
-        self.assertIn("without one, which cannot serve so many connections at a time: "
-                      "2 at point 2\n", err)
+        self.assertIn("without one, which cannot serve so many connections: "
+                      "2 at a time, at point 2\n", err)
 
     def test_as_many_workers_as_connections_up_to_a_limit(self):
         sweep = self.base(connections=512) + "[point a]\n[point b]\nconnections = 513\n"
         status, lines, err = self.plan(sweep, "--only", "few")
         self.assertEqual((status, lines), (0, ["some/a few.1 --workers=512"]))
-        self.assertIn("513 at point b", err)
+        self.assertIn("513 at a time, at point b", err)
 
     def test_a_stated_option_comes_after_the_computed_one(self):
         self.assertEqual(self.plan(self.base(), "--only", "few:--workers=3")[1],
