@@ -68,10 +68,20 @@ class Results:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
+        self.doubts = []  # sentences: what of the numbers that were read is not sure, and why
+
+    def doubt(self, name, validity):
+        """Take note of what a generator or cell says of its own numbers."""
+        said = [*validity.get("reasons", ()), *(f"{number}: {reason}" for number, reason
+                                                in validity.get("refused", {}).items())]
+        self.doubts += [f"{name}: {reason}" for reason in said
+                        if f"{name}: {reason}" not in self.doubts]
 
     def load(self, name):
         """What a loadgen wrote with --json build/labs/NAME.json."""
-        return json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        result = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        self.doubt(name, result.get("validity", {}))
+        return result
 
     def percentile_ms(self, name, percentile, cls="total"):
         """Of the response; infinite where so many requests had no good reply."""
@@ -102,6 +112,7 @@ class Results:
         cell = json.loads(path.read_text(encoding="utf-8"))
         if cell["load"] is None:
             sys.exit(f"{server} was not measured: {'; '.join(cell['validity']['reasons'])}")
+        self.doubt(f"{workload}/{point} {server}", cell["validity"])
         return cell
 
     def quarters(self, workload, point, server):

@@ -44,6 +44,7 @@ class Worksheet:
     def __init__(self, name):
         self.name = name
         self.page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+        self.doubts = []  # what of its rows is not sure, after perform()
 
     @property
     def title(self):
@@ -124,7 +125,9 @@ def perform(worksheet, options):
     shutil.rmtree(options.out / number, ignore_errors=True)
     options.out.mkdir(parents=True, exist_ok=True)
     run_script(adapted(worksheet.script, options), options.out / f"{worksheet.name}.log")
-    rows = LABS[worksheet.name](Results(options.out))
+    results = Results(options.out)
+    rows = LABS[worksheet.name](results)
+    worksheet.doubts = results.doubts
     if len(rows) != len(worksheet.quantities):
         sys.exit(f"{worksheet.name}: {len(rows)} rows are measured, but the worksheet asks for "
                  f"{len(worksheet.quantities)}")
@@ -189,6 +192,6 @@ def main(words):
             with alone.measuring():
                 rows, stolen = measure(worksheet, options)
             print(f"{worksheet.title}{disturbance(stolen)}\n\n{table_of(worksheet, rows)}",
-                  flush=True)
+                  *(f"not sure: {doubt}" for doubt in worksheet.doubts), sep="\n", flush=True)
             if options.write:
                 write(worksheet, rows, stolen)

@@ -85,6 +85,17 @@ class Reading(unittest.TestCase):
                           "archbench_spawned_total 40\n")
         self.assertEqual(self.results.metrics("m"), {"workers": 7, "spawned": 40})
 
+    def test_what_is_not_sure_is_remembered_once(self):
+        self.put("3/a.json", json.dumps({"validity": {"reasons": [], "refused": {
+            "total.response_p99_us": "sent late"}}}))
+        self.put("results/latest/cells/w/base/s.1/cell.json", json.dumps(
+            {"load": {}, "validity": {"reasons": ["it lost replies"], "refused": {}}}))
+        self.results.load("3/a")
+        self.results.load("3/a")
+        self.results.cell("w", "base", "s")
+        self.assertEqual(self.results.doubts, ["3/a: total.response_p99_us: sent late",
+                                               "w/base s: it lost replies"])
+
     def test_a_cell_that_was_not_measured_ends_it_with_the_reason(self):
         self.put("results/latest/cells/w/base/s.1/cell.json",
                  json.dumps({"load": None, "validity": {"reasons": ["it died"]}}))
