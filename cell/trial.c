@@ -21,7 +21,7 @@ static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
 static const int64_t SETTLE_LIMIT_NS = 70 * NSEC_PER_SEC;
 static const double ANSWERED = 0.999;
-enum { MANY = 10000 }; /* connections, whose memory tells even in the presence of older ones */
+enum { MANY = 50000 }; /* connections; with fewer, nobody waits for older ones to go */
 static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is
