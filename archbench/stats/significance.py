@@ -9,7 +9,11 @@ at most 5 % may be false (Benjamini and Hochberg 1995).
 
 A row of single trials has no scatter of its own to show. It is judged by that of the rows of the same
 metric that have some: trials of one cell, and the twins of a run (noise.py). What they know of an
-unknown row is the same t, with as many degrees of freedom as those rows are alike (Smyth's d0).
+unknown row is the same t, with as many degrees of freedom as those rows are alike (Smyth's d0). Where
+they are too unlike for that, single trials are judged by each other: most rows have not changed, so
+the scatter of their effects, taken robustly, is that of chance: that of all rows of the metric, or of
+the row's own workload where it is larger. Its tails are taken to be as heavy as those of t with two
+degrees of freedom, for some rows scatter many times as much as others.
 
 A server that was changed shows it in all its cells, a little in each. So the effects of all cells
 of a server are tested together as well, single trials among them: Wilcoxon's signed ranks, with the
@@ -27,6 +31,7 @@ FALSE_CHANCE = 0.05  # that any is reported of all servers where nothing has cha
 LEVEL = 0.95
 LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it is
 ROWS_FOR_POOL = 8  # of one metric, with scatter of their own: fewer tell nothing of the others
+TAILS = 2  # degrees of freedom of the t that effects of single trials are taken to follow
 ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
 ROWS_FOR_NULL = 10
 CELLS_FOR_OVERALL = 10  # fewer are too few for the normal approximation of signed ranks
@@ -183,6 +188,24 @@ def is_known(row, scatter, prior):
     return prior[0] + scatter[1] >= 2 and prior[1] > 0
 
 
+def pooled(rows, statistics, known):
+    """The statistics (effect, error, degrees of freedom), where rows that are not known have got those
+    of their metric's single trials, which says how many they must be; and who is known now."""
+    residuals = defaultdict(list)
+    for row, (effect, *_), sure in zip(rows, statistics, known):
+        if not sure:
+            residuals[metric_of(row)].append(effect)
+            residuals[row.group[0], metric_of(row)].append(effect)
+    scales = {of: float(np.median(np.abs(found))) / stats.t.ppf(0.75, TAILS)
+              for of, found in residuals.items() if len(found) >= ROWS_FOR_POOL}
+    together = []
+    for row, statistic, sure in zip(rows, statistics, known):
+        scale = 0.0 if sure else scales.get(metric_of(row), 0.0)
+        scale = scale and max(scale, scales.get((row.group[0], metric_of(row)), 0.0))
+        together.append(((statistic[0], scale, TAILS) if scale else statistic, sure or scale > 0))
+    return zip(*together) if together else ((), ())
+
+
 def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=()):
     """[Difference] in the order of rows, and {group: shift factor}. `least(row)`: the factor below
     which nothing is called a difference. `witnesses`: Rows of which only the scatter counts."""
@@ -198,6 +221,7 @@ def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=()):
     for row, effect, error, (_, freedom) in zip(rows, effects, errors, drawn):
         centre, beside = common[row.group]
         statistics.append((effect - centre, math.hypot(error, beside), freedom))
+    statistics, known = pooled(rows, statistics, known)
     scale = null_scale(np.array([e / s for (e, s, _), k in zip(statistics, known) if k and s > 0]))
 
     found = []

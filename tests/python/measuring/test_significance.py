@@ -88,8 +88,15 @@ class Samples(unittest.TestCase):
             self.assertEqual((last.known, last.significant), (True, differs))
             self.assertLess(last.low, factor)
 
-    def test_one_trial_among_its_like_alone_says_nothing(self):
-        rows = [Row((i,), (i, 0), (1.0,), (1 + i / 10,)) for i in range(20)]
+    def test_single_trials_are_judged_by_each_other(self):
+        """Where no row has any scatter of its own to show: most have not changed."""
+        rows = [Row((i,), (i, 0), (1.0,), (math.exp(self.rng.normal(0, 0.05)),)) for i in range(40)]
+        found = significance.compare(rows + [self.single(20.0)])[0]
+        self.assertEqual([d.significant for d in found], [False] * 40 + [True])
+        self.assertTrue(all(d.known for d in found))
+
+    def test_a_few_single_trials_say_nothing(self):
+        rows = [Row((i,), (i, 0), (1.0,), (1 + i / 10,)) for i in range(5)]
         self.assertEqual({(d.known, d.significant) for d in significance.compare(rows)[0]},
                          {(False, False)})
 
