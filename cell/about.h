@@ -2,11 +2,11 @@
 #ifndef ARCHBENCH_CELL_ABOUT_H
 #define ARCHBENCH_CELL_ABOUT_H
 
-/* When more of the machine's time was stolen during a cell, what clients see and what CPU time says is
- * not sure: a share of all cores. */
+/* When more of the machine's time was stolen during a cell, what clients see and what CPU time says
+ * is not sure: a share of all cores. */
 #define STEAL_LIMIT 0.02
 
-/* The same of time that other programs had: what clients see is not sure then. */
+/* The same of time that other programs had; switches are not sure then either. */
 #define OTHERS_LIMIT 0.10
 
 /* Print it as a line of JSON: see docs/formats.md. */

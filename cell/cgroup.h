@@ -1,8 +1,8 @@
 /* cgroup: what a program's whole tree of processes used, as the kernel adds it up itself: CPU time
- * and the peak of memory, with what /proc does not tell of single processes (kernel memory, sockets,
- * pages of files; processes that ended unseen). Beside proc.h, where the system lets us have it:
- * cgroup v2 with a folder that we may write to; for memory with its controller there, or with that
- * of v1 (a hybrid system). docs/method.md tells how the two sums differ.
+ * and the peak of memory, with what /proc does not tell of single processes (kernel memory,
+ * sockets, pages of files; processes that ended unseen). Beside proc.h, where the system lets us
+ * have it: cgroup v2 with a folder that we may write to; for memory with its controller there, or
+ * with that of v1 (a hybrid system). docs/method.md tells how the two sums differ.
  *
  * The folder is archbench.PID.NAME, beside that of this process (controllers are enabled there if
  * anywhere), or in it. It is removed at the end; one that was left behind by a cell that was killed

@@ -67,11 +67,12 @@ static int generator_workers(const struct trial_setup *setup)
 json_t *command_of_loadgen(const struct run *run, int control)
 {
     const struct trial_setup *setup = run->setup;
+    int workers = generator_workers(setup);
     char cores[1024];
     json_t *list = json_pack("[o]", json_sprintf("%s/loadgen", setup->build));
     append(list, "--workload", json_string(setup->workload));
     append(list, "--point", json_string(setup->point));
-    append(list, "-w", json_sprintf("%d", generator_workers(setup)));
+    append(list, "-w", json_sprintf("%d", workers));
     append(list, "--cpus", json_string(cores_list(&setup->cores.generator, cores, sizeof cores)));
     append(list, "--server-cores", json_sprintf("%d", CPU_COUNT(&setup->cores.server)));
     append(list, "--warmup", seconds(setup->warmup_ns));
@@ -85,8 +86,8 @@ json_t *command_of_loadgen(const struct run *run, int control)
     append(list, "--timeseries", json_sprintf("%s/timeseries.jsonl", setup->folder));
     append(list, "--interval", json_string(TIMESERIES_INTERVAL));
     append(list, "--control", json_sprintf("%d", control));
-    /* Several on one core would only keep each other waiting, and one that never sleeps for good. */
-    if (generator_workers(setup) <= CPU_COUNT(&setup->cores.generator))
+    /* Of several on one core, one that never sleeps would keep the others waiting for good. */
+    if (workers <= CPU_COUNT(&setup->cores.generator))
         json_array_append_new(list, json_string("--realtime"));
     /* Awake, it would take the core from the server, or from the upstream. */
     if (setup->cores.shared || setup->upstream)

@@ -254,8 +254,8 @@ int proc_time_waits(void)
     return (int)tcp_number(" tw ");
 }
 
-/* Objects that are gone leave their slabs behind, for the next ones: sockets that are taken from there
- * would cost nothing. Root may have the empty ones given back, which takes some 20 ms. */
+/* The kernel keeps the memory of sockets that are gone, for sockets to come. New ones would then
+ * seem to cost nothing. Root may have it give back what is empty, which takes some 20 ms. */
 static void shrink_slabs(void)
 {
     char path[300];
@@ -299,7 +299,7 @@ struct proc_memory proc_memory(pid_t root)
 }
 
 /* /proc/stat opens with the sums over all cores: user nice system idle iowait irq softirq steal. */
-static void read_steal(struct proc_host *host)
+static void read_ticks(struct proc_host *host)
 {
     char text[512];
     enum { IDLE = 3, IOWAIT = 4, STEAL = 7, COLUMNS };
@@ -344,6 +344,6 @@ struct proc_host proc_host(void)
 {
     struct proc_host host = {.listen_overflows = read_netstat("ListenOverflows"),
                              .listen_drops = read_netstat("ListenDrops")};
-    read_steal(&host);
+    read_ticks(&host);
     return host;
 }

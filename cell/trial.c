@@ -281,8 +281,8 @@ static void refuse(struct run *run, int kinds, json_t *reason)
     json_decref(reason);
 }
 
-/* In an open loop in which (nearly) every request had its reply, what was answered is what was asked,
- * whatever held it up. */
+/* In an open loop in which (nearly) every request had its reply, what was answered is what was
+ * asked, whatever held it up. */
 static bool all_answered(const json_t *load)
 {
     const char *arrivals = json_string_value(json_object_get(load, "arrivals"));
@@ -297,8 +297,8 @@ static int what_suffers(const struct run *run)
     return all_answered(run->trial->load) ? TIMES : TIMES | RATES;
 }
 
-/* Time that the host gave to others made the server slower, and a guest's clocks may book it as CPU time
- * of whatever ran. Counts of switches and memory are what they were. */
+/* Time that the host gave to others made the server slower, and a guest's clocks may book it as CPU
+ * time of whatever ran. Counts of switches and memory are what they were. */
 static void refuse_for_steal(struct run *run, double percent)
 {
     refuse(run, what_suffers(run) | CPU,
@@ -344,9 +344,9 @@ static double generator_cpu_s(const json_t *load)
     return sum * json_number_value(json_object_get(load, "duration_s"));
 }
 
-/* What ran in the window and was not ours. It makes a server slower as steal does; and a core that is
- * kept awake and its caches busy by somebody else is another core, on which requests cost less or more.
- * A tick is 10 ms, so a window of a second knows it to a per cent. */
+/* What ran in the window and was not ours. It makes a server slower as steal does; and a core that
+ * somebody else keeps awake, and whose caches he fills, is another core: requests cost more there, or
+ * less. A tick is 10 ms, so a window of a second knows it to a per cent. */
 static void judge_others(struct run *run)
 {
     const struct observation *a = &run->trial->begin, *b = &run->trial->end;

@@ -1,9 +1,10 @@
-"""Known answers for the verdict: cells that are disturbed on purpose, beside the same cells left alone.
+"""Known answers for the verdict: cells that are disturbed on purpose, beside the same cells left
+alone.
 
-Each number of a disturbed cell is either refused or kept, and either right or wrong: wrong when it is
-off by more than the stated share from all that the undisturbed cells gave. What should not happen is
-counted: refused though right, and kept though wrong. docs/method.md has the table."""
-from fnmatch import fnmatchcase
+Each number of a disturbed cell is either refused or kept, and either right or wrong: wrong when it
+is off by more than the stated share from all that the undisturbed cells gave. What should not happen
+is counted: refused though right, and kept though wrong. docs/method.md has the table."""
+import contextlib
 import json
 import os
 import pathlib
@@ -15,10 +16,12 @@ import threading
 import time
 
 from archbench.bench.rig import CORES, line
-from archbench.formats.summary import metrics
+from archbench.formats import summary
 
 STATED_SHARE = 0.10  # that a number may be off and still count as right
-ALONE = 7  # cells without a disturbance, of each case
+# Cells without a disturbance: those that the others are compared with, and as many again, which show
+# how much of what looks wrong is chance.
+ALONE, CONTROL = "alone", "none"
 WARMUP, DURATION = "300ms", "1s"
 JUDGED = ("response_p50_us", "response_p90_us", "response_p99_us", "achieved_rate", "error_share",
           "cpu_us_per_request", "switches_per_request")
@@ -52,43 +55,21 @@ def generators():
     return found
 
 
-class Disturbance(threading.Thread):
-    """Goes on until it is left, in a `with` statement."""
-
-    def __init__(self, step):
-        super().__init__(daemon=True)
-        self.step, self.over = step, threading.Event()
-
-    def run(self):
-        while not self.over.is_set():
-            self.step(self.over)
-
-    def __enter__(self):
-        self.start()
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.join()
-
-
-class Stopper(Disturbance):
+class Stopper(threading.Thread):
     """Stops the generator for 5 ms in every 100, from its own core: what it takes to do that is not
     the server's. It looks for the generator until there is one, and again when it is gone."""
 
     def __init__(self):
-        super().__init__(self.stop)
-        self.pids = []
+        super().__init__(daemon=True)
+        self.over, self.pids = threading.Event(), []
 
     def run(self):
         os.sched_setaffinity(0, CORES[-1:])  # of this thread
-        super().run()
-
-    def stop(self, over):
-        self.pids = self.pids or generators()
-        if self.send(signal.SIGSTOP):
-            time.sleep(0.005)
-            self.send(signal.SIGCONT)
-        over.wait(0.095)
+        while not self.over.wait(0.095):
+            self.pids = self.pids or generators()
+            if self.send(signal.SIGSTOP):
+                time.sleep(0.005)
+                self.send(signal.SIGCONT)
 
     def send(self, number):
         """False: there is none any more."""
@@ -98,6 +79,13 @@ class Stopper(Disturbance):
         except ProcessLookupError:
             self.pids = []
         return bool(self.pids)
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
 
 
 class Hog:
@@ -166,11 +154,8 @@ def measure(build, folder, name, number):
                     DURATION, "--again"], stdout=subprocess.DEVNULL, check=False)
     path = pathlib.Path(folder, name, "base", f"{server}.{number}", "cell.json")
     cell = json.loads(path.read_text(encoding="utf-8"))
-    invalid = cell["validity"]["verdict"] != "VALID"
-    patterns = cell["validity"]["refused"]
-    return {(cls, metric): (value, invalid or any(
-        fnmatchcase(f"{cls}.{metric}" if cls else metric, p) for p in patterns))
-        for cls, metric, value in metrics(cell) if metric in JUDGED and cls != "all"}
+    return {(cls, metric): (value, summary.verdict(cell, cls, metric) != "VALID")
+            for cls, metric, value in summary.metrics(cell) if metric in JUDGED and cls != "all"}
 
 
 def is_wrong(value, alone):
@@ -182,12 +167,13 @@ def is_wrong(value, alone):
 
 
 class Counts:
-    """How many numbers were (refused, wrong), and which were kept though wrong."""
+    """How many numbers were (refused, wrong), and which were judged wrongly."""
 
     def __init__(self):
         self.cells = 0
         self.of = dict.fromkeys([(r, w) for r in (True, False) for w in (True, False)], 0)
-        self.missed = {}  # (case, metric) -> [factor by which it was off]
+        # (case, metric) -> [factor by which it was off]: kept though wrong, refused though right
+        self.missed, self.spoiled = {}, {}
 
     def take(self, case, numbers, alone):
         """A cell's numbers; `alone`: (case, number) -> its values without disturbance."""
@@ -198,8 +184,9 @@ class Counts:
                 continue
             wrong = is_wrong(value, others)
             self.of[refused, wrong] += 1
-            if wrong and not refused:
-                self.missed.setdefault((case, key[1]), []).append(factor_off(value, others))
+            if wrong != refused:
+                errors = self.missed if wrong else self.spoiled
+                errors.setdefault((case, key[1]), []).append(factor_off(value, others))
 
     def add(self, other):
         self.cells += other.cells
@@ -222,42 +209,63 @@ def factor_off(value, alone):
     return high / low if low > 0 else float("inf")
 
 
-def left_alone(build, folder, trials):
-    """{(case, (class, metric)): values} of cells without a disturbance, of what all of them have."""
+def measure_all(build, folder, rounds, planned):
+    """{name: [(case, numbers)]}. What a machine does by itself changes from minute to minute, so
+    every round has some of each."""
     found = {}
-    for number in range(1, trials + 1):
-        for name in CASES:
-            for key, (value, _) in measure(build, folder, name, number).items():
-                found.setdefault((name, key), []).append(value)
-    return {what: values for what, values in found.items() if len(values) == trials}
+    for number in range(1, rounds + 1):
+        for name, (make, cases) in planned.items():
+            for case in cases:
+                with make():
+                    numbers = measure(build, folder, case, number)
+                found.setdefault(name, []).append((case, numbers))
+    return found
 
 
-def try_out(build, folder, alone, rounds, make, cases):
+def kept(cells, at_least):
+    """{(case, (class, metric)): values} of cells left alone: what was not refused in enough of
+    them."""
+    found = {}
+    for case, numbers in cells:
+        for key, (value, refused) in numbers.items():
+            if not refused:
+                found.setdefault((case, key), []).append(value)
+    return {what: values for what, values in found.items() if len(values) >= at_least}
+
+
+def judged(cells, alone):
     """The Counts of one disturbance."""
     counts = Counts()
-    for number in range(1, rounds + 1):
-        for name in cases:
-            with make():
-                numbers = measure(build, folder, name, 100 + number)
-            counts.take(name, numbers, alone)
+    for case, numbers in cells:
+        counts.take(case, numbers, alone)
     return counts
+
+
+def list_errors(name, counts):
+    """What was judged wrongly, and how often."""
+    for word, errors in (("kept though wrong", counts.missed),
+                         ("refused though right", counts.spoiled)):
+        for (case, metric), factors in sorted(errors.items()):
+            line(f"{name}, {case}", f"{metric} {word} {len(factors)} times, off by a factor of "
+                 f"{max(factors):.2f} at most")
 
 
 def bench_verdict(options):
     """Every disturbance on every case that it may touch, `rounds` times."""
-    found, every = {}, Counts()
+    every = Counts()
     with tempfile.TemporaryDirectory() as folder:
-        alone = left_alone(options.build, folder, 2 if options.quick else ALONE)
-        for name, (make, cases) in disturbances(folder).items():
-            found[name] = try_out(options.build, folder, alone, options.rounds, make, cases)
-            every.add(found[name])
+        planned = {ALONE: (contextlib.nullcontext, CASES),
+                   CONTROL: (contextlib.nullcontext, CASES), **disturbances(folder)}
+        cells = measure_all(options.build, folder, options.rounds, planned)
+    alone = kept(cells.pop(ALONE), options.rounds // 2 + 1)
+    found = {name: judged(numbers, alone) for name, numbers in cells.items()}
     print("| disturbance | cells | numbers | refused and wrong | kept and right | refused though "
           "right | kept though wrong |\n|---|---|---|---|---|---|---|")
     for name, counts in found.items():
         print(counts.row(name))
-    print(every.row("all"))
+        if name != CONTROL:
+            every.add(counts)
+    print(every.row("all disturbances"))
     for name, counts in found.items():
-        for (case, metric), factors in sorted(counts.missed.items()):
-            line(f"{name}, {case}", f"{metric} kept though wrong {len(factors)} times, by a factor "
-                 f"of {max(factors):.2f} at most")
+        list_errors(name, counts)
     return True

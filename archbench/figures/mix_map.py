@@ -2,8 +2,8 @@
 
 A field is a mix: its column the share of requests that compute, its row the number of clients. It
 has the colour and the name of the architecture that does best there, and says by how much the next
-one does worse. A pale hatched field has no winner: those named do not differ beyond chance. Left the
-most replies per second, right the lowest p99 of the requests that wait: look at where the names
+one does worse. A pale hatched field has no winner: those named do not differ beyond chance. Left
+the most replies per second, right the lowest p99 of the requests that wait: look at where the names
 change.
 
 An architecture that turns requests away, or lets them time out, has more to give to the others. A

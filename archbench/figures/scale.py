@@ -1,9 +1,10 @@
 """What do a million connections cost, and what does each of them cost when there are so many?
 
 The same requests over ever more connections, each in its turn: memory per connection, at both ends
-and in the kernel, CPU time per request, and the 99th percentile. Memory that is level is a price per
-connection, and nothing else; CPU time that rises is what the caches no longer hold. An architecture
-whose line ends early met a limit of the system, which the note names."""
+and in the kernel, CPU time per request, and the 99th percentile. Memory that is level is a price
+per connection, and nothing else. CPU time rises where the caches no longer hold all connections,
+and where more processes must take turns. An architecture whose line ends early met a limit of the
+system, which the note names."""
 from archbench.drawing import style, sweep
 from archbench.formats.run import NoData
 
@@ -24,7 +25,8 @@ def series(run, arch, metric, cls="", factor=1.0):
 
 
 def finding(memory):
-    """Of {arch: series}: who holds most, at what price."""
+    """The title: which architecture holds most connections, and what one takes. `memory`: {arch:
+    series}."""
     ends = {a: line[-1] for a, line in memory.items() if line and line[-1][1].valid}
     if not ends:
         return "Memory and CPU time against the number of connections"

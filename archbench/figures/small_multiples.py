@@ -2,9 +2,9 @@
 
 A row is an architecture, a panel one of the ratios that Table C1 judges by: bands are its words,
 their edges its thresholds (docs/table-c1.md). The label of each mark is the word that the
-measurement earns and, where the guide has a word too, whether it is the same. The latency word comes
-from the two right panels together: it is High (blocking) when waits are stretched, else Optimal or
-Low (I/O) by what short requests suffer."""
+measurement earns and, where the guide has a word too, whether it is the same. The latency word
+comes from the two right panels together: it is High (blocking) when waits are stretched, else
+Optimal or Low (I/O) by what short requests suffer."""
 from dataclasses import dataclass
 import math
 

@@ -8,11 +8,6 @@ def is_twin(arch):
     return arch.endswith(TWIN)
 
 
-def of_twin(arch):
-    """event-twin is the twin of event."""
-    return arch.removesuffix(TWIN)
-
-
 def server_of(arch):
     """The server of a variant: event-poll is `event` with an option."""
     return arch.partition("-")[0]

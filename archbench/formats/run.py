@@ -158,8 +158,8 @@ class Run:
         return sorted({a for w, _, a in self._cells if workload in (None, w) and not is_twin(a)})
 
     def twins(self):
-        """[(workload, point, arch, twin)]: who took part twice there, the second time under that
-        name."""
+        """[(workload, point, arch, twin)]: who took part twice. `twin`: its name the second
+        time."""
         return sorted((w, p, a, a + TWIN) for w, p, a in self._cells
                       if (w, p, a + TWIN) in self._cells)
 
@@ -271,8 +271,8 @@ class Run:
         return "not in the plan of this run"
 
     def _limit_met(self, workload, point, arch):
-        """What the plan said of a limit of the machine that this architecture met there; None when it
-        met none."""
+        """What the plan said of a limit of the machine that this architecture met there; None when
+        it met none."""
         for sentence in self.manifest.get("left_out", ()):
             met = re.search(rf"\b{re.escape(workload)}\.ini without {re.escape(arch)}, which cannot "
                             r"serve so many connections: (.*)", sentence)
@@ -300,15 +300,19 @@ class Run:
                 if where[3] not in self._cells.get(where[:3], {})]
 
     def refused(self):
-        """(where, number, reason) of every number that is not sure in a cell that is valid; a number
-        may stand for several, as in total.response_*."""
+        """(where, number, reason) of every number that is not sure in a valid cell. An asterisk in
+        `number` stands for any text: total.response_* are several numbers."""
         for cell in self.cells:
             for number, reason in cell.get("validity", {}).get("refused", {}).items():
                 yield cell["where"], number, reason
 
+    def count_valid(self):
+        """How many cells are valid, those of twins too."""
+        return sum(t.valid for trials in self._cells.values() for t in trials.values())
+
     def invalid_cells(self):
-        """(where, reasons) of every invalid cell, and of those that never ran though the run came to
-        its end."""
+        """(where, reasons) of every invalid cell, and of those that never ran though the run came
+        to its end."""
         known = {c["where"]: c.get("validity", {}).get("reasons", []) for c in self.cells}
         for key, trials in sorted(self._cells.items()):
             for trial in trials.values():

@@ -87,12 +87,17 @@ def keys(run):
                     yield workload, point, arch, cls, metric
 
 
+def can_be_compared(pair):
+    """Have both values at all, and are all of them positive and finite?"""
+    return all(pair) and all(0 < v < math.inf for side in pair for v in side)
+
+
 def comparable_rows(first, other):
-    """[Row] with positive, finite values in both."""
+    """[Row] of what both have."""
     rows = []
     for key in keys(first):
         pair = [values(run, *key) for run in (first, other)]
-        if all(pair) and all(0 < v < math.inf for side in pair for v in side):
+        if can_be_compared(pair):
             rows.append(significance.Row(key, (key[0], key[3], key[4]), *pair))
     return rows
 
@@ -106,7 +111,7 @@ def witnesses(*runs):
             workload, point, arch, cls, metric = key
             twin = twin_of.get((workload, point, arch))
             pair = [values(run, workload, point, a, cls, metric) for a in (arch, twin) if twin]
-            if twin and all(pair) and all(0 < v < math.inf for side in pair for v in side):
+            if twin and can_be_compared(pair):
                 rows.append(significance.Row(key, (workload, cls, metric), pair[0] + pair[1], ()))
     return rows
 

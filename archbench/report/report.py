@@ -155,11 +155,6 @@ def places(run):
                 yield workload, point, arch
 
 
-def count_valid(run):
-    """How many cells of the run are valid."""
-    return sum(t.valid for place in places(run) for t in run.trials(*place))
-
-
 def refused_numbers(run):
     """[(workload, number, how many cells, architectures, an example of why)], most cells first."""
     found = {}
@@ -236,7 +231,7 @@ def context(run):
         "overview": overview(run),
         "overview_columns": [c[0] for c in table_overview.COLUMNS],
         "lesson": percentile_lesson.lesson(run),
-        "invalid": list(run.invalid_cells()), "valid": count_valid(run),
+        "invalid": list(run.invalid_cells()), "valid": run.count_valid(),
         "missing": len(run.missing_cells()) if run.stopped else 0,
         "refused": refused_numbers(run), "twins": twins(run),
         "twin_archs": ", ".join(sorted({arch for *_, arch, _ in run.twins()})),

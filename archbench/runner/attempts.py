@@ -20,8 +20,8 @@ def load_cell(path):
 
 
 def is_valid(cell, metric=""):
-    """Is the number sure that its workload is about? `metric`: its name, whatever the class; without
-    it, are all that the cell as a whole does not spoil."""
+    """Is the number sure that its workload is about? `metric`: its name, whatever the class; ""
+    where the workload is about none, so that the cell's own verdict decides."""
     refused = (name.rpartition(".")[2] for name in cell["validity"].get("refused", ()))
     return (cell["validity"]["verdict"] == "VALID"
             and not any(fnmatchcase(metric, name) for name in refused))

@@ -182,8 +182,8 @@ def line_up(words, servers, left_out):
 
 
 def can_serve(about, connections, own, machine):
-    """(options with which a server takes so many connections at a time, None), or (None, why it does
-    not). `own`: options of the entrant; one that says how many processes there are needs no more."""
+    """(options with which a server takes so many connections at a time, None), or (None, why it
+    does not). `own`: the entrant's options, of which one may say how many processes there are."""
     peers = about.get("peers")
     if isinstance(peers, str):  # the option that says how many
         if connections <= MOST_WORKERS:
@@ -192,10 +192,11 @@ def can_serve(about, connections, own, machine):
     if peers is not None and connections > peers:
         return None, f"{connections:,} at a time"
     short = limits.shortage(about, connections, machine)
+    if short:
+        return None, short
     copies = limits.copies(connections, machine)
-    if short or copies == 1 or any(o.startswith(("--processes=", "--workers=")) for o in own):
-        return (None, short) if short else ((), None)
-    return (f"--processes={copies}",), None
+    said = any(option.startswith(("--processes=", "--workers=")) for option in own)
+    return (() if copies == 1 or said else (f"--processes={copies}",)), None
 
 
 def with_twin(entrants, word):

@@ -40,8 +40,8 @@ class Ranked:
     `letters`: "a", "ab", ...; who shares one with another does not differ from it; "" where the
     trials cannot say. `ratio`: how many times the value of the best this one has, as geometric
     means over the trials; its interval is simultaneous with the letters, so it holds 1 where the
-    two share one (unless they differ by less than LEAST_FACTOR or the noise floor). Not valid, and no number, where
-    there is none: of invalid trials, or to a best that is zero or had no reply."""
+    two share one (unless they differ by less than LEAST_FACTOR or the noise floor). Not valid, and
+    no number, where there is none: of invalid trials, or to a best that is zero or had no reply."""
     name: str
     estimate: stats.Estimate
     letters: str

@@ -10,8 +10,8 @@ from archbench.stats import estimates
 
 
 def factor_between(one, other):
-    """How many times the larger of two lists of positive, finite values is, of geometric means; None
-    where a list is empty or has another value."""
+    """How many times the larger of two lists of positive, finite values is, of geometric means;
+    None where a list is empty or has another value."""
     if not one or not other or not all(0 < v < math.inf for v in one + other):
         return None
     means = [sum(map(math.log, values)) / len(values) for values in (one, other)]
@@ -44,8 +44,8 @@ def usual(run, metric):
 
 
 def floor(run, workload, point, metric, cls=""):
-    """(factor below which nothing is called a difference, what it rests on in a few words). 1 and ""
-    in a run without twins. One pair is a draw of chance, and may come out equal: so the floor is
+    """(factor below which nothing is called a difference, what it rests on in a few words). 1 and
+    "" in a run without twins. One pair is a draw of chance, and may come out equal: so the floor is
     never below what is usual between twins."""
     found, common = here(run, workload, point, metric, cls), usual(run, metric)
     if found:

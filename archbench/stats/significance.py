@@ -7,13 +7,13 @@ if the statistics of all rows scatter more than chance allows, as a drift betwee
 them, they are scaled down accordingly (empirical null: Efron 2004). Of the differences that remain
 at most 5 % may be false (Benjamini and Hochberg 1995).
 
-A row of single trials has no scatter of its own to show. It is judged by that of the rows of the same
-metric that have some: trials of one cell, and the twins of a run (noise.py). What they know of an
-unknown row is the same t, with as many degrees of freedom as those rows are alike (Smyth's d0). Where
-they are too unlike for that, single trials are judged by each other: most rows have not changed, so
-the scatter of their effects, taken robustly, is that of chance: that of all rows of the metric, or of
-the row's own workload where it is larger. Its tails are taken to be as heavy as those of t with two
-degrees of freedom, for some rows scatter many times as much as others.
+A row of single trials has no scatter of its own to show. It is judged by that of the rows of the
+same metric that have some: trials of one cell, and the twins of a run (noise.py). What they know of
+an unknown row is the same t, with as many degrees of freedom as those rows are alike (Smyth's d0).
+Where they are too unlike for that, single trials are judged by each other: most rows have not
+changed, so the scatter of their effects, taken robustly, is that of chance: that of all rows of the
+metric, or of the row's own workload where it is larger. Its tails are taken to be as heavy as those
+of t with two degrees of freedom, for some rows scatter many times as much as others.
 
 A server that was changed shows it in all its cells, a little in each. So the effects of all cells
 of a server are tested together as well, single trials among them: Wilcoxon's signed ranks, with the
@@ -31,6 +31,7 @@ FALSE_CHANCE = 0.05  # that any is reported of all servers where nothing has cha
 LEVEL = 0.95
 LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it is
 ROWS_FOR_POOL = 8  # of one metric, with scatter of their own: fewer tell nothing of the others
+LEAST_FREEDOM = 2  # degrees of freedom, of a row and its like, below which its scatter is not known
 TAILS = 2  # degrees of freedom of the t that effects of single trials are taken to follow
 ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
 ROWS_FOR_NULL = 10
@@ -170,8 +171,8 @@ def metric_of(row):
 
 
 def priors(rows, witnesses):
-    """{metric: (degrees of freedom, variance)} as prior_of(), each of the rows and witnesses of that
-    metric, where these are enough, else of all."""
+    """{metric: (degrees of freedom, variance)} as prior_of(), each of the rows and witnesses of
+    that metric, where these are enough, else of all."""
     everyone = [(metric_of(r), *within(r)) for r in [*rows, *witnesses]]
     common = prior_of([v for _, v, _ in everyone], [d for *_, d in everyone])
     found = {}
@@ -185,12 +186,13 @@ def is_known(row, scatter, prior):
     """Does the row itself, or do those of its metric, say how it scatters?"""
     if min(len(row.before), len(row.after)) >= 2:
         return True
-    return prior[0] + scatter[1] >= 2 and prior[1] > 0
+    return prior[0] + scatter[1] >= LEAST_FREEDOM and prior[1] > 0
 
 
 def pooled(rows, statistics, known):
-    """The statistics (effect, error, degrees of freedom), where rows that are not known have got those
-    of their metric's single trials, which says how many they must be; and who is known now."""
+    """The statistics (effect, error, degrees of freedom), where rows that are not known have got
+    those of their metric's single trials, which says how many they must be; and who is known
+    now."""
     residuals = defaultdict(list)
     for row, (effect, *_), sure in zip(rows, statistics, known):
         if not sure:

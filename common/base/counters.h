@@ -98,8 +98,8 @@ size_t counters_json(const struct counters_file *, char *text, size_t size);
 const char *counter_name(enum counter);
 
 /* A counter that one architecture alone has, so that the list above is that of all servers. The
- * server owns an array of them, which ends with one without name, and hangs it into its service; it shows
- * up in /metrics of a server that answers that page itself and in the final line, not in a
+ * server owns an array of them, which ends with one without name, and names it in its service; it
+ * shows up in /metrics of a server that answers that page itself and in the final line, not in a
  * --stats-file. One thread writes `value`. */
 struct own_counter {
     const char *name;

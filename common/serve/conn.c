@@ -109,16 +109,17 @@ static enum want give_up(struct conn *conn)
 /* Send the head. False: nothing may follow it. */
 static bool reply_head(struct conn *conn, struct http_reply head)
 {
-    head.http_1_0 = conn->exchange->request.parser.http_minor == 0;
+    struct exchange *exchange = conn->exchange;
+    head.http_1_0 = exchange->request.parser.http_minor == 0;
     head.keep_alive = !conn->close_after;
-    conn->out_len = http_reply_head(&head, conn->exchange->text);
-    conn->out = conn->exchange->text;
+    conn->out_len = http_reply_head(&head, exchange->text);
+    conn->out = exchange->text;
     conn->rest_len = 0;
     conn->reports = false;
     count_add(conn->counters, COUNTER_requests, 1);
     enter(conn, PHASE_REPLY);
     conn->want = WANT_WRITE;
-    return !http_is_head(&conn->exchange->request);
+    return !http_is_head(&exchange->request);
 }
 
 /* Send the head and head.length bytes of `body`. One that does not fit is sent from where it
@@ -247,24 +248,24 @@ static enum want send_continue(struct conn *conn)
 
 static enum want parse(struct conn *conn)
 {
-    while (conn->exchange->in_begin < conn->exchange->in_end) {
-        size_t used, len = conn->exchange->in_end - conn->exchange->in_begin;
-        enum http_event event = http_feed(
-            &conn->exchange->request, conn->exchange->in + conn->exchange->in_begin, len, &used);
-        conn->exchange->in_begin += used;
+    struct exchange *exchange = conn->exchange;
+    while (exchange->in_begin < exchange->in_end) {
+        size_t used, len = exchange->in_end - exchange->in_begin;
+        enum http_event event =
+            http_feed(&exchange->request, exchange->in + exchange->in_begin, len, &used);
+        exchange->in_begin += used;
         switch (event) {
         case HTTP_MORE: break;
         case HTTP_REQUEST_DONE: return dispatch(conn);
         case HTTP_ERROR: return reply_error(conn);
         case HTTP_EXPECTS:
-            if (conn->exchange->in_begin ==
-                conn->exchange->in_end) /* else the body is coming anyway */
+            if (exchange->in_begin == exchange->in_end) /* else the body is coming anyway */
                 return send_continue(conn);
             break;
         }
     }
     bool first = conn_is_idle(conn);
-    if (conn->exchange->request.head_done)
+    if (exchange->request.head_done)
         enter(conn, PHASE_BODY); /* again for each piece: silence is what counts */
     else if (conn->phase != PHASE_HEAD)
         enter(conn, PHASE_HEAD);
@@ -328,11 +329,12 @@ enum want conn_answer(struct conn *conn, int status, const char *type, struct sp
 /* What was to be sent is out. False: so is the whole reply. */
 static bool go_on_replying(struct conn *conn)
 {
-    _Static_assert(sizeof conn->exchange->piece >= COUNTERS_PIECE_MIN, "a piece must fit");
+    struct exchange *exchange = conn->exchange;
+    _Static_assert(sizeof exchange->piece >= COUNTERS_PIECE_MIN, "a piece must fit");
     if (conn->reports) {
-        conn->out = conn->exchange->piece;
-        conn->out_len = counters_report_piece(&conn->exchange->report, conn->exchange->piece,
-                                              sizeof conn->exchange->piece);
+        conn->out = exchange->piece;
+        conn->out_len =
+            counters_report_piece(&exchange->report, exchange->piece, sizeof exchange->piece);
         return conn->out_len;
     }
     conn->out = conn->rest;
@@ -346,16 +348,17 @@ static bool go_on_replying(struct conn *conn)
 /* The reply is out: close, or go on with what may already have come. */
 static enum want next_request(struct conn *conn)
 {
-    if (conn->close_after &&
-        (conn->linger_after || conn->exchange->in_begin < conn->exchange->in_end)) {
-        conn->exchange->in_begin = conn->exchange->in_end = 0;
+    struct exchange *exchange = conn->exchange;
+    bool more = exchange->in_begin < exchange->in_end;
+    if (conn->close_after && (conn->linger_after || more)) {
+        exchange->in_begin = exchange->in_end = 0;
         enter(conn, PHASE_LINGER);
         return conn->want = WANT_READ;
     }
     if (conn->close_after)
         return conn->want = WANT_CLOSE;
     enter(conn, PHASE_IDLE);
-    if (conn->exchange->in_begin < conn->exchange->in_end)
+    if (more)
         return parse(conn);
     end_exchange(conn);
     return conn->want = WANT_READ;

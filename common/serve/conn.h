@@ -84,11 +84,11 @@ struct conn {
 
 /* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */
 void conn_init(struct conn *, struct service *, struct counter_slot *counters);
-/* Have it use the caller's exchange to its end, in place of those lent: for one that blocks in recv,
- * which needs room for input while it is idle too. Called after conn_init(). */
+/* Have it use the caller's exchange to its end, in place of those lent: for one that blocks in
+ * recv, which needs room for input while it is idle too. Called after conn_init(). */
 void conn_keep(struct conn *, struct exchange *);
-/* Count its end, and give back what it was lent. Called once, by the part that called conn_init(): serve_blocking(), loop_remove(),
- * or a server that has neither. */
+/* Count its end, and give back what it was lent. Called once, by the part that called conn_init():
+ * serve_blocking(), loop_remove(), or a server that has neither. */
 void conn_end(struct conn *);
 
 /* WANT_READ: where to receive. Never empty, and unmoved until conn_received(). */

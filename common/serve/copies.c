@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 static struct workers copies;
-static int
-    *listener; /* [count]: the parent has all, so that peers that wait at one survive its copy */
+/* [count]. The parent has all, so that peers that wait at one survive its copy. */
+static int *listener;
 static jmp_buf begin;
 
 /* In the child. Its main goes on where the parent's stays: in copies_make(). */
@@ -24,8 +24,8 @@ static void begin_copy(struct workers *workers, int index)
     longjmp(begin, 1);
 }
 
-/* The connections of a dead copy have ended with it. Those that its threads counted in slots of their
- * own (counting.h) are counted twice. */
+/* The connections of a dead copy have ended with it. Those that its threads counted in slots of
+ * their own (counting.h) are counted twice. */
 static void bury(struct workers *workers, int index)
 {
     struct counter_slot *counters = workers->worker[index].counters;

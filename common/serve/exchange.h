@@ -1,7 +1,7 @@
-/* exchange: what a connection needs while a request is under way: the parser, the input, the job and
- * the text of the reply. An idle connection has none, so that a million of them cost little.
+/* exchange: what a connection needs while a request is under way: the parser, the input, the job
+ * and the text of the reply. An idle connection has none, so that a million of them cost little.
  *
- * The connections of a process lend them from one another (as nginx gives the buffers of an idle
+ * The connections of a process share a stock of them (as nginx takes the buffers of an idle
  * keep-alive connection back): 64 spare ones are kept, or as many as are lent if that is more; the
  * others are freed. So a load that comes and goes by half allocates nothing, and what a peak took is
  * returned when it is over. */
@@ -41,8 +41,8 @@ struct exchange {
 struct exchanges {
     pthread_mutex_t lock; /* guards all below */
     int lent, spares;
-    SLIST_HEAD(spare_exchanges, exchange)
-    spare; /* the last one given is first: it is in the cache */
+    /* The last one given is first: it is in the cache. */
+    SLIST_HEAD(spare_exchanges, exchange) spare;
 };
 
 void exchanges_init(struct exchanges *);

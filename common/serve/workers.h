@@ -31,8 +31,8 @@ struct workers {
     /* What a worker does, in the child. Signals are held until it lets them through. Its return is
      * its end, and status 0. */
     void (*work)(struct workers *, int index);
-    /* In the parent: a worker has died of a signal. Count what it could not count itself, such as the
-     * end of its connections. */
+    /* In the parent: a worker has died of a signal. Count what it could not count itself, such as
+     * the end of its connections. */
     void (*bury)(struct workers *, int index);
     struct worker *worker; /* [count] */
     int alive;

@@ -23,7 +23,8 @@
  * a new socket's.
  *
  * The command is BLPOP on a list that is never filled, a command of Redis itself that keeps a
- * connection busy for a time one can choose. So the same code calls the bundled upstream or a real Redis. */
+ * connection busy for a time one can choose. So the same code calls the bundled upstream or a real
+ * Redis. */
 #ifndef ARCHBENCH_UPSTREAM_H
 #define ARCHBENCH_UPSTREAM_H
 

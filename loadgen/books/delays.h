@@ -1,8 +1,8 @@
 /* delays: how late the generator is, and what that does to the numbers.
  *
  * It can be late twice. A request is sent after it was due: its lag. A reply is read after it came:
- * the kernel says when that was (SO_TIMESTAMPING). Both are known for every request, and are taken out
- * of its response time.
+ * the kernel says when that was (SO_TIMESTAMPING). Both are known for every request, and are taken
+ * out of its response time.
  *
  * What is left is the effect on the server. While the generator does not run, requests become due, and
  * then they are sent together: the server has a queue that it would not have had. It cannot be longer

@@ -55,7 +55,7 @@ void tally_failure(struct tally *, const struct arrival *, enum outcome error, b
 
 /* Arrivals waited for a connection from `from_ns` to `to_ns`; what lies in the window counts. */
 void tally_waited(struct tally *, int64_t from_ns, int64_t to_ns);
-/* So did the user of a connection, who had been told 503. */
+/* The user of a connection paused then, after a 503. */
 void tally_paused(struct tally *, int64_t from_ns, int64_t to_ns);
 
 #endif

@@ -205,10 +205,10 @@ static void set_run(json_t *root, const struct plan *plan)
 static void set_shape(json_t *root, const struct plan *plan)
 {
     const struct workload *w = &plan->workload;
-    bool thinks = w->think.mean_ns > 0;
+    bool thinks = w->think.mean_ns > 0, closed = plan->arrivals == ARRIVALS_CLOSED;
 
     set_positive(root, "think_s", (double)w->think.mean_ns / 1e9);
-    set_positive(root, "retry_after_s", (double)w->retry_after_ns / 1e9);
+    set_positive(root, "retry_after_s", closed ? (double)w->retry_after_ns / 1e9 : 0);
     set_text(root, "think", !thinks ? NULL : w->think.fixed ? "fixed" : "exponential");
     set_positive(root, "burst", plan->arrivals == ARRIVALS_BURSTS ? w->burst : 0);
     set_text(root, "trace", plan->arrivals == ARRIVALS_TRACE ? w->trace : NULL);
@@ -258,6 +258,7 @@ static void set_connections(json_t *root, const struct result *r)
 
     set(o, "asked", json_integer(r->plan->connections));
     set(o, "idle", json_integer(r->plan->workload.idle));
+    set(o, "sources", json_integer(r->plan->source_count ? r->plan->source_count : 1));
     set(o, "open", json_integer(totals->open));
     set(o, "used", json_integer(totals->used));
     set_count(o, "idle_lost", totals->idle_lost);

@@ -53,9 +53,9 @@ static void connect_failed(struct client *c, struct connection *conn, int error)
     exchange_lost_connection(c, conn);
 }
 
-/* Have the kernel say when bytes came. Where it cannot, they came when they are read. In a closed loop
- * without pauses the generator's pace is part of the load, and speed is what counts: a stamp for each
- * packet costs some hundredths of a trivial request, at both ends. */
+/* Have the kernel say when bytes came. Where it cannot, they came when they are read. In a closed
+ * loop without pauses the generator's pace is part of the load, and speed is what counts: a stamp
+ * for each packet costs some hundredths of a trivial request, at both ends. */
 static void ask_for_stamps(const struct client *c, int fd)
 {
     int what = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;

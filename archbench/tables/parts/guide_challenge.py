@@ -3,10 +3,11 @@ and 99.99 % uptime."""
 from dataclasses import replace
 
 from archbench.drawing import style
-from archbench.tables.parts import guide_million, guide_table as gt
+from archbench.tables.parts import guide_table as gt
 from archbench.tables.parts.facts import MEMORY_METRIC, Saturation, guide
 from archbench.tables.parts.guide_holding import most_open
 
+CHALLENGE = "challenge"  # the workload that has all of it at once
 GUIDE_USERS = 100_000  # B5: the challenge
 CRITICAL_US = 1000  # B5: critical operations take less
 UPTIME = 0.9999  # B5
@@ -130,6 +131,51 @@ def b5_uptime(facts, arch):
                        f"{style.human(year_s / lost_s)} a year. How often one dies, no run tells.")
 
 
+def why_not(facts, point, arch):
+    """Why the challenge has no number of it there, as the start of a sentence."""
+    why = facts.run.why_absent(CHALLENGE, point, arch)
+    return f"{arch}: {why}" if why else facts.why_not(CHALLENGE, point, arch)
+
+
+def b5_critical_beside(facts, arch):
+    draft = gt.blank("B5", f"{arch}: critical operations take less than 1 ms beside 100,000 "
+                     "connections and computation at its cap", "< 1 ms, guaranteed", "< 1 ms")
+    p99 = facts.estimate(CHALLENGE, "calm", arch, "response_p99_us", "critical")
+    p50 = facts.estimate(CHALLENGE, "calm", arch, "response_p50_us", "critical")
+    if not p99 or not p50:
+        return gt.unmeasured(draft, why_not(facts, "calm", arch))
+    text = f"p99 {gt.told(p99, say=style.duration)}, p50 {style.duration(p50.value)}"
+    agreement = gt.below(p99, CRITICAL_US)
+    half = gt.below(p50, CRITICAL_US) == gt.AGREE
+    return gt.measured(draft, text, agreement, "99 of 100 did." if agreement == gt.AGREE else
+                       "Half of them did, one in a hundred did not." if half else
+                       "Not even half of them did.")
+
+
+def b5_kills(facts, arch):
+    draft = gt.blank("B5", f"{arch}: 99.99 % of the requests are answered while a process dies each "
+                     "second", "99.99 %", "at most 0.01 % lost")
+    share = facts.estimate(CHALLENGE, "kills", arch, "error_share")
+    if not share:
+        return gt.unmeasured(draft, why_not(facts, "kills", arch))
+    killed = facts.run.estimate_of(CHALLENGE, "kills", arch,
+                                   lambda cell: (cell.get("kill") or {}).get("count"))
+    text = (f"{100 * (1 - share.value):.4g} % answered, {gt.count(killed.value) if killed else 'no'}"
+            " processes killed")
+    return gt.measured(draft, text, gt.AGREE if share.value <= 1 - UPTIME else gt.DISAGREE,
+                       "Whoever was on a connection of the dead process lost it, and many come back "
+                       "at once while the cores are busy anyway.")
+
+
+def b5_challenge(facts):
+    if not facts.has(CHALLENGE):
+        return
+    archs = style.in_order(facts.run.archs(CHALLENGE))
+    for row in b5_critical_beside, b5_kills:
+        for arch in [*archs, *(["threads"] if "threads" not in archs else [])]:
+            yield row(facts, arch)
+
+
 def b5_rows(facts):
     yield from b5_caps(facts)
     for arch in ("event", "hybrid"):
@@ -138,4 +184,4 @@ def b5_rows(facts):
         yield b5_critical(facts, arch)
     for arch in facts.archs("failure", always=("hybrid",)):
         yield b5_uptime(facts, arch)
-    yield from guide_million.b5_rows(facts)
+    yield from b5_challenge(facts)

@@ -26,7 +26,8 @@ class TwinRun:
 
 
 def run(here, elsewhere, others=()):
-    """event at point a of workload w differs from its twin by the factor `here`, elsewhere by these."""
+    """event at point a of workload w differs from its twin by the factor `here`, elsewhere by
+    these."""
     values = {("w", "a", "event"): [100.0, 100.1, 99.9],
               ("w", "a", "event-twin"): [100.0 * here, 100.1 * here, 99.9 * here], **dict(others)}
     for number, factor in enumerate(elsewhere):

@@ -132,7 +132,7 @@ class LimitsTest(unittest.TestCase):
     def test_a_loop_needs_memory_alone(self):
         self.assertIsNone(limits.shortage({"tasks": "0"}, 10**6, self.HERE))
         self.assertEqual(limits.shortage({"tasks": "0"}, 10**7, self.HERE),
-                         "10,000,000 connections x 8 KiB = 76.3 GiB, where 24.0 GiB are available")
+                         "10,000,000 connections x 11 KiB = 104.9 GiB, where 24.0 GiB are available")
 
     def test_a_task_for_each_needs_room_for_tasks(self):
         self.assertIsNone(limits.shortage({"tasks": "1 thread"}, 10_000, self.HERE))

@@ -213,6 +213,7 @@ Test(report, connections)
 {
     static const struct expected numbers[] = {{"connection_use.asked", 8},
                                               {"connection_use.idle", 4},
+                                              {"connection_use.sources", 3},
                                               {"connection_use.open", 11},
                                               {"connection_use.used", 7},
                                               {"connection_use.idle_lost", 1},
@@ -228,6 +229,7 @@ Test(report, connections)
     f->plan.workload.idle = 4;
     f->plan.workload.churn = 6;
     f->plan.workload.ramp = 2.5;
+    f->plan.source_count = 3;
     f->totals.idle_lost = 1;
     f->totals.churned = 9;
     hist_add(&f->totals.connect, 1500);
