@@ -419,6 +419,7 @@ int main(int argc, char **argv)
         .server_options = workload.server_options,
         .extra = argv + first_extra,
         .upstream = upstream_options(&cell, &workload),
+        .reads_disk = workload_reads_disk(&workload),
         .connections = cell.connections,
         .open = connections_open(&cell, &workload),
         .seed = cell.seed,

@@ -16,10 +16,13 @@
 enum { FILES_AT_A_TIME = 32 };
 static const struct timespec BREATH = {.tv_nsec = 250 * 1000};
 
+enum { HELD_TASKS = 256 };
+
 /* One line of /proc/PID/stat. */
 struct process {
     pid_t pid, parent;
-    int64_t reaped_ticks; /* CPU time of children that ended and were waited for */
+    int64_t own_ticks;    /* CPU time, user and system */
+    int64_t reaped_ticks; /* ... of children that ended and were waited for */
     int threads;
     int64_t start_ticks; /* after boot */
     bool ended;          /* and not yet waited for */
@@ -67,7 +70,7 @@ static int64_t field(const char *text, const char *key)
 static bool read_stat(pid_t pid, struct process *process)
 {
     char path[64], text[1024];
-    long long user = 0, system = 0, start = 0;
+    long long user = 0, system = 0, reaped_user = 0, reaped_system = 0, start = 0;
     char state = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     slurp(path, text, sizeof text);
@@ -77,12 +80,14 @@ static bool read_stat(pid_t pid, struct process *process)
     process->pid = pid;
     int found =
         sscanf(rest + 1,
-               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lld %lld %*d %*d %d %*d %lld",
-               &state, &process->parent, &user, &system, &process->threads, &start);
-    process->reaped_ticks = user + system;
+               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld %*d %*d %d %*d %lld",
+               &state, &process->parent, &user, &system, &reaped_user, &reaped_system,
+               &process->threads, &start);
+    process->own_ticks = user + system;
+    process->reaped_ticks = reaped_user + reaped_system;
     process->start_ticks = start;
     process->ended = state == 'Z' || state == 'X';
-    return found == 6;
+    return found == 8;
 }
 
 static void tree_add(struct tree *tree, struct process process)
@@ -96,7 +101,13 @@ static void tree_add(struct tree *tree, struct process process)
     tree->process[tree->count++] = process;
 }
 
-/* Every process of the host. */
+static int by_parent(const void *left, const void *right)
+{
+    const struct process *a = left, *b = right;
+    return (a->parent > b->parent) - (a->parent < b->parent);
+}
+
+/* Every process of the host, sorted by parent. */
 static struct tree read_all(void)
 {
     struct tree all = {0};
@@ -112,13 +123,8 @@ static struct tree read_all(void)
         breathe(all.count);
     }
     closedir(dir);
+    qsort(all.process, all.count, sizeof *all.process, by_parent);
     return all;
-}
-
-static int by_parent(const void *left, const void *right)
-{
-    const struct process *a = left, *b = right;
-    return (a->parent > b->parent) - (a->parent < b->parent);
 }
 
 /* The first process whose parent is not below `parent`, in a list sorted by parent. */
@@ -135,21 +141,27 @@ static size_t first_child(const struct tree *all, pid_t parent)
     return low;
 }
 
-/* Root and descendants. The caller frees tree.process. Parents come from a scan of the host because
- * /proc/PID/task/TID/children would be a file per thread, and not every kernel has it. */
-static struct tree read_tree(pid_t root)
+/* Root and descendants, of a list sorted by parent. The caller frees tree.process. Parents come from a
+ * scan of the host because /proc/PID/task/TID/children would be a file per thread, and not every
+ * kernel has it. */
+static struct tree tree_of(const struct tree *all, pid_t root)
 {
-    struct tree all = read_all(), tree = {0};
-    qsort(all.process, all.count, sizeof *all.process, by_parent);
-    for (size_t i = 0; i < all.count; i++)
-        if (all.process[i].pid == root)
-            tree_add(&tree, all.process[i]);
+    struct tree tree = {0};
+    for (size_t i = 0; i < all->count; i++)
+        if (all->process[i].pid == root)
+            tree_add(&tree, all->process[i]);
     for (size_t next = 0; next < tree.count; next++) {
         pid_t parent = tree.process[next].pid;
-        for (size_t i = first_child(&all, parent); i < all.count && all.process[i].parent == parent;
-             i++)
-            tree_add(&tree, all.process[i]);
+        for (size_t i = first_child(all, parent);
+             i < all->count && all->process[i].parent == parent; i++)
+            tree_add(&tree, all->process[i]);
     }
+    return tree;
+}
+
+static struct tree read_tree(pid_t root)
+{
+    struct tree all = read_all(), tree = tree_of(&all, root);
     free(all.process);
     return tree;
 }
@@ -190,9 +202,24 @@ static int64_t process_cpu_ns(const struct process *process)
            process->reaped_ticks * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
 }
 
-static void add_switches(pid_t pid, struct proc_usage *usage)
+static void add_task(const char *folder, struct proc_usage *usage)
 {
     char path[300], text[4096];
+    snprintf(path, sizeof path, "%s/status", folder);
+    if (slurp(path, text, sizeof text) == 0)
+        return;
+    usage->tasks++;
+    usage->voluntary += field(text, "voluntary_ctxt_switches:");
+    usage->involuntary += field(text, "nonvoluntary_ctxt_switches:");
+    snprintf(path, sizeof path, "%s/schedstat", folder);
+    if (usage->tasks <= HELD_TASKS)
+        usage->held_ns += held_ns_of(path);
+    breathe((size_t)usage->tasks);
+}
+
+static void add_tasks(pid_t pid, struct proc_usage *usage)
+{
+    char path[280];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *dir = opendir(path);
     if (!dir)
@@ -200,28 +227,59 @@ static void add_switches(pid_t pid, struct proc_usage *usage)
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/status", pid, entry->d_name);
-        if (slurp(path, text, sizeof text)) {
-            usage->tasks++;
-            usage->voluntary += field(text, "voluntary_ctxt_switches:");
-            usage->involuntary += field(text, "nonvoluntary_ctxt_switches:");
-            breathe((size_t)usage->tasks);
-        }
+        snprintf(path, sizeof path, "/proc/%d/task/%s", pid, entry->d_name);
+        add_task(path, usage);
     }
     closedir(dir);
+}
+
+static int64_t ticks_of(const struct tree *tree)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < tree->count; i++)
+        sum += tree->process[i].own_ticks + tree->process[i].reaped_ticks;
+    return sum;
+}
+
+/* Of all that is not ours. */
+static int64_t others_ns(const struct tree *all)
+{
+    struct tree ours = tree_of(all, getpid());
+    int64_t ticks = ticks_of(all) - ticks_of(&ours);
+    free(ours.process);
+    return ticks * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
 }
 
 struct proc_usage proc_usage(pid_t root)
 {
     struct proc_usage usage = {0};
-    struct tree tree = read_tree(root);
+    struct tree all = read_all(), tree = tree_of(&all, root);
     usage.at_ns = now_ns();
     for (size_t i = 0; i < tree.count; i++)
         usage.cpu_ns += process_cpu_ns(&tree.process[i]);
     for (size_t i = 0; i < tree.count; i++)
-        add_switches(tree.process[i].pid, &usage);
+        add_tasks(tree.process[i].pid, &usage);
+    if (usage.tasks > HELD_TASKS)
+        usage.held_ns = -1;
+    usage.others_ns = others_ns(&all);
     free(tree.process);
+    free(all.process);
     return usage;
+}
+
+int64_t proc_disk_bytes(pid_t root)
+{
+    struct tree tree = read_tree(root);
+    int64_t bytes = 0;
+    for (size_t i = 0; i < tree.count; i++) {
+        char path[64], text[1024];
+        snprintf(path, sizeof path, "/proc/%d/io", tree.process[i].pid);
+        slurp(path, text, sizeof text);
+        bytes += field(text, "read_bytes:") + field(text, "write_bytes:");
+        breathe(i);
+    }
+    free(tree.process);
+    return bytes;
 }
 
 static void add_user_memory(pid_t pid, struct proc_memory *memory)
@@ -302,7 +360,7 @@ struct proc_memory proc_memory(pid_t root)
 static void read_ticks(struct proc_host *host)
 {
     char text[512];
-    enum { IDLE = 3, IOWAIT = 4, STEAL = 7, COLUMNS };
+    enum { STEAL = 7, COLUMNS };
     slurp("/proc/stat", text, sizeof text);
     char *next = text + strlen("cpu ");
     for (int column = 0; column < COLUMNS; column++) {
@@ -310,8 +368,6 @@ static void read_ticks(struct proc_host *host)
         host->all_ticks += ticks;
         if (column == STEAL)
             host->steal_ticks = ticks;
-        else if (column != IDLE && column != IOWAIT)
-            host->busy_ticks += ticks;
     }
 }
 
@@ -340,10 +396,42 @@ static int64_t read_netstat(const char *name)
     return netstat_value(text, name);
 }
 
+/* A disk is what has a device behind it: partitions, loops and volumes would count twice. */
+static bool is_disk(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/sys/block/%s/device", name);
+    return access(path, F_OK) == 0;
+}
+
+/* A line of /proc/diskstats (Documentation/admin-guide/iostats.rst): numbers and name of the device;
+ * reads, merged, sectors and ms of them; the same of writes; in flight; ms of doing any of it. */
+static void add_disk(const char *line, struct proc_host *host)
+{
+    enum { SECTOR = 512 };
+    char name[64];
+    long long read = 0, written = 0, busy_ms = 0;
+    if (sscanf(line, "%*d %*d %63s %*d %*d %lld %*d %*d %*d %lld %*d %*d %lld", name, &read,
+               &written, &busy_ms) != 4 ||
+        !is_disk(name))
+        return;
+    host->disk_bytes += (read + written) * SECTOR;
+    host->disk_busy_ms += busy_ms;
+}
+
+static void read_disks(struct proc_host *host)
+{
+    static char text[64 * 1024];
+    slurp("/proc/diskstats", text, sizeof text);
+    for (const char *line = text; line; line = strchr(line, '\n'))
+        add_disk(line += *line == '\n', host);
+}
+
 struct proc_host proc_host(void)
 {
     struct proc_host host = {.listen_overflows = read_netstat("ListenOverflows"),
                              .listen_drops = read_netstat("ListenDrops")};
     read_ticks(&host);
+    read_disks(&host);
     return host;
 }

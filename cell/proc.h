@@ -13,13 +13,20 @@ struct proc_usage {
     int64_t cpu_ns;      /* user + system, of the living, their dead threads and reaped children */
     int64_t voluntary;   /* context switches of the threads alive: see counters_retire for others */
     int64_t involuntary; /* preemptions, likewise */
-    int tasks;           /* threads of all processes */
+    int64_t held_ns;     /* threads alive were ready to run without a core; the sum, in which more
+                            than one counts at a time. -1: of so many threads nobody asks */
+    int64_t others_ns; /* CPU time of all processes of the host but this one and those below it, to
+                            10 ms for each that ran; what they had reaped is in it */
+    int tasks;         /* threads of all processes */
 };
 
 /* Read the tree below `root`, root included. All zero when there is no such process. The CPU time
  * comes first and takes microseconds per process; the switches take longer, and cost
  * a file per thread. */
 struct proc_usage proc_usage(pid_t root);
+
+/* Bytes that the processes of the tree had fetched from disks, or sent there. */
+int64_t proc_disk_bytes(pid_t root);
 
 /* The child of `parent` that was started last and has not ended; 0: it has none. */
 pid_t proc_youngest_child(pid_t parent);
@@ -44,9 +51,10 @@ int proc_time_waits(void);
 /* What makes a measurement doubtful. Counts since boot. */
 struct proc_host {
     int64_t steal_ticks, all_ticks; /* over all cores; ticks of both are of the same length */
-    int64_t busy_ticks;       /* neither idle nor stolen: of whoever ran, interrupts included */
-    int64_t listen_overflows; /* a peer came to a full accept queue */
-    int64_t listen_drops;     /* a peer was turned away for this or another reason */
+    int64_t disk_bytes;             /* read and written by all disks */
+    int64_t disk_busy_ms;           /* the sum over all disks */
+    int64_t listen_overflows;       /* a peer came to a full accept queue */
+    int64_t listen_drops;           /* a peer was turned away for this or another reason */
 };
 
 struct proc_host proc_host(void);

@@ -21,17 +21,12 @@ static json_t *placement(const struct cores *cores, const json_t *load)
                      "realtime", json_is_true(realtime));
 }
 
-static int64_t grown(const struct trial *trial, enum counter which)
-{
-    return trial->end.counter[which] - trial->begin.counter[which];
-}
-
 static json_t *counters(const struct trial *trial)
 {
     json_t *object = json_object();
     for (int i = 0; i < COUNTERS; i++)
         json_object_set_new(object, counter_name((enum counter)i),
-                            json_integer(grown(trial, (enum counter)i)));
+                            json_integer(trial_grown(trial, (enum counter)i)));
     return object;
 }
 
@@ -74,29 +69,27 @@ static json_t *cgroup(const struct trial *trial)
     double cpu_ns = (double)(end_ns - begin_ns);
     if (!known_cpu && trial->memory_peak_kb < 0)
         return json_null();
-    return json_pack(
-        "{so so so}", "cpu_s", known_cpu ? json_real(cpu_ns / NSEC_PER_SEC) : json_null(),
-        "cpu_us_per_request",
-        known_cpu ? ratio(cpu_ns / NSEC_PER_USEC, grown(trial, COUNTER_requests)) : json_null(),
-        "memory_peak_kb", known(trial->memory_peak_kb));
+    return json_pack("{so so so}", "cpu_s",
+                     known_cpu ? json_real(cpu_ns / NSEC_PER_SEC) : json_null(),
+                     "cpu_us_per_request",
+                     known_cpu ? ratio(cpu_ns / NSEC_PER_USEC, trial_grown(trial, COUNTER_requests))
+                               : json_null(),
+                     "memory_peak_kb", known(trial->memory_peak_kb));
 }
 
 /* Requests are the server's own count, read at the same moments as its CPU time: the generator
  * counts by the edges of its window, which are not quite the same. */
 static json_t *cost(const struct trial *trial)
 {
-    const struct proc_usage *a = &trial->begin.usage, *b = &trial->end.usage;
-    int64_t requests = grown(trial, COUNTER_requests), cpu_ns = b->cpu_ns - a->cpu_ns;
-    /* Threads that ended took their switches along, and left them in the counters. */
-    int64_t voluntary = b->voluntary - a->voluntary + grown(trial, COUNTER_switches_voluntary);
-    int64_t involuntary =
-        b->involuntary - a->involuntary + grown(trial, COUNTER_switches_involuntary);
-    return json_pack("{sf so so sI sI so si so}", "cpu_s", (double)cpu_ns / NSEC_PER_SEC,
-                     "cpu_us_per_request", ratio((double)cpu_ns / NSEC_PER_USEC, requests),
-                     "cores_used", ratio((double)cpu_ns, b->at_ns - a->at_ns), "switches_voluntary",
-                     (json_int_t)voluntary, "switches_involuntary", (json_int_t)involuntary,
-                     "switches_per_request", ratio((double)(voluntary + involuntary), requests),
-                     "tasks", b->tasks, "cgroup", cgroup(trial));
+    struct proc_usage used = trial_usage(trial);
+    int64_t requests = trial_grown(trial, COUNTER_requests);
+    return json_pack("{sf so so sI sI so si so}", "cpu_s", (double)used.cpu_ns / NSEC_PER_SEC,
+                     "cpu_us_per_request", ratio((double)used.cpu_ns / NSEC_PER_USEC, requests),
+                     "cores_used", ratio((double)used.cpu_ns, used.at_ns), "switches_voluntary",
+                     (json_int_t)used.voluntary, "switches_involuntary",
+                     (json_int_t)used.involuntary, "switches_per_request",
+                     ratio((double)(used.voluntary + used.involuntary), requests), "tasks",
+                     used.tasks, "cgroup", cgroup(trial));
 }
 
 static json_t *memory_state(const struct proc_memory *memory)
@@ -133,9 +126,9 @@ static json_t *host(const struct trial *trial)
 {
     const struct proc_host *a = &trial->begin.host, *b = &trial->end.host;
     double hash_rate = (trial->hash_rate_before + trial->hash_rate_after) / 2;
-    return json_pack("{so sf sI sI so}", "steal",
+    return json_pack("{so sf sf sI sI so}", "steal",
                      ratio((double)(b->steal_ticks - a->steal_ticks), b->all_ticks - a->all_ticks),
-                     "others", trial->others, "listen_overflows",
+                     "others", trial->others, "held", trial->holds.share, "listen_overflows",
                      (json_int_t)(b->listen_overflows - a->listen_overflows), "listen_drops",
                      (json_int_t)(b->listen_drops - a->listen_drops), "hash_units_per_ms",
                      trial->hash_rate_after > 0 ? json_real(hash_rate) : json_null());

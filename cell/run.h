@@ -74,6 +74,15 @@ int child_stop(struct run *, struct child *);
 /* Its last line, when that is the JSON that it owes us; or NULL. The caller owns it. */
 json_t *child_final(struct child *);
 
+/* --- judge.c: what can be trusted --------------------------------------------------------------- */
+
+/* How others kept the server from its cores between the two observations. */
+struct holds judge_holds(const struct run *);
+/* Take over what the generator says of its run, which is in trial->load. */
+void judge_load(struct run *);
+/* Add what else speaks against the trial, or some of its numbers. */
+void judge_trial(struct run *);
+
 /* --- commands.c: argument lists, which the caller owns ----------------------------------------- */
 
 /* The first time on any free port, again on the same one. */

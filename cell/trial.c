@@ -1,5 +1,4 @@
 #include "cell/trial.h"
-#include "cell/about.h"
 #include "cell/run.h"
 #include "common/base/util.h"
 #include "common/work/calibration.h"
@@ -20,9 +19,7 @@ static const int64_t CONNECT_EACH_NS = 100 * NSEC_PER_USEC; /* ... so much for e
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
 static const int64_t SETTLE_LIMIT_NS = 70 * NSEC_PER_SEC;
-static const double ANSWERED = 0.999;
 enum { MANY = 50000 }; /* connections; with fewer, nobody waits for older ones to go */
-static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is
  * there too: both are the outside world, whose work must not take time from the server, and the
@@ -75,6 +72,7 @@ static struct observation observe(const struct run *run)
     seen.usage.voluntary += run->gone.usage.voluntary;
     seen.usage.involuntary += run->gone.usage.involuntary;
     seen.upstream_cpu_ns = run->upstream.pid ? proc_cpu_ns(run->upstream.pid) : 0;
+    seen.disk_bytes = run->setup->reads_disk ? proc_disk_bytes(run->server.pid) : 0;
     seen.cgroup_cpu_ns = cgroup_cpu_ns(&run->server.cgroup);
     seen.slots = run->counters->next_slot;
     for (int i = 0; i < SLOTS_LISTED; i++)
@@ -214,6 +212,7 @@ static bool measure(struct run *run)
     trial->memory_peak_kb = cgroup_memory_peak_kb(&run->server.cgroup);
     trial->upstream_memory_peak_kb = cgroup_memory_peak_kb(&run->upstream.cgroup);
     trial->measured = true;
+    trial->holds = judge_holds(run);
     return true;
 }
 
@@ -221,6 +220,9 @@ static bool measure(struct run *run)
 static bool collect_load(struct run *run)
 {
     char path[4096];
+    const struct holds *holds = &run->trial->holds;
+    dprintf(run->control, "held %f %f %f %f\n", holds->share, holds->per_s, holds->busy,
+            holds->hands);
     close(run->control);
     run->control = -1;
     if (!run_went_well(run,
@@ -263,129 +265,6 @@ static void abandon_load(struct run *run)
     run->control = -1;
 }
 
-/* What is not sure: times, what was answered, and what it cost. */
-enum { TIMES = 1, RATES = 2, CPU = 4, SWITCHES = 8 };
-
-static void refuse(struct run *run, int kinds, json_t *reason)
-{
-    static const struct {
-        int kind;
-        const char *name;
-    } metrics[] = {{TIMES, "*.response_*"},     {TIMES, "*.service_*"},
-                   {RATES, "achieved_rate"},    {RATES, "*.good_rate"},
-                   {RATES, "error_share"},      {CPU, "cores_used"},
-                   {CPU, "cpu_us_per_request"}, {SWITCHES, "switches_per_request"}};
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
-        if (kinds & metrics[i].kind)
-            json_object_set(run->trial->refused, metrics[i].name, reason);
-    json_decref(reason);
-}
-
-/* In an open loop in which (nearly) every request had its reply, what was answered is what was
- * asked, whatever held it up. */
-static bool all_answered(const json_t *load)
-{
-    const char *arrivals = json_string_value(json_object_get(load, "arrivals"));
-    double good = json_number_value(json_object_get(load, "good"));
-    double requests = json_number_value(json_object_get(load, "requests"));
-    return arrivals && strcmp(arrivals, "closed") != 0 && good >= ANSWERED * requests;
-}
-
-/* When the server was held up. */
-static int what_suffers(const struct run *run)
-{
-    return all_answered(run->trial->load) ? TIMES : TIMES | RATES;
-}
-
-/* Time that the host gave to others made the server slower, and a guest's clocks may book it as CPU
- * time of whatever ran. Counts of switches and memory are what they were. */
-static void refuse_for_steal(struct run *run, double percent)
-{
-    refuse(run, what_suffers(run) | CPU,
-           json_sprintf("%.1f %% of the CPU time was stolen by the hypervisor", percent));
-}
-
-/* The kernel drops a connection that finds the accept queue full, and the client tries again after a
- * second: so what it saw is the queue's length and TCP's clock. Where processes are killed, that the
- * others come back all at once is what the trial is about. */
-static void judge_accept_queue(struct run *run)
-{
-    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
-    long long overflows = b->listen_overflows - a->listen_overflows;
-    long long drops = b->listen_drops - a->listen_drops;
-    if (run->setup->kill_ns > 0 || (overflows <= 0 && drops <= 0))
-        return;
-    refuse(run, what_suffers(run),
-           overflows > 0 ? json_sprintf("an accept queue overflowed %lld times", overflows)
-                         : json_sprintf("%lld connections were dropped before accept", drops));
-}
-
-static void judge_host(struct run *run)
-{
-    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
-    int64_t all = b->all_ticks - a->all_ticks;
-    double steal = all > 0 ? (double)(b->steal_ticks - a->steal_ticks) / (double)all : 0;
-    if (steal > STEAL_LIMIT)
-        refuse_for_steal(run, 100 * steal);
-}
-
-/* CPU seconds that the generator's workers used in the window, those included in which they waited
- * with their eyes open. */
-static double generator_cpu_s(const json_t *load)
-{
-    static const char *const kinds[] = {"busy", "spin"};
-    const json_t *generator = json_object_get(load, "generator");
-    double sum = 0;
-    for (int k = 0; k < 2; k++) {
-        const json_t *shares = json_object_get(generator, kinds[k]);
-        for (size_t i = 0; i < json_array_size(shares); i++)
-            sum += json_number_value(json_array_get(shares, i));
-    }
-    return sum * json_number_value(json_object_get(load, "duration_s"));
-}
-
-/* What ran in the window and was not ours. It makes a server slower as steal does; and a core that
- * somebody else keeps awake, and whose caches he fills, is another core: requests cost more there, or
- * less. A tick is 10 ms, so a window of a second knows it to a per cent. */
-static void judge_others(struct run *run)
-{
-    const struct observation *a = &run->trial->begin, *b = &run->trial->end;
-    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
-    double all_s = (double)(b->host.all_ticks - a->host.all_ticks) * tick_s;
-    double busy_s = (double)(b->host.busy_ticks - a->host.busy_ticks) * tick_s;
-    double ours_s =
-        (double)(b->usage.cpu_ns - a->usage.cpu_ns + b->upstream_cpu_ns - a->upstream_cpu_ns) /
-            NSEC_PER_SEC +
-        generator_cpu_s(run->trial->load);
-    double share = all_s > 0 ? (busy_s - ours_s) / all_s : 0;
-    run->trial->others = share > 0 ? share : 0;
-    if (share > OTHERS_LIMIT)
-        refuse(run, what_suffers(run) | CPU | SWITCHES,
-               json_sprintf("other programs had %.0f %% of the cores", 100 * share));
-}
-
-/* An upstream without time to spare answers late, and the server would be blamed. */
-static void judge_upstream(struct run *run)
-{
-    const struct observation *a = &run->trial->begin, *b = &run->trial->end;
-    double busy = (double)(b->upstream_cpu_ns - a->upstream_cpu_ns) /
-                  (double)(b->usage.at_ns - a->usage.at_ns);
-    if (busy > UPSTREAM_BUSY_LIMIT)
-        run_add_reason(run, "the upstream was %.0f %% busy", 100 * busy);
-}
-
-static void adopt_verdict(struct run *run)
-{
-    const json_t *validity = json_object_get(run->trial->load, "validity");
-    const char *verdict = json_string_value(json_object_get(validity, "verdict"));
-    json_t *reasons = json_object_get(validity, "reasons");
-    if (json_array_size(reasons))
-        json_array_extend(run->trial->reasons, reasons);
-    else if (!verdict || strcmp(verdict, "VALID") != 0)
-        run_add_reason(run, "the generator gave no verdict");
-    json_object_update(run->trial->refused, json_object_get(validity, "refused"));
-}
-
 static void release(struct run *run)
 {
     group_close(&run->group);
@@ -417,21 +296,38 @@ struct trial trial_run(const struct trial_setup *setup)
     cgroup_open(&run.server.cgroup, run.server.name);
     cgroup_open(&run.upstream.cgroup, run.upstream.name);
     if (start_upstream(&run) && start_server(&run) && measure(&run) && collect_load(&run))
-        adopt_verdict(&run);
+        judge_load(&run);
     else
         abandon_load(&run);
-    if (trial.measured) {
-        judge_host(&run);
-        judge_others(&run);
-        judge_accept_queue(&run);
-        judge_upstream(&run);
-    }
+    if (trial.measured)
+        judge_trial(&run);
     if (!trial.interrupted && run.server.pid)
         stop_server(&run);
     if (!trial.interrupted && run.upstream.pid)
         stop_upstream(&run);
     release(&run);
     return trial;
+}
+
+int64_t trial_grown(const struct trial *trial, enum counter which)
+{
+    return trial->end.counter[which] - trial->begin.counter[which];
+}
+
+/* Threads that ended took their switches along, and left them in the counters. */
+struct proc_usage trial_usage(const struct trial *trial)
+{
+    const struct proc_usage *a = &trial->begin.usage, *b = &trial->end.usage;
+    bool held = a->held_ns >= 0 && b->held_ns >= 0;
+    return (struct proc_usage){
+        .at_ns = b->at_ns - a->at_ns,
+        .cpu_ns = b->cpu_ns - a->cpu_ns,
+        .voluntary = b->voluntary - a->voluntary + trial_grown(trial, COUNTER_switches_voluntary),
+        .involuntary =
+            b->involuntary - a->involuntary + trial_grown(trial, COUNTER_switches_involuntary),
+        .held_ns = held ? b->held_ns - a->held_ns : -1,
+        .others_ns = b->others_ns > a->others_ns ? b->others_ns - a->others_ns : 0,
+        .tasks = b->tasks};
 }
 
 void trial_free(struct trial *trial)

@@ -6,6 +6,7 @@
 #include "cell/cores.h"
 #include "cell/proc.h"
 #include "common/base/counters.h"
+#include "loadgen/books/holds.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct trial_setup {
     const char *server_options; /* of the workload, for every server, separated by blanks */
     char *const *extra;         /* more options for this one; ends with NULL */
     const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
+    bool reads_disk;      /* some request of the workload does */
     int connections;      /* 0: what the workload says */
     int open; /* connections at a time, those of single classes and idle ones included */
     int seed; /* 0: the generator's own */
@@ -41,6 +43,7 @@ struct observation {
     struct proc_host host;
     int64_t counter[COUNTERS];
     int64_t upstream_cpu_ns;                /* 0 without an upstream */
+    int64_t disk_bytes;                     /* of the server, where the workload reads the disk */
     int64_t cgroup_cpu_ns;                  /* of the server's whole tree; -1: not known */
     uint32_t slots;                         /* claimed so far */
     struct counter_slot slot[SLOTS_LISTED]; /* the first of them; never claimed ones are zero */
@@ -75,6 +78,7 @@ struct trial {
     int64_t memory_peak_kb, upstream_memory_peak_kb; /* from start to end of the window, as the
                                                         kernel counts it; -1: not known */
     double others;          /* share of all cores that other programs had during the window */
+    struct holds holds;     /* how they kept the server from its cores */
     json_t *load;           /* the generator's JSON, or null */
     int status;             /* of the server: its exit status, or minus the signal it died of */
     double stopped_s;       /* from SIGTERM to its exit */
@@ -88,5 +92,12 @@ struct trial {
  * that goes wrong later is a reason. */
 struct trial trial_run(const struct trial_setup *);
 void trial_free(struct trial *);
+
+/* By how much a counter grew in the window. */
+int64_t trial_grown(const struct trial *, enum counter);
+
+/* What the server used in the window, the switches of threads that ended in it included. at_ns is the
+ * time between, tasks are those at its end. */
+struct proc_usage trial_usage(const struct trial *);
 
 #endif

@@ -284,14 +284,29 @@ static void watch_window(struct crew *crew, struct timeline *timeline)
     timeline_row(timeline, schedule->end_ns);
 }
 
+/* "held SHARE PER_S BUSY HANDS", or the end of file. */
+static void listen_to(int control, struct holds *server)
+{
+    struct holds told;
+    char line[128];
+    ssize_t n = read(control, line, sizeof line - 1);
+
+    line[n > 0 ? n : 0] = 0;
+    if (sscanf(line, "held %lf %lf %lf %lf", &told.share, &told.per_s, &told.busy, &told.hands) ==
+        4)
+        *server = told;
+}
+
 /* The other side samples memory while the connections stand, then lets us go on. */
 static void hold(struct crew *crew, int control)
 {
     int before = crew->interrupts;
 
     while (control >= 0 && crew->alive > 0 && crew->interrupts == before) {
-        if (crew_sleep(crew, INT64_MAX, control))
+        if (crew_sleep(crew, INT64_MAX, control)) {
+            listen_to(control, &crew->server);
             return;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ struct crew {
     int reports;           /* readable when a worker has reached a milestone */
     int signals;           /* SIGINT, SIGTERM and SIGCHLD as a descriptor */
     int interrupts;
+    struct holds server; /* of the server, as the program that samples told it */
 };
 
 /* Fork the workers and wait until they have their connections. Dies when there is none. */

@@ -32,6 +32,7 @@ struct measurement *measure(const struct plan *plan, const struct telling *telli
     m->result.totals = m->totals;
     m->result.duration_s = duration_s(m->crew.shared);
     m->result.lost = m->crew.lost;
+    m->result.server = m->crew.server;
     verdict_judge(&m->result);
     refusals_judge(&m->result);
     notes_take(&m->result);

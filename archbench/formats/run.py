@@ -20,6 +20,9 @@ from archbench.stats.estimates import estimate
 
 
 CPU_CLASSES = ("cpu", "slow")  # classes that are the disturbance, not the object of a latency
+# Numbers of a trial: see Run._correct_for_the_clock().
+CPU_TIME, CPU_TIME_READ, SPEED = (("", name) for name in (
+    "cpu_us_per_request", "cpu_us_per_request_as_read", "hash_units_per_ms"))
 READING_ORDER = ("trivial", "io", "cpu", "mix")
 
 
@@ -62,6 +65,7 @@ class Run:
             self.manifest = former.manifest(self._checked("manifest.json", schema.RUN))
             self._predictions = self._read_predictions()
             self._read_summary()
+            self._correct_for_the_clock()
             self._stored = stored.open_cells(self.folder)
             self.cells = sorted(self._read_cells(), key=lambda c: c["where"])
         except FileNotFoundError as error:
@@ -104,6 +108,25 @@ class Run:
         trial.values[name] = float(row["value"])
         if row["verdict"] != "VALID":
             trial.refused.add(name)
+
+    @property
+    def calibrated_units(self):
+        """Units of hash per ms of CPU time when the machine was calibrated; None where unknown."""
+        return self.manifest.get("calibration", {}).get("units_per_ms", {}).get("hash")
+
+    def _correct_for_the_clock(self):
+        """CPU time is shown as it would be at the speed at which the machine was calibrated
+        (docs/method.md, section 6); what was read is kept beside it."""
+        for trials in self._cells.values():
+            for trial in trials.values():
+                cost, units = trial.values.get(CPU_TIME), trial.values.get(SPEED)
+                if cost is None:
+                    continue
+                trial.values[CPU_TIME_READ] = cost
+                if CPU_TIME in trial.refused:
+                    trial.refused.add(CPU_TIME_READ)
+                if units and self.calibrated_units:
+                    trial.values[CPU_TIME] = cost * units / self.calibrated_units
 
     def _read_cells(self):
         """Every cell.json, with `where` added, and `name`, under which it is stored. A cell that failed before it measured anything has

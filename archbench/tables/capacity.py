@@ -54,11 +54,12 @@ class Cell:
         self.cores = facts.cores(workload)
         self.used, self.cost_us, self.generator, self.mean_us = (
             facts.estimate(workload, point, arch, metric, cls) for metric, cls in (
-                ("cores_used", ""), ("cpu_us_per_request", ""), ("generator_busy_max", ""),
+                ("cores_used", ""), ("cpu_us_per_request_as_read", ""),
+                ("generator_busy_max", ""),
                 ("response_mean_us", "total")))
         self.unfair = facts.run.estimate_of(workload, point, arch,
                                             lambda c: crowding(c.get("slots"), self.cores))
-        self.calibrated = facts.calibrated_units
+        self.calibrated = facts.run.calibrated_units
         self.units = facts.estimate(workload, point, arch, "hash_units_per_ms")
         self.shared = any((c.get("placement") or {}).get("mode") == "shared"
                           for c in facts.run.cells_at(workload, point, arch))

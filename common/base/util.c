@@ -1,6 +1,7 @@
 #include "common/base/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,6 +57,23 @@ int64_t now_coarse_ns(void)
 int64_t thread_cpu_ns(void)
 {
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* The file is "RAN WAITED SLICES", nanoseconds (Documentation/scheduler/sched-stats.rst). */
+int64_t held_ns_of(const char *schedstat)
+{
+    char text[96] = "";
+    int fd = open(schedstat, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    const char *waited = n > 0 ? strchr(text, ' ') : NULL;
+    return waited ? strtoll(waited, NULL, 10) : 0;
+}
+
+int64_t thread_held_ns(void)
+{
+    return held_ns_of("/proc/thread-self/schedstat");
 }
 
 /* A decimal number with an optional fraction at the start of text; *end is what follows it.

@@ -30,6 +30,11 @@ int64_t now_ns(void);
 int64_t now_coarse_ns(void);
 /* CPU time of the calling thread, user and system, in nanoseconds. */
 int64_t thread_cpu_ns(void);
+/* Nanoseconds in which the calling thread was ready to run and another had the core; the kernel's
+ * own time to wake it is in it. 0 where the kernel does not count that. */
+int64_t thread_held_ns(void);
+/* The same of any thread, whose file /proc/PID/task/TID/schedstat is. */
+int64_t held_ns_of(const char *schedstat);
 
 /* "250us", "10ms", "1.5s", "2m" into nanoseconds. A bare number is refused except "0".
  * Returns false when the text is not a duration of 0 to 24 hours. */

@@ -109,6 +109,17 @@ static void add_worker(struct totals *totals, const struct worker_stats *worker)
         totals->connect_errno = worker->connect_errno;
 }
 
+static void add_holds(struct holds *holds, const struct worker_stats *worker, int workers)
+{
+    double wall_ns = (double)worker->wall_ns * workers;
+
+    if (wall_ns <= 0)
+        return;
+    holds->share += (double)worker->held_ns / wall_ns;
+    holds->per_s += (double)worker->preempted * 1e9 / wall_ns;
+    holds->busy += worker_busy(worker) / workers;
+}
+
 struct totals *totals_of(const struct shared *shared, int workers, int classes)
 {
     struct totals *totals = must_calloc(1, sizeof *totals);
@@ -116,6 +127,7 @@ struct totals *totals_of(const struct shared *shared, int workers, int classes)
     totals->realtime = true;
     for (int w = 0; w < workers; w++) {
         add_worker(totals, &shared->worker[w]);
+        add_holds(&totals->holds, &shared->worker[w], workers);
         for (int i = 0; i < classes; i++)
             class_stats_merge(&totals->class[i], &shared -> worker[w].class[i]);
     }

@@ -4,6 +4,7 @@
 #define ARCHBENCH_STATS_H
 
 #include "loadgen/books/hist.h"
+#include "loadgen/books/holds.h"
 #include "loadgen/plan/workload.h"
 
 #include <stdbool.h>
@@ -72,6 +73,8 @@ struct worker_stats {
     int64_t paused_ns;       /* of all connections: their users had been told 503, and waited */
     int64_t cpu_ns, wall_ns; /* CPU time used, and the time it was measured over */
     int64_t spin_ns;         /* of cpu_ns: waiting for a moment that was near */
+    int64_t held_ns;         /* ready to run, while others had its core */
+    int64_t preempted;       /* how often it lost its core */
     struct hist connect;     /* connect() to established; with churn, those of the window only */
 
     struct class_stats class[WORKLOAD_CLASSES];
@@ -102,9 +105,10 @@ struct totals {
     struct class_stats class[WORKLOAD_CLASSES];
     uint64_t good_in_window, reconnects, churned, idle_lost, backlog_max;
     bool realtime, saturated;
-    double paused_s; /* connection-seconds */
-    double busy_max; /* CPU share of the busiest worker, without the spin */
-    double spin_max; /* CPU share that the worker with most of it spent spinning */
+    double paused_s;    /* connection-seconds */
+    double busy_max;    /* CPU share of the busiest worker, without the spin */
+    double spin_max;    /* CPU share that the worker with most of it spent spinning */
+    struct holds holds; /* of the workers, on average */
     int connect_errno;
     int open, used;
     struct hist connect;

@@ -5,10 +5,11 @@
 #include <stdio.h>
 
 static const double BUSY_MAX = 0.9;
+static const double ANSWERED = 0.999;
 
 static const struct {
     const char *name;
-    double percent; /* 0: the mean */
+    double percent; /* as in holds_least() */
 } numbers[] = {{"p50_us", 50},    {"p75_us", 75},      {"p90_us", 90},  {"p99_us", 99},
                {"p999_us", 99.9}, {"p9999_us", 99.99}, {"max_us", 100}, {"mean_us", 0}};
 
@@ -28,44 +29,60 @@ static void refuse(struct result *r, const char *metric, const char *format, ...
     va_end(args);
 }
 
-/* 0: the mean. */
-static double value_of(const struct hist *hist, double percent)
+/* Where replies are complete when they are read, a generator without a core makes them longer, and
+ * the load smaller. One of normal priority waits for the server as well, which is no disturbance. */
+static bool generator_counts(const struct result *r)
 {
-    return percent > 0 ? hist_percentile(hist, percent) : hist_mean(hist);
+    return r->plan->arrivals == ARRIVALS_CLOSED && r->plan->workload.think.mean_ns == 0 &&
+           r->totals->realtime;
 }
 
-/* By how much of it a number may be too large; 0 to 1. */
-static double uncertain_share(const struct hist *hist, const struct hist *least, double percent)
+static double reach_of(const struct result *r)
 {
-    double value = value_of(hist, percent), share = 1 - value_of(least, percent) / value;
+    struct holds_load load = {.per_s = result_offered_rate(r),
+                              .response_s = hist_mean(&r->totals->all.response) / 1e9,
+                              .closed = r->plan->arrivals == ARRIVALS_CLOSED};
+    double reach = holds_reach(&r->server, &load);
+
+    if (generator_counts(r))
+        reach += holds_reach(&r->totals->holds, &load);
+    return fmin(1, reach);
+}
+
+/* By how much of it a number may be too large; 0 to 1. `least`: without what late requests do. */
+static double uncertain_share(const struct result *r, const struct hist *hist,
+                              const struct hist *least, double percent)
+{
+    double value = holds_least(hist, percent, 0);
+    double share = 1 - holds_least(least, percent, r->reach) / value;
 
     return isfinite(value) && share > 0 ? share : 0;
 }
 
-double refusals_uncertainty_ns(const struct class_stats *stats, double percent)
+double refusals_uncertainty_ns(const struct result *r, const struct class_stats *stats,
+                               double percent)
 {
-    double value = hist_percentile(&stats->response, percent);
+    double value = holds_least(&stats->response, percent, 0);
 
     return isfinite(value)
-               ? value * uncertain_share(&stats->response, &stats->least_response, percent)
-               : 0;
+               ? value * uncertain_share(r, &stats->response, &stats->least_response, percent)
+               : NAN;
 }
 
 static void judge_latency(struct result *r, const char *class, const char *kind,
                           const struct hist *hist, const struct hist *least)
 {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        double share = uncertain_share(hist, least, numbers[i].percent);
+        double share = uncertain_share(r, hist, least, numbers[i].percent);
         char metric[REFUSAL_METRIC];
 
         if (share <= REFUSALS_SHARE)
             continue;
         snprintf(metric, sizeof metric, "%s.%s_%s", class, kind, numbers[i].name);
-        refuse(
-            r, metric,
-            "up to %.0f %% of its %.0f us may come from requests that the generator sent late and "
-            "together",
-            100 * share, value_of(hist, numbers[i].percent) / 1e3);
+        refuse(r, metric, "up to %.0f %% of its %.0f us may come from %s", 100 * share,
+               holds_least(hist, numbers[i].percent, 0) / 1e3,
+               r->reach > 0 ? "cores that others held, or requests that were sent late and together"
+                            : "requests that the generator sent late and together");
     }
 }
 
@@ -75,25 +92,58 @@ static void judge_class(struct result *r, const char *class, const struct class_
     judge_latency(r, class, "service", &stats->service, &stats->least_service);
 }
 
-bool refusals_of_rates(const struct result *r)
+static bool generator_is_busy(const struct result *r)
 {
     return r->totals->busy_max > BUSY_MAX;
 }
 
+/* In an open loop in which nearly every request had its reply, what was answered is what was asked
+ * for, whatever held it up. */
+static bool all_answered(const struct result *r)
+{
+    const struct class_stats *all = &r->totals->all;
+
+    return r->plan->arrivals != ARRIVALS_CLOSED &&
+           (double)all->good >= ANSWERED * (double)all->requests;
+}
+
+/* Share of the window in which one of both had no core, as far as that touches what is answered: it
+ * could be more by that. */
+static double held_share(const struct result *r)
+{
+    double share = r->server.share + (generator_counts(r) ? r->totals->holds.share : 0);
+
+    return all_answered(r) ? 0 : share;
+}
+
+bool refusals_of_rates(const struct result *r)
+{
+    return generator_is_busy(r) || held_share(r) > REFUSALS_SHARE;
+}
+
+/* Of errors there can only be too many: none is right. */
 static void judge_rates(struct result *r)
 {
-    static const char *const metrics[] = {"achieved_rate", "*.good_rate"};
+    static const char *const metrics[] = {"achieved_rate", "*.good_rate", "error_share"};
+    bool errors = class_stats_errors(&r->totals->all) > 0;
+    int count = errors && !generator_is_busy(r) ? 3 : 2;
 
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics && refusals_of_rates(r); i++)
-        refuse(r, metrics[i],
-               "a worker of the generator was %.0f %% busy, so it may be the bottleneck: use more "
-               "workers (-w) on cores of their own, or a lower rate",
-               100 * r->totals->busy_max);
+    for (int i = 0; i < count; i++) {
+        if (generator_is_busy(r))
+            refuse(r, metrics[i],
+                   "a worker of the generator was %.0f %% busy, so it may be the bottleneck: use "
+                   "more workers (-w) on cores of their own, or a lower rate",
+                   100 * r->totals->busy_max);
+        else if (refusals_of_rates(r))
+            refuse(r, metrics[i], "others held a core that was wanted for %.0f %% of the window",
+                   100 * held_share(r));
+    }
 }
 
 void refusals_judge(struct result *r)
 {
     r->refusals.count = 0;
+    r->reach = reach_of(r);
     judge_rates(r);
     judge_class(r, "total", &r->totals->all);
     for (int i = 0; i < r->plan->class_count; i++)
@@ -116,7 +166,7 @@ static bool is_refused(const struct result *r, const struct criterion *c)
     case METRIC_MISSED: return false;
     }
     double percent = c->metric == METRIC_MEAN ? 0 : c->metric == METRIC_MAX ? 100 : c->percent;
-    return c->latency != LATENCY_LAG && uncertain_share(hist, least, percent) > REFUSALS_SHARE;
+    return c->latency != LATENCY_LAG && uncertain_share(r, hist, least, percent) > REFUSALS_SHARE;
 }
 
 bool refusals_concern(const struct result *r, const struct criteria *criteria, char *why,
@@ -126,7 +176,8 @@ bool refusals_concern(const struct result *r, const struct criteria *criteria, c
         const struct criterion *c = &criteria->criterion[i];
 
         if (is_refused(r, c)) {
-            snprintf(why, size, "%s is not known well enough: the generator was late or busy",
+            snprintf(why, size,
+                     "%s is not known well enough: the generator was late or busy, or had no core",
                      c->name);
             return true;
         }

@@ -8,14 +8,15 @@
 /* A number may be wrong by this share of it. */
 #define REFUSALS_SHARE 0.1
 
-/* Nanoseconds by which the generator's delays may at most have lengthened a percentile of the
- * response; 100 is the maximum. 0 where the percentile is infinite, or nothing was measured. */
-double refusals_uncertainty_ns(const struct class_stats *, double percent);
+/* Nanoseconds by which a number of the response may at most be too long, because the generator sent
+ * late, or because others held a core that it or the server wanted. `percent` as in holds_least().
+ * NAN where the number is infinite, or nothing was measured. */
+double refusals_uncertainty_ns(const struct result *, const struct class_stats *, double percent);
 
 /* Fill in result->refusals from the rest. */
 void refusals_judge(struct result *);
 
-/* Are the rates of this run not sure, because a worker was busy? */
+/* Are the rates of this run not sure, because a worker was busy or, in a closed loop, held? */
 bool refusals_of_rates(const struct result *);
 
 /* Does one of these conditions ask for a number that is refused? Then why. */

@@ -42,6 +42,8 @@ struct result {
     struct drift drift;
     struct sentences verdict;    /* by verdict_judge: why no number can be trusted; none: valid */
     bool generator_at_fault;     /* by verdict_judge: a reason lies with the generator itself */
+    struct holds server;         /* how others kept the server from its cores, as far as is known */
+    double reach;                /* by refusals_judge: share of requests that holds may have kept */
     struct refusals refusals;    /* by refusals_judge: of a valid run */
     const struct search *search; /* that this run is the best of; NULL: it stands alone */
     struct sentences notes;      /* by notes_take: what a reader should know beside */

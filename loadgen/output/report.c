@@ -2,6 +2,7 @@
 #include "loadgen/output/report.h"
 #include "common/base/util.h"
 #include "loadgen/books/estimate.h"
+#include "loadgen/judge/refusals.h"
 #include "loadgen/judge/verdict.h"
 
 #include <jansson.h>
@@ -63,10 +64,12 @@ static json_t *interval_json(const struct hist *hist, double percent)
 }
 
 static const struct {
-    double percent;
-    const char *key, *name;
-} levels[] = {{50, "p50_us", "p50"}, {75, "p75_us", "p75"},     {90, "p90_us", "p90"},
-              {99, "p99_us", "p99"}, {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
+    double percent; /* as in holds_least() */
+    const char *key, *interval;
+} numbers[] = {{0, "mean_us", NULL},      {100, "max_us", NULL},       {50, "p50_us", "p50"},
+               {75, "p75_us", "p75"},     {90, "p90_us", "p90"},       {99, "p99_us", "p99"},
+               {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
+enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
 static json_t *latency_json(const struct hist *hist)
 {
@@ -74,36 +77,29 @@ static json_t *latency_json(const struct hist *hist)
 
     set_count(o, "count", hist_total(hist));
     set_us(o, "min_us", hist_min(hist));
-    set_us(o, "mean_us", hist_mean(hist));
-    set_us(o, "max_us", hist_percentile(hist, 100));
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
-        set_us(o, levels[i].key, hist_percentile(hist, levels[i].percent));
-        set(intervals, levels[i].name, interval_json(hist, levels[i].percent));
+    for (int i = 0; i < NUMBERS; i++) {
+        set_us(o, numbers[i].key, holds_least(hist, numbers[i].percent, 0));
+        if (numbers[i].interval)
+            set(intervals, numbers[i].interval, interval_json(hist, numbers[i].percent));
     }
     set(o, "intervals", intervals);
     return o;
 }
 
-/* A number of each percentile that says what of it is the generator's. */
-static json_t *shares_json(const struct hist *with, const struct hist *without)
+/* With what of each number was the generator's, and what of the rest may not be the server's. */
+static json_t *response_json(const struct result *r, const struct class_stats *stats)
 {
-    json_t *o = json_object();
+    json_t *o = latency_json(&stats->response), *taken = json_object(), *rest = json_object();
 
-    set_us(o, "mean_us", hist_mean(with) - hist_mean(without));
-    set_us(o, "max_us", hist_percentile(with, 100) - hist_percentile(without, 100));
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        set_us(o, levels[i].key,
-               hist_percentile(with, levels[i].percent) -
-                   hist_percentile(without, levels[i].percent));
-    return o;
-}
+    for (int i = 0; i < NUMBERS; i++) {
+        double percent = numbers[i].percent;
 
-static json_t *response_json(const struct class_stats *stats)
-{
-    json_t *o = latency_json(&stats->response);
-
-    set(o, "taken_out", shares_json(&stats->raw, &stats->response));
-    set(o, "uncertain", shares_json(&stats->response, &stats->least_response));
+        set_us(taken, numbers[i].key,
+               holds_least(&stats->raw, percent, 0) - holds_least(&stats->response, percent, 0));
+        set_us(rest, numbers[i].key, refusals_uncertainty_ns(r, stats, percent));
+    }
+    set(o, "taken_out", taken);
+    set(o, "uncertain", rest);
     return o;
 }
 
@@ -126,7 +122,8 @@ static json_t *status_json(const uint64_t status[6])
     return o;
 }
 
-static json_t *class_json(const struct class_stats *stats, double weight, int64_t deadline_ns)
+static json_t *class_json(const struct result *r, const struct class_stats *stats, double weight,
+                          int64_t deadline_ns)
 {
     json_t *o = json_object();
 
@@ -143,7 +140,7 @@ static json_t *class_json(const struct class_stats *stats, double weight, int64_
     set_count(o, "denied", stats->denied);
     set(o, "failed_attempts", kinds_json(stats->failed));
     set(o, "status", status_json(stats->status));
-    set(o, "response", response_json(stats));
+    set(o, "response", response_json(r, stats));
     set(o, "service", latency_json(&stats->service));
     set(o, "lag", latency_json(&stats->lag));
     return o;
@@ -245,9 +242,9 @@ static void set_classes(json_t *root, const struct result *r)
         const struct class_stats *stats = &r->totals->class[i];
 
         weights += class->weight;
-        set(classes, class->name, class_json(stats, class->weight, class->deadline_ns));
+        set(classes, class->name, class_json(r, stats, class->weight, class->deadline_ns));
     }
-    set(root, "total", class_json(&r->totals->all, weights, 0));
+    set(root, "total", class_json(r, &r->totals->all, weights, 0));
     set(root, "classes", classes);
 }
 
@@ -281,6 +278,8 @@ static void set_generator(json_t *root, const struct result *r)
     set(o, "busy_max", number(r->totals->busy_max));
     set(o, "spin", spin);
     set(o, "spin_max", number(r->totals->spin_max));
+    set(o, "held", number(r->totals->holds.share));
+    set(o, "preempted_per_s", number(r->totals->holds.per_s));
     set(o, "realtime", json_boolean(r->totals->realtime));
     set_count(o, "backlog_max", r->totals->backlog_max);
     set_count(o, "reconnects", r->totals->reconnects);
@@ -362,6 +361,7 @@ static void set_checks(json_t *root, const struct result *r)
     set(root, "notes", sentences_json(&r->notes));
     set_text(validity, "verdict", r->verdict.count == 0 ? "VALID" : "INVALID");
     set(validity, "reasons", sentences_json(&r->verdict));
+    set(validity, "reach", number(r->reach));
     set(validity, "refused", refusals_json(&r->refusals));
     set(root, "validity", validity);
 }

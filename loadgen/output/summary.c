@@ -165,7 +165,8 @@ static void print_generator(const struct totals *totals, FILE *file)
 static void print_delays(const struct result *r, FILE *file)
 {
     const struct class_stats *all = &r->totals->all;
-    double p99_ns = hist_percentile(&all->response, 99), left_ns = refusals_uncertainty_ns(all, 99);
+    double p99_ns = hist_percentile(&all->response, 99),
+           left_ns = refusals_uncertainty_ns(r, all, 99);
     double out_ns = hist_percentile(&all->raw, 99) - p99_ns;
     char out[PRETTY_TIME], left[PRETTY_TIME];
 
@@ -173,7 +174,7 @@ static void print_delays(const struct result *r, FILE *file)
         fprintf(
             file,
             "  the generator's own delays: %s taken out of the p99; of what is left, at most %s "
-            "(%.1f %%)\n",
+            "(%.1f %%) is not the server's\n",
             pretty_time(out, out_ns), pretty_time(left, left_ns), 100 * left_ns / p99_ns);
 }
 

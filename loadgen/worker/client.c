@@ -57,9 +57,22 @@ static void begin_window(struct client *c)
     c->begun = true;
     c->begun_ns = c->now_ns;
     c->begun_cpu_ns = thread_cpu_ns(); /* it has one thread */
+    c->begun_held_ns = thread_held_ns();
+    getrusage(RUSAGE_SELF, &c->begun_usage);
     c->stats->spin_ns = 0;
     if (c->plan->workload.churn > 0)
         c->stats->connect = (struct hist){0};
+}
+
+/* How others kept the worker from its core in the window. */
+static void sum_up_holds(struct client *c)
+{
+    struct rusage usage;
+    int64_t held_ns = thread_held_ns() - c->begun_held_ns;
+
+    getrusage(RUSAGE_SELF, &usage);
+    c->stats->held_ns = holds_by_others(held_ns, usage.ru_nvcsw - c->begun_usage.ru_nvcsw);
+    c->stats->preempted = usage.ru_nivcsw - c->begun_usage.ru_nivcsw;
 }
 
 static void end_window(struct client *c)
@@ -71,6 +84,7 @@ static void end_window(struct client *c)
     if (c->begun) {
         c->stats->cpu_ns = thread_cpu_ns() - c->begun_cpu_ns;
         c->stats->wall_ns = c->now_ns - c->begun_ns;
+        sum_up_holds(c);
     }
 }
 

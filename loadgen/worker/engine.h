@@ -14,6 +14,8 @@
 #include "loadgen/worker/connection.h"
 #include "loadgen/worker/retries.h"
 
+#include <sys/resource.h>
+
 enum {
     CONNECTING_MAX = 128, /* at one time: a listen queue is short, and a lost SYN costs a second */
     RECEIVE_BUFFER = 64 * 1024,
@@ -51,7 +53,8 @@ struct client {
     int64_t came_ns;   /* when the bytes that were read last came; now_ns where that is not known */
     struct echo echo;  /* of late sends, at the server */
     bool begun, ended; /* the window, for this worker */
-    int64_t begun_ns, begun_cpu_ns;
+    int64_t begun_ns, begun_cpu_ns, begun_held_ns;
+    struct rusage begun_usage;
     struct tally tally;
     struct connection_list list[STATES]; /* STATE_IDLE has a list in each pool instead */
     struct connections *pools;           /* owned; as many as the plan has */

@@ -85,11 +85,6 @@ class Facts:
         """Calibrated CPU time of a trivial request."""
         return 1e-6 * self.run.manifest.get("calibration", {}).get("request_us", 0)
 
-    @property
-    def calibrated_units(self):
-        """Units of hash per ms of CPU time when the machine was calibrated; None where unknown."""
-        return self.run.manifest.get("calibration", {}).get("units_per_ms", {}).get("hash")
-
     def load(self, workload, point):
         """What a point asks for, as demand.Load. Its rates are proportions: those that the file
         gives in % are of one core."""

@@ -31,6 +31,25 @@ class Loading(Folder):
         self.assertEqual(invalid["io", "base", "event", "1"], ["the server did not become ready"])
         self.assertEqual(invalid["io", "base", "hybrid", "2"], ["planned, but never finished"])
 
+    def speeds(self, calibration):
+        """A run with two trials, the second on a machine that had become half as fast."""
+        synthetic = SyntheticRun(self.folder / "run", calibration=calibration)
+        for trial, units in (1, 1000), (2, 500):
+            synthetic.cell("io", "base", "event", trial, {
+                "cpu_us_per_request": 20 * 1000 / units, "hash_units_per_ms": units})
+        return Run(synthetic.write())
+
+    def test_cpu_time_is_shown_at_the_calibrated_speed(self):
+        run = self.speeds({"units_per_ms": {"hash": 800}})
+        cost = run.estimate("io", "base", "event", "cpu_us_per_request")
+        self.assertEqual((cost.low, cost.high), (25, 25))
+        read = run.estimate("io", "base", "event", "cpu_us_per_request_as_read")
+        self.assertEqual((read.low, read.high), (20, 40))
+
+    def test_cpu_time_of_a_run_without_calibration_is_as_it_was_read(self):
+        cost = self.speeds({}).estimate("io", "base", "event", "cpu_us_per_request")
+        self.assertEqual((cost.low, cost.high), (20, 40))
+
     def test_workload_file(self):
         synthetic = SyntheticRun(self.folder / "run")
         synthetic.cell("load", "10", "event", 1, {"achieved_rate": 1})

@@ -30,7 +30,7 @@ class CellTest(CellCase):
         for state in "before", "during":
             self.assertEqual(set(cell["memory"][state]), kinds)
         self.assertEqual(set(cell["memory"]["per_connection"]), kinds | {"total_kb"})
-        self.assertEqual(set(cell["host"]), {"steal", "others", "listen_overflows", "listen_drops",
+        self.assertEqual(set(cell["host"]), {"steal", "others", "held", "listen_overflows", "listen_drops",
                                              "hash_units_per_ms"})
         self.assertGreater(cell["host"]["hash_units_per_ms"], 0)
         self.assertEqual(set(cell["placement"]),

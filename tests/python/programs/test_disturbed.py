@@ -46,7 +46,8 @@ class Disturbed(Case):
 
     def test_an_undisturbed_run_refuses_nothing(self):
         result = self.measure(0)
-        self.assertEqual(result["validity"], {"verdict": "VALID", "reasons": [], "refused": {}})
+        self.assertEqual(result["validity"], {"verdict": "VALID", "reasons": [], "reach": 0.0,
+                                              "refused": {}})
         self.assertLess(result["total"]["response"]["uncertain"]["p99_us"], 1e5 * DELAY_S)
 
     def test_requests_that_were_sent_together_are_told(self):

@@ -12,6 +12,14 @@ import pty
 from generator_case import Case, LOADGEN, OK, Server, always, children_of, is_alive, start, wait_for
 
 
+def mostly_at_once(peer):
+    """Every tenth reply takes 30 ms."""
+    for number, _ in enumerate(peer.requests()):
+        if number % 10 == 9:
+            time.sleep(0.03)
+        peer.send(OK)
+
+
 class Outputs(Case):
     def test_files_and_summary(self):
         csv_path, prefix = self.path("series.csv"), self.path("h")
@@ -85,6 +93,36 @@ class Outputs(Case):
             process.communicate(timeout=5)
             self.assertEqual(process.returncode, 0)
             wait_for(lambda: server.open == 0)
+
+    def told(self, line):
+        """The JSON of an open loop whose server, as the program at the control descriptor says, was
+        held up."""
+        ours, theirs = socket.socketpair()
+        out = self.path("out.json")
+        with Server(mostly_at_once) as server, ours:
+            process = start("-c", 8, "-r", 100, "--warmup", "0", "-d", "1s", "--control",
+                            theirs.fileno(), "--json", out, server.url(),
+                            pass_fds=[theirs.fileno()])
+            theirs.close()
+            ours.settimeout(5)
+            self.assertEqual(ours.recv(6, socket.MSG_WAITALL), b"begin\n")
+            self.assertEqual(ours.recv(4, socket.MSG_WAITALL), b"end\n")
+            ours.send(line)
+            process.communicate(timeout=5)
+        with open(out, encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_control_tells_how_the_server_was_held_up(self):
+        """Of a tenth of the requests that took longer it may have been others' doing."""
+        result = self.told(b"held 0.1 0 0 0\n")
+        self.assertAlmostEqual(result["validity"]["reach"], 0.2, delta=0.01)
+        self.assertIn("total.response_p99_us", result["validity"]["refused"])
+        self.assertNotIn("achieved_rate", result["validity"]["refused"])
+        self.assertGreater(result["total"]["response"]["uncertain"]["p99_us"], 20e3)
+
+    def test_control_that_tells_nothing(self):
+        for line in b".", b"held yes\n", b"held 0.1 0\n":
+            self.assertEqual(self.told(line)["validity"]["reach"], 0, line)
 
     def test_control_that_hangs_up_does_not_hold(self):
         ours, theirs = socket.socketpair()

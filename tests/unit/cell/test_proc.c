@@ -174,6 +174,13 @@ static int64_t start_threads(void)
     return 0;
 }
 
+static int64_t start_many_threads(void)
+{
+    for (int i = 0; i < 5; i++)
+        start_threads();
+    return 0;
+}
+
 static int64_t host_stacks_kb(void)
 {
     char line[128];
@@ -255,6 +262,103 @@ Test(proc, nobody_uses_nothing)
     cr_assert_eq(usage.cpu_ns, 0);
     cr_assert_eq(usage.tasks, 0);
     cr_assert_eq(proc_memory(gone).user_kb, 0);
+}
+
+static int64_t hog_ns = 300 * NSEC_PER_MSEC;
+
+/* Two that want the same core. */
+static int64_t compete(void)
+{
+    cpu_set_t one;
+    pthread_t thread;
+    sched_getaffinity(0, sizeof one, &one);
+    for (int core = 0, found = 0; core < CPU_SETSIZE; core++)
+        if (CPU_ISSET(core, &one) && found++)
+            CPU_CLR(core, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    pthread_create(&thread, NULL, burn_in_thread, NULL);
+    burn(40 * NSEC_PER_MSEC);
+    pthread_join(thread, NULL);
+    return thread_held_ns();
+}
+
+Test(proc, time_without_a_core)
+{
+    struct child idle = spawn(sleep_often), child = spawn(compete);
+    struct proc_usage usage = proc_usage(child.pid);
+    cr_assert_geq(child.reported, 20 * NSEC_PER_MSEC);
+    cr_assert_geq(usage.held_ns, child.reported);
+    cr_assert_lt(proc_usage(idle.pid).held_ns, usage.held_ns);
+    finish(idle);
+    finish(child);
+}
+
+Test(proc, nobody_adds_up_the_waits_of_hundreds_of_threads)
+{
+    struct child child = spawn(start_many_threads);
+    cr_assert_eq(proc_usage(child.pid).held_ns, -1);
+    finish(child);
+}
+
+/* Its parent ends at once, so it is none of ours. */
+static void run_stranger(int gate)
+{
+    if (fork() == 0) {
+        char byte;
+        if (fork() != 0)
+            _exit(0);
+        prctl(PR_SET_NAME, "stranger");
+        if (read(gate, &byte, 1) == 1)
+            burn(hog_ns);
+        if (read(gate, &byte, 1) == 0)
+            _exit(0);
+    }
+    wait(NULL);
+}
+
+Test(proc, cpu_time_of_others)
+{
+    int gate[2];
+    cr_assert_eq(pipe(gate), 0);
+    run_stranger(gate[0]);
+    close(gate[0]);
+    struct proc_usage before = proc_usage(getpid());
+    burn(hog_ns); /* ours does not count */
+    struct proc_usage between = proc_usage(getpid());
+    cr_assert_eq(write(gate[1], "", 1), 1);
+    usleep((useconds_t)(3 * hog_ns / NSEC_PER_USEC));
+    struct proc_usage after = proc_usage(getpid());
+    int64_t idle_ns = between.others_ns - before.others_ns;
+    int64_t busy_ns = after.others_ns - between.others_ns;
+    cr_assert_geq(busy_ns, hog_ns / 2, "%lld", (long long)busy_ns);
+    cr_assert_lt(idle_ns, busy_ns, "%lld, then %lld", (long long)idle_ns, (long long)busy_ns);
+    close(gate[1]);
+}
+
+/* Bytes that reach the disk, and are not left to the kernel. */
+static int64_t write_to_disk(void)
+{
+    enum { BYTES = 1 << 20 };
+    static char bytes[BYTES];
+    FILE *file = tmpfile();
+    if (fwrite(bytes, 1, sizeof bytes, file) != sizeof bytes || fflush(file) || fsync(fileno(file)))
+        return -1;
+    return BYTES;
+}
+
+Test(proc, bytes_of_the_disk)
+{
+    struct proc_host a = proc_host();
+    struct child child = spawn(write_to_disk);
+    struct proc_host b = proc_host();
+    if (b.disk_bytes == a.disk_bytes) {
+        finish(child);
+        cr_skip("no disk behind this folder");
+    }
+    cr_assert_geq(proc_disk_bytes(child.pid), child.reported);
+    cr_assert_geq(b.disk_bytes - a.disk_bytes, child.reported);
+    cr_assert_geq(b.disk_busy_ms, a.disk_busy_ms);
+    finish(child);
 }
 
 Test(proc, host_counts_only_grow)

@@ -48,7 +48,7 @@ Test(refusals, nothing_is_refused_without_a_delay)
     struct fixture *f = make(0, 0);
 
     cr_assert_eq(f->result.refusals.count, 0);
-    cr_assert_eq(refusals_uncertainty_ns(&f->totals.all, 99), 0);
+    cr_assert_eq(refusals_uncertainty_ns(&f->result, &f->totals.all, 99), 0);
     free(f);
 }
 
@@ -57,7 +57,7 @@ Test(refusals, up_to_a_tenth_is_told_and_not_refused)
     struct fixture *f = make(1000, 900000);
 
     cr_assert_eq(f->result.refusals.count, 0);
-    cr_assert_float_eq(refusals_uncertainty_ns(&f->totals.all, 99), 900000, 20000);
+    cr_assert_float_eq(refusals_uncertainty_ns(&f->result, &f->totals.all, 99), 900000, 20000);
     free(f);
 }
 
@@ -113,6 +113,99 @@ Test(refusals, a_busy_worker_makes_the_rates_unsure_and_no_latency)
     cr_assert_eq(f->result.refusals.count, 2);
     cr_assert(strstr(reason(f, "achieved_rate"), "95 % busy"));
     cr_assert_not_null(reason(f, "*.good_rate"));
+    free(f);
+}
+
+/* A tenth of the requests took ten times as long as the others. */
+static struct fixture *make_held(enum arrivals_kind arrivals, struct holds server)
+{
+    struct fixture *f = make(0, 0);
+    struct class_stats *stats = &f->totals.class[0];
+
+    f->plan.arrivals = arrivals;
+    *stats = (struct class_stats){.requests = 1000, .good = 1000};
+    for (int i = 0; i < 1000; i++) {
+        int64_t took_ns = i < 900 ? 1000000 + i * 10 : 10000000;
+
+        hist_add(&stats->response, took_ns);
+        hist_add(&stats->service, took_ns);
+        hist_add(&stats->least_response, took_ns);
+        hist_add(&stats->least_service, took_ns);
+    }
+    f->totals.all = *stats;
+    f->result.server = server;
+    refusals_judge(&f->result);
+    return f;
+}
+
+Test(refusals, what_others_may_have_made_longer)
+{
+    struct fixture *f = make_held(ARRIVALS_POISSON, (struct holds){.share = 0.06});
+
+    cr_assert_float_eq(f->result.reach, 0.12, 0.001);
+    cr_assert(strstr(reason(f, "io.response_p99_us"), "cores that others held"));
+    cr_assert_not_null(reason(f, "total.service_max_us"));
+    cr_assert_null(reason(f, "io.response_p50_us"));
+    cr_assert_null(reason(f, "io.response_p90_us"));
+    cr_assert_null(reason(f, "achieved_rate"), "all were answered");
+    cr_assert_float_eq(refusals_uncertainty_ns(&f->result, &f->totals.all, 99), 9e6, 0.1e6);
+    free(f);
+}
+
+Test(refusals, what_others_held_for_a_moment_is_not_judged)
+{
+    struct fixture *f = make_held(ARRIVALS_POISSON, (struct holds){.share = 0.019, .per_s = 50});
+
+    cr_assert_eq(f->result.reach, 0);
+    cr_assert_eq(f->result.refusals.count, 0);
+    free(f);
+}
+
+Test(refusals, a_closed_loop_could_have_answered_more)
+{
+    struct fixture *f = make_held(ARRIVALS_CLOSED, (struct holds){.share = 0.09});
+
+    cr_assert_null(reason(f, "achieved_rate"));
+    f->result.server.share = 0.11;
+    refusals_judge(&f->result);
+    cr_assert(strstr(reason(f, "achieved_rate"), "11 % of the window"));
+    cr_assert_not_null(reason(f, "*.good_rate"));
+    cr_assert_null(reason(f, "error_share"), "there are none");
+    f->totals.all.good -= 1;
+    f->totals.all.errors[ERROR_timeout] = 1;
+    refusals_judge(&f->result);
+    cr_assert_not_null(reason(f, "error_share"));
+    free(f);
+}
+
+Test(refusals, an_open_loop_only_where_not_all_were_answered)
+{
+    struct fixture *f = make_held(ARRIVALS_POISSON, (struct holds){.share = 0.3});
+
+    cr_assert_null(reason(f, "achieved_rate"));
+    f->totals.all.good = 990;
+    f->totals.all.errors[ERROR_status_5xx] = 10;
+    refusals_judge(&f->result);
+    cr_assert_not_null(reason(f, "achieved_rate"));
+    cr_assert_not_null(reason(f, "error_share"));
+    free(f);
+}
+
+/* With priority over the server it waits for strangers only, and where replies are stamped by the
+ * kernel its waiting is taken out. */
+Test(refusals, a_generator_without_a_core_counts_in_a_closed_loop)
+{
+    struct fixture *f = make_held(ARRIVALS_CLOSED, (struct holds){0});
+
+    f->totals.holds = (struct holds){.share = 0.2};
+    refusals_judge(&f->result);
+    cr_assert_eq(f->result.reach, 0);
+    f->totals.realtime = true;
+    refusals_judge(&f->result);
+    cr_assert_float_eq(f->result.reach, 0.4, 0.001);
+    f->plan.workload.think.mean_ns = 1000;
+    refusals_judge(&f->result);
+    cr_assert_eq(f->result.reach, 0);
     free(f);
 }
 

@@ -1,0 +1,64 @@
+/* holds: see holds.h. */
+#include "loadgen/books/holds.h"
+
+#include <math.h>
+
+static const double BUSY_MOST =
+    0.9; /* a queue that is busier has not got rid of its past in time */
+
+static const double LEAST_SHARE = 0.02;
+static const int64_t WAKE_NS = 5000; /* 1 to 4 us on an idle machine */
+
+int64_t holds_by_others(int64_t held_ns, int64_t wakes)
+{
+    int64_t rest_ns = held_ns - wakes * WAKE_NS;
+
+    return rest_ns > 0 ? rest_ns : 0;
+}
+
+/* Of the requests that are under way, by Little's law, some wait for something else than a core: no
+ * more want one than stand in a queue that is so busy (Kleinrock 1975, 3.2). */
+static double in_hands(const struct holds *holds, const struct holds_load *load)
+{
+    double under_way = load->per_s * load->response_s;
+
+    if (holds->hands > 0)
+        return fmin(holds->hands, under_way);
+    return holds->busy < 1 ? fmin(holds->busy / (1 - holds->busy), under_way) : under_way;
+}
+
+double holds_reach(const struct holds *holds, const struct holds_load *load)
+{
+    if (holds->share < LEAST_SHARE)
+        return 0;
+    double idle = 1 - fmin(holds->busy, BUSY_MOST);
+    double come = 2 * holds->share * (load->closed ? idle : 1 / idle);
+    double met = load->per_s > 0 ? holds->per_s * in_hands(holds, load) / load->per_s : 0;
+
+    return fmin(1, come + met);
+}
+
+/* Without the delays the largest of them would at least be as the smallest. */
+static double least_mean(const struct hist *hist, double reach)
+{
+    uint64_t kept = (uint64_t)ceil((1 - reach) * (double)hist->count), seen = 0;
+    double sum = 0;
+
+    for (unsigned i = 0; i < HIST_SLOTS && seen < kept; i++) {
+        uint64_t here = hist->slot[i] < kept - seen ? hist->slot[i] : kept - seen;
+
+        sum += (double)here * (double)hist_slot_top(i);
+        seen += here;
+    }
+    return (sum + (double)(hist->count - seen) * hist_min(hist)) / (double)hist->count;
+}
+
+double holds_least(const struct hist *hist, double percent, double reach)
+{
+    if (reach <= 0)
+        return percent > 0 ? hist_percentile(hist, percent) : hist_mean(hist);
+    if (percent <= 0)
+        return hist->count > 0 ? fmin(hist_mean(hist), least_mean(hist, reach)) : NAN;
+    double rest = percent - 100 * reach;
+    return rest > 0 ? hist_percentile(hist, rest) : hist_min(hist);
+}
