@@ -159,11 +159,11 @@ def measure(build, folder, name, number):
 
 
 def is_wrong(value, alone):
-    """Is it off by more than the stated share from all that undisturbed cells gave?"""
+    """Is it off by more than the stated share of it from all that undisturbed cells gave?"""
     low, high = min(alone), max(alone)
     if low == high == 0:
         return value > 0
-    return not low / (1 + STATED_SHARE) <= value <= high * (1 + STATED_SHARE)
+    return not low / (1 + STATED_SHARE) <= value <= high / (1 - STATED_SHARE)
 
 
 class Counts:

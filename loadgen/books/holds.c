@@ -16,12 +16,10 @@ int64_t holds_by_others(int64_t held_ns, int64_t wakes)
     return rest_ns > 0 ? rest_ns : 0;
 }
 
-/* Of the requests that are under way, by Little's law, some wait for something else than a core: no
- * more want one than stand in a queue that is so busy (Kleinrock 1975, 3.2). */
-static double in_hands(const struct holds *holds, const struct holds_load *load)
+/* Some of the requests that are under way wait for something else than a core: no more want one than
+ * stand in a queue that is so busy (Kleinrock 1975, 3.2). */
+static double in_hands(const struct holds *holds, double under_way)
 {
-    double under_way = load->per_s * load->response_s;
-
     if (holds->hands > 0)
         return fmin(holds->hands, under_way);
     return holds->busy < 1 ? fmin(holds->busy / (1 - holds->busy), under_way) : under_way;
@@ -29,13 +27,15 @@ static double in_hands(const struct holds *holds, const struct holds_load *load)
 
 double holds_reach(const struct holds *holds, const struct holds_load *load)
 {
+    double idle = 1 - fmin(holds->busy, BUSY_MOST), under_way = load->per_s * load->response_s;
+
     if (holds->share < LEAST_SHARE)
         return 0;
-    double idle = 1 - fmin(holds->busy, BUSY_MOST);
-    double come = 2 * holds->share * (load->closed ? idle : 1 / idle);
-    double met = load->per_s > 0 ? holds->per_s * in_hands(holds, load) / load->per_s : 0;
-
-    return fmin(1, come + met);
+    double met = load->per_s > 0 ? holds->per_s * in_hands(holds, under_way) / load->per_s : 0;
+    if (!load->closed)
+        return fmin(1, met + 2 * holds->share / idle);
+    met = fmin(met + holds->share, holds->per_s * load->response_s);
+    return fmin(1, met + 2 * holds->share * idle);
 }
 
 /* Without the delays the largest of them would at least be as the smallest. */

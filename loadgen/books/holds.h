@@ -9,9 +9,12 @@
  * missed before a request comes; at a time that is uniform in the hold, so that of a short hold half
  * is seen as waiting time: the program was held for up to twice that. Until the queue is gone that
  * such a hold leaves, those behind wait as well: of a queue that is busy for a share rho of the time,
- * 1 / (1 - rho) in all for each that came in the hold. In a closed loop nobody comes but whom the
- * server lets go, so a hold meets newcomers only when it finds the server idle: 1 - rho. And those
- * that are in the program's hands when it loses the core, and want to go on. */
+ * 1 / (1 - rho) in all for each that came in the hold. And those that want to go on when the program
+ * loses the core in the midst of work.
+ *
+ * In a closed loop a hold finds the server idle for 1 - rho of the time, and then it is as above. If
+ * it finds it busy, those are kept that want to go on, and those that come until it is over; all that
+ * are under way at most, for nobody comes again before he was answered. */
 #ifndef ARCHBENCH_HOLDS_H
 #define ARCHBENCH_HOLDS_H
 

@@ -34,9 +34,12 @@ Test(holds, who_is_in_hand_when_the_core_goes)
 
     cr_assert_float_eq(holds_reach(&holds, &open_load), 0.1 + 20 * 1 / 1000., 1e-9);
     /* as many as stand in a queue that is half busy: one */
-    cr_assert_float_eq(holds_reach(&waiting, &closed_load), 0.05 + 20 * 1 / 1000., 1e-9);
-    /* not more than are under way: two */
+    cr_assert_float_eq(holds_reach(&waiting, &open_load), 0.2 + 20 * 1 / 1000., 1e-9);
+    /* that one, and those that come until the hold is over: not more than are under way, two */
+    cr_assert_float_eq(holds_reach(&waiting, &closed_load), 0.05 + 20 * 2 / 1000., 1e-9);
     cr_assert_float_eq(holds_reach(&full, &closed_load), 0.01 + 20 * 2 / 1000., 1e-9);
+    struct holds_load many = {.per_s = 1000, .response_s = 1, .closed = true};
+    cr_assert_float_eq(holds_reach(&waiting, &many), 0.05 + 20 * 1 / 1000. + 0.05, 1e-9);
 }
 
 Test(holds, never_more_than_all)
