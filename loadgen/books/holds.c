@@ -16,8 +16,8 @@ int64_t holds_by_others(int64_t held_ns, int64_t wakes)
     return rest_ns > 0 ? rest_ns : 0;
 }
 
-/* Some of the requests that are under way wait for something else than a core: no more want one than
- * stand in a queue that is so busy (Kleinrock 1975, 3.2). */
+/* Some of the requests that are under way wait for something else than a core: no more of them want one
+ * than are in a queue that is so busy (Kleinrock 1975, 3.2). */
 static double in_hands(const struct holds *holds, double under_way)
 {
     if (holds->hands > 0)

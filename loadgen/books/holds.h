@@ -14,7 +14,7 @@
  *
  * In a closed loop a hold finds the server idle for 1 - rho of the time, and then it is as above. If
  * it finds it busy, those are kept that want to go on, and those that come until it is over; all that
- * are under way at most, for nobody comes again before he was answered. */
+ * are under way at most: nobody comes again before he was answered. */
 #ifndef ARCHBENCH_HOLDS_H
 #define ARCHBENCH_HOLDS_H
 

@@ -31,7 +31,7 @@ class KnownAnswers(unittest.TestCase):
 
     def test_off_by_more_than_the_stated_share_from_all_undisturbed_ones(self):
         alone = [100.0, 105.0, 120.0]
-        for value, wrong in (92, False), (90, True), (131, False), (133, True):
+        for value, wrong in (92, False), (90, True), (133, False), (134, True):
             self.assertEqual(disturbed.is_wrong(value, alone), wrong, value)
         self.assertEqual([disturbed.is_wrong(v, [0.0, 0.0]) for v in (0.0, 0.01)], [False, True])
 
@@ -43,6 +43,13 @@ class KnownAnswers(unittest.TestCase):
         self.assertEqual(counts.row("some"),
                          "| some | 1 | 4 | 1 | 1 | 1 (25.0%) | 1 (25.0%) |")
         self.assertEqual(counts.missed, {("case", "h"): [3.0]})
+        self.assertEqual(counts.spoiled, {("case", "f"): [1.0]})
+
+    def test_what_undisturbed_cells_refused_is_no_truth(self):
+        cells = [("case", {"a": (1.0, False), "b": (1.0, False)}),
+                 ("case", {"a": (2.0, False), "b": (2.0, True)}),
+                 ("other", {"a": (3.0, False)})]
+        self.assertEqual(disturbed.kept(cells, 2), {("case", "a"): [1.0, 2.0]})
 
 
 class Room(unittest.TestCase):

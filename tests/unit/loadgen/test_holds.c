@@ -33,7 +33,7 @@ Test(holds, who_is_in_hand_when_the_core_goes)
     struct holds full = {.share = 0.05, .per_s = 20, .busy = 1};
 
     cr_assert_float_eq(holds_reach(&holds, &open_load), 0.1 + 20 * 1 / 1000., 1e-9);
-    /* as many as stand in a queue that is half busy: one */
+    /* as many as are in a queue that is half busy: one */
     cr_assert_float_eq(holds_reach(&waiting, &open_load), 0.2 + 20 * 1 / 1000., 1e-9);
     /* that one, and those that come until the hold is over: not more than are under way, two */
     cr_assert_float_eq(holds_reach(&waiting, &closed_load), 0.05 + 20 * 2 / 1000., 1e-9);
