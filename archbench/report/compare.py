@@ -8,6 +8,7 @@ from pathlib import Path
 import sys
 
 from archbench.arguments import Parser
+from archbench.formats.names import server_of
 from archbench.formats.run import NoData, open_run
 from archbench.runner import plan
 from archbench.stats import noise, significance
@@ -123,15 +124,15 @@ def least_factor(*runs):
                             *(noise.usual(run, row.key[4]) for run in runs)])
 
 
-def of_servers(first, differences):
-    """[Overall] of each server, its variants included, and metric."""
-    programs = {c["arch"]: c["program"] for c in first.manifest.get("cells", [])
-                if "program" in c}
+def program_of(run):
+    """The program behind the architecture of a Row, as a function."""
+    programs = {c["arch"]: c["program"] for c in run.manifest.get("cells", []) if "program" in c}
+    return lambda row: programs.get(row.key[2], server_of(row.key[2]))
 
-    def belongs(row):
-        workload, point, arch, _, metric = row.key
-        return (programs.get(arch, arch), metric), (workload, point, arch)
-    return significance.overall(differences, belongs)
+
+def of_servers(program, differences):
+    """[Overall] of each server, its variants included, and metric. `program`: as program_of()."""
+    return significance.overall(differences, lambda row: ((program(row), row.key[4]), row.key[:3]))
 
 
 def interval(difference):
@@ -215,11 +216,13 @@ def main(words):
     texts, rows = [], []
     try:
         first, *others = map(open_run, options.runs)
+        program = program_of(first)
         for other in others:
             check(first, other, options.anyway)
             differences, shifts = significance.compare(
-                comparable_rows(first, other), least_factor(first, other), witnesses(first, other))
-            servers = of_servers(first, differences)
+                comparable_rows(first, other), least_factor(first, other), witnesses(first, other),
+                program)
+            servers = of_servers(program, differences)
             texts.append(report(first, other, differences, shifts, servers))
             rows += csv_rows(other.folder.name, differences, servers)
     except (NoData, Refusal) as reason:

@@ -33,7 +33,7 @@ LEAST_FACTOR = 1.03  # a difference below this interests nobody, however sure it
 ROWS_FOR_POOL = 8  # of one metric, with scatter of their own: fewer tell nothing of the others
 LEAST_FREEDOM = 2  # degrees of freedom, of a row and its like, below which its scatter is not known
 TAILS = 2  # degrees of freedom of the t that effects of single trials are taken to follow
-ROWS_FOR_SHIFT = 3  # so many rows of a group must exist to tell what they have in common
+PROGRAMS_FOR_SHIFT = 3  # a group must have rows of so many to tell what they have in common
 ROWS_FOR_NULL = 10
 CELLS_FOR_OVERALL = 10  # fewer are too few for the normal approximation of signed ranks
 MAD_TO_SD = 1.4826
@@ -114,21 +114,31 @@ def moderated(variance, freedom, prior):
     return ((d0 * s0 + freedom * variance) / total if total else 0.0), total
 
 
-def shifts(rows, effects, errors):
-    """{group: (what its rows have in common, its standard error)}: the median of their effects. A
-    few rows that scatter do not tell it well, and then nobody can be said to differ from it."""
-    groups = defaultdict(list)
+def shifts(rows, effects, errors, program):
+    """{group: (what its rows have in common, its standard error)}: the median of the effects on its
+    programs. All rows of a program count as one: who was changed alone must not be taken for the
+    machine because he is there under two names, or at many points. A few rows that scatter do not
+    tell the shift well, and then nobody can be said to differ from it."""
+    groups = defaultdict(lambda: defaultdict(list))
     for row, effect, error in zip(rows, effects, errors):
-        groups[row.group].append((effect, error))
-    return {group: shift(*np.transpose(found)) for group, found in groups.items()}
+        groups[row.group][program(row)].append((effect, error))
+    return {group: shift([of_program(np.array(found)) for found in programs.values()])
+            for group, programs in groups.items()}
 
 
-def shift(effects, errors):
-    """Of one group, whose rows have these effects and standard errors of them."""
-    n = len(effects)
-    if n < ROWS_FOR_SHIFT:
+def of_program(found):
+    """(mean effect, its standard error) of rows with these (effect, standard error)."""
+    effects, errors = found.T
+    return float(effects.mean()), math.sqrt(float(np.mean(errors**2)) / len(errors))
+
+
+def shift(programs):
+    """Of one group, on whose programs this was the effect, with its standard error."""
+    if len(programs) < PROGRAMS_FOR_SHIFT:
         return 0.0, 0.0
-    return float(np.median(effects)), MEDIAN_TO_MEAN * math.sqrt(float(np.mean(errors**2)) / n)
+    effects, errors = np.transpose(programs)
+    error = math.sqrt(float(np.mean(errors**2)) / len(errors))
+    return float(np.median(effects)), MEDIAN_TO_MEAN * error
 
 
 def false_discovery(p_values, share=FALSE_SHARE):
@@ -208,9 +218,10 @@ def pooled(rows, statistics, known):
     return zip(*together) if together else ((), ())
 
 
-def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=()):
+def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=(), program=lambda row: row.key):
     """[Difference] in the order of rows, and {group: shift factor}. `least(row)`: the factor below
-    which nothing is called a difference. `witnesses`: Rows of which only the scatter counts."""
+    which nothing is called a difference. `witnesses`: Rows of which only the scatter counts.
+    `program(row)`: rows with the same one would change together if it were changed."""
     effects = [float(logs(r.after).mean() - logs(r.before).mean()) for r in rows]
     scatter = [within(r) for r in rows]
     prior = priors(rows, witnesses)
@@ -218,7 +229,7 @@ def compare(rows, least=lambda row: LEAST_FACTOR, witnesses=()):
 
     drawn = [moderated(*s, prior[metric_of(r)]) for r, s in zip(rows, scatter)]
     errors = [standard_error(row, variance) for row, (variance, _) in zip(rows, drawn)]
-    common = shifts(rows, effects, errors)
+    common = shifts(rows, effects, errors, program)
     statistics = []
     for row, effect, error, (_, freedom) in zip(rows, effects, errors, drawn):
         centre, beside = common[row.group]

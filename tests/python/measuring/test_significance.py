@@ -49,6 +49,24 @@ class Samples(unittest.TestCase):
         self.assertAlmostEqual(shifts[(2,)], 1.2, delta=0.05)
         self.assertAlmostEqual(shifts[(0,)], 1.0, delta=0.05)
 
+    def test_a_program_at_many_points_is_not_the_machine(self):
+        """Of each group six rows are of one program, which was changed, and four are of four others:
+        as rows they are the majority, as programs one of five."""
+        changed = {i: 1.3 for i in range(100) if i % 10 < 6}
+        rows = self.rows(100, changed=changed)
+        found, shifts = significance.compare(
+            rows, program=lambda row: 0 if row.key[0] in changed else row.key[0])
+        for group in range(10):
+            self.assertAlmostEqual(shifts[(group,)], 1.0, delta=0.05)
+        ratios = [d.ratio for d in found if d.row.key[0] in changed]
+        self.assertAlmostEqual(np.median(ratios), 1.3, delta=0.03)
+
+    def test_a_program_that_is_alone_has_no_machine_beside_it(self):
+        rows = self.rows(30, changed={i: 1.3 for i in range(30)})
+        found, shifts = significance.compare(rows, program=lambda row: row.key[0] % 2)
+        self.assertEqual(set(shifts.values()), {1.0})
+        self.assertEqual(len([d for d in found if d.significant]), 30)
+
     def test_a_shift_is_no_surer_than_the_rows_it_comes_from(self):
         """Groups of four, of which two scatter by 20 % and two by 1 %: what the former have by
         chance is set aside for all four, and is no difference of the latter."""
