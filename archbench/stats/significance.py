@@ -116,8 +116,8 @@ def moderated(variance, freedom, prior):
 
 def shifts(rows, effects, errors, program):
     """{group: (what its rows have in common, its standard error)}: the median of the effects on its
-    programs. All rows of a program count as one: who was changed alone must not be taken for the
-    machine because he is there under two names, or at many points. A few rows that scatter do not
+    programs. All rows of a program count as one: one that was changed alone must not be taken
+    for the machine because it is there under two names, or at many points. A few rows that scatter do not
     tell the shift well, and then nobody can be said to differ from it."""
     groups = defaultdict(lambda: defaultdict(list))
     for row, effect, error in zip(rows, effects, errors):
