@@ -264,7 +264,7 @@ Test(proc, nobody_uses_nothing)
     cr_assert_eq(proc_memory(gone).user_kb, 0);
 }
 
-static int64_t hog_ns = 300 * NSEC_PER_MSEC;
+static const int64_t hog_ns = 300 * NSEC_PER_MSEC;
 
 /* Two that want the same core. */
 static int64_t compete(void)
@@ -300,18 +300,18 @@ Test(proc, nobody_adds_up_the_waits_of_hundreds_of_threads)
     finish(child);
 }
 
-/* Its parent ends at once, so it is none of ours. */
-static void run_stranger(int gate)
+/* Its parent ends at once, so it is none of ours. It works when there is a byte in the pipe, and ends
+ * with it. */
+static void run_stranger(int gate[2])
 {
     if (fork() == 0) {
         char byte;
         if (fork() != 0)
             _exit(0);
-        prctl(PR_SET_NAME, "stranger");
-        if (read(gate, &byte, 1) == 1)
+        close(gate[1]);
+        if (read(gate[0], &byte, 1) == 1)
             burn(hog_ns);
-        if (read(gate, &byte, 1) == 0)
-            _exit(0);
+        _exit((int)read(gate[0], &byte, 1));
     }
     wait(NULL);
 }
@@ -320,7 +320,7 @@ Test(proc, cpu_time_of_others)
 {
     int gate[2];
     cr_assert_eq(pipe(gate), 0);
-    run_stranger(gate[0]);
+    run_stranger(gate);
     close(gate[0]);
     struct proc_usage before = proc_usage(getpid());
     burn(hog_ns); /* ours does not count */
