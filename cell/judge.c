@@ -2,14 +2,13 @@
 #include "cell/about.h"
 #include "cell/run.h"
 #include "common/base/util.h"
+#include "loadgen/judge/bounds.h"
 
 #include <string.h>
 #include <unistd.h>
 
-static const double ANSWERED = 0.999;
 static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
 static const double HOLD_S = 0.001;            /* the shortest for which others take a core */
-static const double CPU_SHARE = 0.1;           /* of CPU time, that it may be wrong by */
 static const int64_t COLD_NS = 10000;          /* that a switch may cost more, or less */
 
 static double seconds(int64_t ns)
@@ -37,8 +36,9 @@ struct holds judge_holds(const struct run *run)
     int cores = CPU_COUNT(&run->setup->cores.server);
     bool alone = !run->setup->cores.shared && used.tasks <= cores;
     bool crowded = others_share(&used) > OTHERS_LIMIT;
-    if (run->setup->kill_ns > 0 || used.at_ns <= 0 || used.tasks < 1 || !(alone || crowded))
-        return (struct holds){0}; /* who kills means to disturb */
+    bool meant = run->setup->kill_ns > 0; /* a trial that kills is about what comes of it */
+    if (meant || used.at_ns <= 0 || used.tasks < 1 || !(alone || crowded))
+        return (struct holds){0};
     double cores_s = seconds(used.at_ns) * (used.tasks < cores ? used.tasks : cores);
     struct holds holds = {.share = seconds(holds_by_others(used.held_ns, used.voluntary)) / cores_s,
                           .per_s = (double)used.involuntary / cores_s,
@@ -87,7 +87,7 @@ static bool all_answered(const json_t *load)
 {
     double good = json_number_value(json_object_get(load, "good"));
     double requests = json_number_value(json_object_get(load, "requests"));
-    return !is_closed(load) && good >= ANSWERED * requests;
+    return !is_closed(load) && good >= BOUNDS_ANSWERED * requests;
 }
 
 /* When the server was held up. */
@@ -96,8 +96,9 @@ static int what_suffers(const struct run *run)
     const json_t *load = run->trial->load;
     bool errors = json_integer_value(json_object_get(load, "good")) <
                   json_integer_value(json_object_get(load, "requests"));
-    /* of errors there can only be too many: none is right */
-    return all_answered(load) ? TIMES : errors ? TIMES | RATES | ERRORS_TOO : TIMES | RATES;
+    if (all_answered(load))
+        return TIMES;
+    return TIMES | RATES | (errors ? ERRORS_TOO : 0); /* of errors there can only be too many */
 }
 
 /* Time that the host gave to others made the server slower, and a guest's clocks may book it as CPU
@@ -137,7 +138,7 @@ static void judge_steal(struct run *run)
 static bool cpu_is_touched(const struct proc_usage *used)
 {
     int64_t switches = used->voluntary + used->involuntary;
-    return (double)(switches * COLD_NS) > CPU_SHARE * (double)used->cpu_ns;
+    return (double)(switches * COLD_NS) > BOUNDS_SHARE * (double)used->cpu_ns;
 }
 
 /* Without priority over the others it cannot tell what they did to a closed loop: see refusals.c. */

@@ -16,7 +16,7 @@
 enum { FILES_AT_A_TIME = 32 };
 static const struct timespec BREATH = {.tv_nsec = 250 * 1000};
 
-enum { HELD_TASKS = 256 };
+enum { HELD_TASKS = 256 }; /* whose waits for a core are added up: a file more for each */
 
 /* One line of /proc/PID/stat. */
 struct process {

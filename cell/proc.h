@@ -15,9 +15,9 @@ struct proc_usage {
     int64_t involuntary; /* preemptions, likewise */
     int64_t held_ns;     /* threads alive were ready to run without a core; the sum, in which more
                             than one counts at a time. -1: of so many threads nobody asks */
-    int64_t others_ns; /* CPU time of all processes of the host but this one and those below it, to
-                            10 ms for each that ran; what they had reaped is in it */
-    int tasks;         /* threads of all processes */
+    int64_t others_ns;   /* CPU time of all processes of the host but this one and those below it,
+                            to 10 ms for each that ran; what they had reaped is in it */
+    int tasks;           /* threads of all processes */
 };
 
 /* Read the tree below `root`, root included. All zero when there is no such process. The CPU time

@@ -2,9 +2,8 @@
 
 CPU time of the whole server (user and system, all its threads and processes) and context switches,
 each divided by the requests of the same window; CPU time at the speed at which the machine was
-calibrated. Both axes are logarithmic: a step to the right
-is a factor. Architectures that share a letter in one workload do not differ there by more than
-chance."""
+calibrated. Both axes are logarithmic: a step to the right is a factor. Architectures that share a
+letter in one workload do not differ there by more than chance."""
 from archbench.drawing import chart, style
 from archbench.formats.run import NoData
 from archbench.stats import groups

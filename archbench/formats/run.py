@@ -181,8 +181,8 @@ class Run:
         return sorted({a for w, _, a in self._cells if workload in (None, w) and not is_twin(a)})
 
     def twins(self):
-        """[(workload, point, arch, twin)]: who took part twice. `twin`: its name the second
-        time."""
+        """[(workload, point, arch, twin)] of each architecture that took part twice. `twin` is the
+        name under which it did so the second time."""
         return sorted((w, p, a, a + TWIN) for w, p, a in self._cells
                       if (w, p, a + TWIN) in self._cells)
 
@@ -323,8 +323,8 @@ class Run:
                 if where[3] not in self._cells.get(where[:3], {})]
 
     def refused(self):
-        """(where, number, reason) of every number that is not sure in a valid cell. An asterisk in
-        `number` stands for any text: total.response_* are several numbers."""
+        """(where, number, reason) of every number that is not sure in a valid cell. A `number`
+        with an asterisk names several: total.response_* is all of that class's response times."""
         for cell in self.cells:
             for number, reason in cell.get("validity", {}).get("refused", {}).items():
                 yield cell["where"], number, reason

@@ -116,9 +116,9 @@ def moderated(variance, freedom, prior):
 
 def shifts(rows, effects, errors, program):
     """{group: (what its rows have in common, its standard error)}: the median of the effects on its
-    programs. All rows of a program count as one: one that was changed alone must not be taken
-    for the machine because it is there under two names, or at many points. A few rows that scatter do not
-    tell the shift well, and then nobody can be said to differ from it."""
+    programs. All rows of a program count as one: one that was changed alone must not be taken for
+    the machine because it is there under two names, or at many points. A few rows that scatter do
+    not tell the shift well, and then nobody can be said to differ from it."""
     groups = defaultdict(lambda: defaultdict(list))
     for row, effect, error in zip(rows, effects, errors):
         groups[row.group][program(row)].append((effect, error))

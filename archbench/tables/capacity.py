@@ -55,8 +55,7 @@ class Cell:
         self.used, self.cost_us, self.generator, self.mean_us = (
             facts.estimate(workload, point, arch, metric, cls) for metric, cls in (
                 ("cores_used", ""), ("cpu_us_per_request_as_read", ""),
-                ("generator_busy_max", ""),
-                ("response_mean_us", "total")))
+                ("generator_busy_max", ""), ("response_mean_us", "total")))
         self.unfair = facts.run.estimate_of(workload, point, arch,
                                             lambda c: crowding(c.get("slots"), self.cores))
         self.calibrated = facts.run.calibrated_units

@@ -9,8 +9,8 @@ from archbench.tables.parts import guide_million, guide_table as gt
 from archbench.tables.parts.facts import MEMORY_METRIC, Facts, guide
 
 INTRO = (f"{guide_million.INTRO} D1: what do 500 ms of CPU instead of 50 ms do to the throughput of "
-         "the whole system? D3: how does network latency change the worth of the event-driven part? The round trip "
-         "of D3 is emulated: a client pauses between a reply and its next request, for as long as "
+         "the whole system? D3: how does network latency change the worth of the event-driven part? "
+         "The round trip of D3 is emulated: a client pauses between a reply and its next request, for as long as "
          "a round trip takes in the mean.")
 D1_POINTS = ("mix50", "mix500")
 SPARED = 2.0  # requests that only wait are not affected while p99 stays below this many times

@@ -1,11 +1,11 @@
 #include "loadgen/judge/refusals.h"
+#include "loadgen/judge/bounds.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 static const double BUSY_MAX = 0.9;
-static const double ANSWERED = 0.999;
 
 static const struct {
     const char *name;
@@ -76,7 +76,7 @@ static void judge_latency(struct result *r, const char *class, const char *kind,
         double share = uncertain_share(r, hist, least, numbers[i].percent);
         char metric[REFUSAL_METRIC];
 
-        if (share <= REFUSALS_SHARE)
+        if (share <= BOUNDS_SHARE)
             continue;
         snprintf(metric, sizeof metric, "%s.%s_%s", class, kind, numbers[i].name);
         refuse(r, metric, "up to %.0f %% of its %.0f us may come from %s", 100 * share,
@@ -104,7 +104,7 @@ static bool all_answered(const struct result *r)
     const struct class_stats *all = &r->totals->all;
 
     return r->plan->arrivals != ARRIVALS_CLOSED &&
-           (double)all->good >= ANSWERED * (double)all->requests;
+           (double)all->good >= BOUNDS_ANSWERED * (double)all->requests;
 }
 
 /* Share of the window in which one of both had no core, as far as that touches what is answered: it
@@ -118,7 +118,7 @@ static double held_share(const struct result *r)
 
 bool refusals_of_rates(const struct result *r)
 {
-    return generator_is_busy(r) || held_share(r) > REFUSALS_SHARE;
+    return generator_is_busy(r) || held_share(r) > BOUNDS_SHARE;
 }
 
 /* Of errors there can only be too many: none is right. */
@@ -166,7 +166,7 @@ static bool is_refused(const struct result *r, const struct criterion *c)
     case METRIC_MISSED: return false;
     }
     double percent = c->metric == METRIC_MEAN ? 0 : c->metric == METRIC_MAX ? 100 : c->percent;
-    return c->latency != LATENCY_LAG && uncertain_share(r, hist, least, percent) > REFUSALS_SHARE;
+    return c->latency != LATENCY_LAG && uncertain_share(r, hist, least, percent) > BOUNDS_SHARE;
 }
 
 bool refusals_concern(const struct result *r, const struct criteria *criteria, char *why,

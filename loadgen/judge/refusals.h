@@ -5,9 +5,6 @@
 
 #include "loadgen/judge/result.h"
 
-/* A number may be wrong by this share of it. */
-#define REFUSALS_SHARE 0.1
-
 /* Nanoseconds by which a number of the response may at most be too long, because the generator sent
  * late, or because others held a core that it or the server wanted. `percent` as in holds_least().
  * NAN where the number is infinite, or nothing was measured. */
