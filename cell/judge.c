@@ -114,7 +114,7 @@ static void refuse_for_steal(struct run *run, double percent)
  * others come back all at once is what the trial is about. */
 static void judge_accept_queue(struct run *run)
 {
-    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
+    const struct host_counts *a = &run->trial->begin.host, *b = &run->trial->end.host;
     long long overflows = b->listen_overflows - a->listen_overflows;
     long long drops = b->listen_drops - a->listen_drops;
     if (run->setup->kill_ns > 0 || (overflows <= 0 && drops <= 0))
@@ -126,7 +126,7 @@ static void judge_accept_queue(struct run *run)
 
 static void judge_steal(struct run *run)
 {
-    const struct proc_host *a = &run->trial->begin.host, *b = &run->trial->end.host;
+    const struct host_counts *a = &run->trial->begin.host, *b = &run->trial->end.host;
     int64_t all = b->all_ticks - a->all_ticks;
     double steal = all > 0 ? (double)(b->steal_ticks - a->steal_ticks) / (double)all : 0;
     if (steal > STEAL_LIMIT)

@@ -1,10 +1,11 @@
 #include "cell/proc.h"
+#include "cell/host.h"
+#include "cell/procfs.h"
 #include "common/base/util.h"
 #include "common/work/task_cost.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,38 +34,10 @@ struct tree {
     size_t count, capacity;
 };
 
-/* A whole small file of /proc into `text`; its length, 0 when it is gone. One read is one
- * consistent view. */
-static size_t slurp(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t len = 0;
-    ssize_t n = 0;
-    if (fd >= 0) {
-        while (len < size - 1 && (n = read(fd, text + len, size - 1 - len)) > 0)
-            len += (size_t)n;
-        close(fd);
-    }
-    text[len] = 0;
-    return len;
-}
-
 static void breathe(size_t files_read)
 {
     if (files_read % FILES_AT_A_TIME == FILES_AT_A_TIME - 1)
         nanosleep(&BREATH, NULL);
-}
-
-/* The number behind `key` in a text of lines "key number": of the first such line, or 0. */
-static int64_t field(const char *text, const char *key)
-{
-    size_t len = strlen(key);
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, key, len) == 0)
-            return strtoll(line + len, NULL, 10);
-    }
-    return 0;
 }
 
 static bool read_stat(pid_t pid, struct process *process)
@@ -73,7 +46,7 @@ static bool read_stat(pid_t pid, struct process *process)
     long long user = 0, system = 0, reaped_user = 0, reaped_system = 0, start = 0;
     char state = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    slurp(path, text, sizeof text);
+    procfs_read(path, text, sizeof text);
     const char *rest = strrchr(text, ')'); /* a command name may hold blanks and parentheses */
     if (!rest)
         return false;
@@ -206,11 +179,11 @@ static void add_task(const char *folder, struct proc_usage *usage)
 {
     char path[300], text[4096];
     snprintf(path, sizeof path, "%s/status", folder);
-    if (slurp(path, text, sizeof text) == 0)
+    if (procfs_read(path, text, sizeof text) == 0)
         return;
     usage->tasks++;
-    usage->voluntary += field(text, "voluntary_ctxt_switches:");
-    usage->involuntary += field(text, "nonvoluntary_ctxt_switches:");
+    usage->voluntary += procfs_field(text, "voluntary_ctxt_switches:");
+    usage->involuntary += procfs_field(text, "nonvoluntary_ctxt_switches:");
     snprintf(path, sizeof path, "%s/schedstat", folder);
     if (usage->tasks <= HELD_TASKS)
         usage->held_ns += held_ns_of(path);
@@ -274,8 +247,8 @@ int64_t proc_disk_bytes(pid_t root)
     for (size_t i = 0; i < tree.count; i++) {
         char path[64], text[1024];
         snprintf(path, sizeof path, "/proc/%d/io", tree.process[i].pid);
-        slurp(path, text, sizeof text);
-        bytes += field(text, "read_bytes:") + field(text, "write_bytes:");
+        procfs_read(path, text, sizeof text);
+        bytes += procfs_field(text, "read_bytes:") + procfs_field(text, "write_bytes:");
         breathe(i);
     }
     free(tree.process);
@@ -286,67 +259,16 @@ static void add_user_memory(pid_t pid, struct proc_memory *memory)
 {
     char path[64], text[4096];
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
-    slurp(path, text, sizeof text);
-    memory->user_kb += field(text, "Pss:");
+    procfs_read(path, text, sizeof text);
+    memory->user_kb += procfs_field(text, "Pss:");
     snprintf(path, sizeof path, "/proc/%d/status", pid);
-    slurp(path, text, sizeof text);
-    memory->page_tables_kb += field(text, "VmPTE:");
-}
-
-/* A number of the one line "TCP: inuse A orphan B tw C alloc D mem PAGES"; 0: it is not there. */
-static int64_t tcp_number(const char *name)
-{
-    char text[2048];
-    slurp("/proc/net/sockstat", text, sizeof text);
-    const char *line = strstr(text, "TCP:"), *number = line ? strstr(line, name) : NULL;
-    return number ? strtoll(number + strlen(name), NULL, 10) : 0;
-}
-
-static int64_t tcp_buffers_kb(void)
-{
-    return tcp_number(" mem ") * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
-int proc_time_waits(void)
-{
-    return (int)tcp_number(" tw ");
-}
-
-/* The kernel keeps the memory of sockets that are gone, for sockets to come. New ones would then
- * seem to cost nothing. Root may have it give back what is empty, which takes some 20 ms. */
-static void shrink_slabs(void)
-{
-    char path[300];
-    DIR *dir = opendir("/sys/kernel/slab");
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        snprintf(path, sizeof path, "/sys/kernel/slab/%s/shrink", entry->d_name);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-            continue;
-        bool shrunk = write(fd, "1", 1) == 1;
-        close(fd);
-        if (!shrunk)
-            break;
-    }
-    if (dir)
-        closedir(dir);
-}
-
-/* Sockets, and all else that the kernel keeps for its users. Reclaimable slab stays out: it holds
- * the inodes that reading /proc itself leaves behind, and with them a socket's own 1 KB inode. */
-static int64_t slab_kb(void)
-{
-    char text[8192], flushed[8];
-    shrink_slabs();
-    /* The kernel counts pages in batches per core; root may have them settled by reading this. */
-    slurp("/proc/sys/vm/stat_refresh", flushed, sizeof flushed);
-    slurp("/proc/meminfo", text, sizeof text);
-    return field(text, "SUnreclaim:");
+    procfs_read(path, text, sizeof text);
+    memory->page_tables_kb += procfs_field(text, "VmPTE:");
 }
 
 struct proc_memory proc_memory(pid_t root)
 {
-    struct proc_memory memory = {.sockets_kb = tcp_buffers_kb() + slab_kb()};
+    struct proc_memory memory = {.sockets_kb = host_sockets_kb()};
     struct tree tree = read_tree(root);
     for (size_t i = 0; i < tree.count; i++) {
         add_user_memory(tree.process[i].pid, &memory);
@@ -354,84 +276,4 @@ struct proc_memory proc_memory(pid_t root)
     }
     free(tree.process);
     return memory;
-}
-
-/* /proc/stat opens with the sums over all cores: user nice system idle iowait irq softirq steal. */
-static void read_ticks(struct proc_host *host)
-{
-    char text[512];
-    enum { STEAL = 7, COLUMNS };
-    slurp("/proc/stat", text, sizeof text);
-    char *next = text + strlen("cpu ");
-    for (int column = 0; column < COLUMNS; column++) {
-        int64_t ticks = strtoll(next, &next, 10);
-        host->all_ticks += ticks;
-        if (column == STEAL)
-            host->steal_ticks = ticks;
-    }
-}
-
-/* /proc/net/netstat has a line of names and a line of values for each group, both alike numbered.
- */
-static int64_t netstat_value(char *text, const char *name)
-{
-    char *names = strstr(text, "TcpExt:"), *save_name, *save_value;
-    char *values = names ? strstr(names + 1, "TcpExt:") : NULL;
-    if (!values)
-        return 0;
-    values[-1] = 0;
-    values[strcspn(values, "\n")] = 0;
-    char *key = strtok_r(names, " ", &save_name), *value = strtok_r(values, " ", &save_value);
-    while (key && value && strcmp(key, name) != 0) {
-        key = strtok_r(NULL, " ", &save_name);
-        value = strtok_r(NULL, " ", &save_value);
-    }
-    return key && value ? strtoll(value, NULL, 10) : 0;
-}
-
-static int64_t read_netstat(const char *name)
-{
-    char text[16384];
-    slurp("/proc/net/netstat", text, sizeof text);
-    return netstat_value(text, name);
-}
-
-/* A disk is what has a device behind it: partitions, loops and volumes would count twice. */
-static bool is_disk(const char *name)
-{
-    char path[128];
-    snprintf(path, sizeof path, "/sys/block/%s/device", name);
-    return access(path, F_OK) == 0;
-}
-
-/* A line of /proc/diskstats (Documentation/admin-guide/iostats.rst): numbers and name of the device;
- * reads, merged, sectors and ms of them; the same of writes; in flight; ms of doing any of it. */
-static void add_disk(const char *line, struct proc_host *host)
-{
-    enum { SECTOR = 512 };
-    char name[64];
-    long long read = 0, written = 0, busy_ms = 0;
-    if (sscanf(line, "%*d %*d %63s %*d %*d %lld %*d %*d %*d %lld %*d %*d %lld", name, &read,
-               &written, &busy_ms) != 4 ||
-        !is_disk(name))
-        return;
-    host->disk_bytes += (read + written) * SECTOR;
-    host->disk_busy_ms += busy_ms;
-}
-
-static void read_disks(struct proc_host *host)
-{
-    static char text[64 * 1024];
-    slurp("/proc/diskstats", text, sizeof text);
-    for (const char *line = text; line; line = strchr(line, '\n'))
-        add_disk(line += *line == '\n', host);
-}
-
-struct proc_host proc_host(void)
-{
-    struct proc_host host = {.listen_overflows = read_netstat("ListenOverflows"),
-                             .listen_drops = read_netstat("ListenDrops")};
-    read_ticks(&host);
-    read_disks(&host);
-    return host;
 }

@@ -1,6 +1,5 @@
-/* proc: what a tree of processes has used, and what the host did meanwhile, read from /proc.
- * A process tree is a root and everything descended from it; the difference of two samples is
- * what the tree used in between. */
+/* proc: what a tree of processes has used, read from /proc. A process tree is a root and everything
+ * descended from it; the difference of two samples is what the tree used in between. */
 #ifndef ARCHBENCH_PROC_H
 #define ARCHBENCH_PROC_H
 
@@ -39,24 +38,9 @@ struct proc_memory {
     int64_t user_kb;          /* PSS: pages shared by n processes count 1/n for each */
     int64_t page_tables_kb;   /* VmPTE */
     int64_t kernel_stacks_kb; /* one fixed-size stack per task */
-    int64_t sockets_kb;       /* the kernel's TCP buffers and unreclaimable slab; of the whole host,
-                                 so only a difference means anything, and it has both ends in it */
+    int64_t sockets_kb;       /* host_sockets_kb(): of the whole host */
 };
 
 struct proc_memory proc_memory(pid_t root);
-
-/* Sockets of the host in TIME_WAIT, which the kernel keeps for a minute. */
-int proc_time_waits(void);
-
-/* What makes a measurement doubtful. Counts since boot. */
-struct proc_host {
-    int64_t steal_ticks, all_ticks; /* over all cores; ticks of both are of the same length */
-    int64_t disk_bytes;             /* read and written by all disks */
-    int64_t disk_busy_ms;           /* the sum over all disks */
-    int64_t listen_overflows;       /* a peer came to a full accept queue */
-    int64_t listen_drops;           /* a peer was turned away for this or another reason */
-};
-
-struct proc_host proc_host(void);
 
 #endif

@@ -124,7 +124,7 @@ static json_t *memory(const struct trial *trial)
 
 static json_t *host(const struct trial *trial)
 {
-    const struct proc_host *a = &trial->begin.host, *b = &trial->end.host;
+    const struct host_counts *a = &trial->begin.host, *b = &trial->end.host;
     double hash_rate = (trial->hash_rate_before + trial->hash_rate_after) / 2;
     return json_pack("{so sf sf sI sI so}", "steal",
                      ratio((double)(b->steal_ticks - a->steal_ticks), b->all_ticks - a->all_ticks),

@@ -77,7 +77,7 @@ static struct observation observe(const struct run *run)
     seen.slots = run->counters->next_slot;
     for (int i = 0; i < SLOTS_LISTED; i++)
         seen.slot[i] = run->counters->slot[i];
-    seen.host = proc_host();
+    seen.host = host_counts();
     return seen;
 }
 
@@ -179,7 +179,7 @@ static double hash_rate(const struct run *run)
 static bool settle(struct run *run)
 {
     int64_t until_ns = now_ns() + SETTLE_LIMIT_NS;
-    while (run->setup->open >= MANY && proc_time_waits() > run->setup->open &&
+    while (run->setup->open >= MANY && host_time_waits() > run->setup->open &&
            now_ns() < until_ns) {
         enum outcome outcome = run_await(run, -1, now_ns() + NSEC_PER_SEC);
         if (outcome != OUTCOME_LATE)

@@ -4,6 +4,7 @@
 #define ARCHBENCH_TRIAL_H
 
 #include "cell/cores.h"
+#include "cell/host.h"
 #include "cell/proc.h"
 #include "common/base/counters.h"
 #include "loadgen/books/holds.h"
@@ -40,7 +41,7 @@ enum { SLOTS_LISTED = 64 }; /* workers whose own counters are kept; a pool has f
 /* One end of the measured window. */
 struct observation {
     struct proc_usage usage;
-    struct proc_host host;
+    struct host_counts host;
     int64_t counter[COUNTERS];
     int64_t upstream_cpu_ns;                /* 0 without an upstream */
     int64_t disk_bytes;                     /* of the server, where the workload reads the disk */

@@ -118,9 +118,7 @@ static void work(struct workers *workers, int index)
 /* The connections of a dead worker have ended with it. */
 static void bury(struct workers *workers, int index)
 {
-    struct counter_slot *counters = workers->worker[index].counters;
-    const int64_t *value = counters->value;
-    count_add(counters, COUNTER_closed, value[COUNTER_connections] - value[COUNTER_closed]);
+    counters_bury(workers->worker[index].counters);
 }
 
 /* Each worker gets a descriptor of its own: of the one listener, or of one more. */

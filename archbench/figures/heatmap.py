@@ -97,8 +97,9 @@ def panel(c, ax, columns, trials, rows, colours):
             low, high = rows.edges(bound)
             boxes.append(((begin_s, low), (end_s, low), (end_s, high), (begin_s, high)))
             shares.append(max(LEAST_SHARE, count / counts.total()))
+    # Thousands of boxes: as pixels, or they would be a third of the whole report.
     ax.add_collection(PolyCollection(boxes, facecolors=colours.to_rgba(shares), linewidth=0,
-                                     antialiased=False))
+                                     antialiased=False, rasterized=True))
     ax.set_xlim(0, max(end_s for _, end_s in columns))
     line = [((b + e) / 2, quantile(h, 0.99)) for (b, e), h in columns.items()]
     for _, us in line:

@@ -4,7 +4,6 @@ docs/reading-the-report.md explains it to its readers. What it says is computed 
 answer), chapters.py (each workload), sources.py (the servers' code) and percentile_lesson.py, all
 beside this file; the templates are in templates/."""
 import ast
-import base64
 import csv
 import html
 from pathlib import Path
@@ -35,15 +34,37 @@ GUIDE_TABLES = {
 
 
 def data_uri(svg):
-    return f"data:image/svg+xml;base64,{base64.b64encode(slim(svg).encode()).decode()}"
+    """As text, which is a quarter less than in base64; for an attribute in double quotes."""
+    text = slim(svg).replace("%", "%25").replace("#", "%23")
+    text = text.replace('"', "%22" if "'" in text else "'")
+    return markupsafe.Markup("data:image/svg+xml," + text.replace("&", "&amp;"))
 
 
 def slim(svg):
-    """A drawing at half the size: without comments and line ends, and places to a hundredth of a
-    point. Numbers below 10 stay as they are, because they may be factors of a scale."""
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)
-    return re.sub(r"\s*\n\s*", " ", svg)
+    """A drawing at less than half the size: without comments, line ends and what is said about it, with
+    short names, and with places to four digits, letters in their line to a hundredth of their height.
+    Numbers below 10 stay as they are, because they may be factors of a scale."""
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<use [^>]*x="\d+)\.\d+"/>', r'\1"/>', svg)
+    svg = re.sub(r"(\d\d\d\.\d|\d\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r' d="([^"]+)"', lambda d: f' d="{compact(d[1])}"', svg)
+    return re.sub(r"\s*\n\s*", " ", with_short_names(svg))
+
+
+def compact(path):
+    """The same drawn with fewer blanks."""
+    return re.sub(r"\s*([A-Za-z])\s*", r"\1", path.strip())
+
+
+def with_short_names(svg):
+    """Names of parts that others refer to are short, and those of all others left out."""
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    names = [name for name in re.findall(r' id="([^"]+)"', svg) if name in used]
+    short = {name: f"i{number}" for number, name in enumerate(dict.fromkeys(names))}
+    svg = re.sub(r' id="([^"]+)"',
+                 lambda name: f' id="{short[name[1]]}"' if name[1] in short else "", svg)
+    svg = re.sub(r"#([\w.-]+)", lambda name: "#" + short.get(name[1], name[1]), svg)
+    return svg.replace("xlink:href", "href")
 
 
 def finding(svg):

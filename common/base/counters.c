@@ -47,10 +47,23 @@ const struct counters_file *counters_open(const char *path)
     return area == MAP_FAILED ? NULL : area;
 }
 
+static pid_t own_copy;
+
+void counters_claim_as(pid_t copy)
+{
+    own_copy = copy;
+}
+
+static struct counter_slot *claimed(struct counters_file *file, uint32_t n)
+{
+    __atomic_store_n(&file->copy[n], own_copy, __ATOMIC_RELAXED);
+    return &file->slot[n];
+}
+
 struct counter_slot *counters_claim(struct counters_file *file)
 {
     uint32_t n = __atomic_fetch_add(&file->next_slot, 1, __ATOMIC_RELAXED);
-    return &file->slot[n % COUNTER_SLOTS];
+    return claimed(file, n % COUNTER_SLOTS);
 }
 
 struct counter_slot *counters_claim_alone(struct counters_file *file)
@@ -59,8 +72,21 @@ struct counter_slot *counters_claim_alone(struct counters_file *file)
     while (n < COUNTER_SLOTS)
         if (__atomic_compare_exchange_n(&file->next_slot, &n, n + 1, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED))
-            return &file->slot[n];
+            return claimed(file, n);
     return NULL;
+}
+
+void counters_bury(struct counter_slot *slot)
+{
+    const int64_t *value = slot->value;
+    count_add(slot, COUNTER_closed, value[COUNTER_connections] - value[COUNTER_closed]);
+}
+
+void counters_bury_copy(struct counters_file *file, pid_t copy)
+{
+    for (int i = 0; i < COUNTER_SLOTS; i++)
+        if (file->copy[i] == copy)
+            counters_bury(&file->slot[i]);
 }
 
 int64_t counters_sum(const struct counters_file *file, enum counter which)

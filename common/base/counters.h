@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 /* X(name, type, help): the one list, which /metrics, the final line and readers use. */
 #define COUNTER_LIST(X)                                                                            \
@@ -51,6 +52,7 @@ struct counter_slot {
 struct counters_file {
     uint32_t next_slot; /* the next claim takes this, modulo COUNTER_SLOTS */
     struct counter_slot slot[COUNTER_SLOTS];
+    pid_t copy[COUNTER_SLOTS]; /* which of several copies of the server claimed it last; or 0 */
 };
 
 /* Map the shared area: anonymous, or FILE (created, truncated) when `path` is given. Dies. */
@@ -64,6 +66,13 @@ struct counter_slot *counters_claim(struct counters_file *);
 /* A slot that has not been claimed before; NULL when there is none. It stays its owner's alone as
  * long as counters_claim() is not called more often than there are slots. */
 struct counter_slot *counters_claim_alone(struct counters_file *);
+
+/* From here on this process, and those forked from it, claim as this copy of the server. */
+void counters_claim_as(pid_t copy);
+/* All connections that the slot counts have ended, with a process that was killed. */
+void counters_bury(struct counter_slot *);
+/* The same for every slot that this copy claimed. */
+void counters_bury_copy(struct counters_file *, pid_t copy);
 
 static inline void count_add(struct counter_slot *slot, enum counter which, int64_t n)
 {

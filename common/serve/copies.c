@@ -20,17 +20,16 @@ static void begin_copy(struct workers *workers, int index)
             close(listener[i]);
     server->listener = listener[index];
     server->counters = workers->worker[index].counters;
+    counters_claim_as(getpid());
     server_become_copy(server);
     longjmp(begin, 1);
 }
 
-/* The connections of a dead copy have ended with it. Those that its threads counted in slots of
- * their own (counting.h) are counted twice. */
+/* The connections of a dead copy have ended with it, and so have its processes. */
 static void bury(struct workers *workers, int index)
 {
-    struct counter_slot *counters = workers->worker[index].counters;
-    const int64_t *value = counters->value;
-    count_add(counters, COUNTER_closed, value[COUNTER_connections] - value[COUNTER_closed]);
+    counters_bury(workers->worker[index].counters);
+    counters_bury_copy(workers->server->service.counters, workers->worker[index].pid);
 }
 
 void copies_make(struct server *server, int count)

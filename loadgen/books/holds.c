@@ -3,6 +3,12 @@
 
 #include <math.h>
 
+const struct latency_number latency_numbers[LATENCY_NUMBERS] = {
+    {"mean_us", NULL, 0},      {"max_us", NULL, 100},        {"p50_us", "p50", 50},
+    {"p75_us", "p75", 75},     {"p90_us", "p90", 90},        {"p99_us", "p99", 99},
+    {"p999_us", "p999", 99.9}, {"p9999_us", "p9999", 99.99},
+};
+
 static const double BUSY_MOST =
     0.9; /* a queue that is busier has not got rid of its past in time */
 

@@ -49,4 +49,13 @@ double holds_reach(const struct holds *, const struct holds_load *);
  * mean, 100 the maximum. Nanoseconds, INFINITY and NAN as hist_percentile(). */
 double holds_least(const struct hist *, double percent, double reach);
 
+/* The numbers that say of a latency what it was, all in microseconds; `percent` as in holds_least(). */
+struct latency_number {
+    const char *name;         /* of the number: "p99_us" */
+    const char *percent_name; /* of its percentile: "p99"; NULL: it is none */
+    double percent;
+};
+enum { LATENCY_NUMBERS = 8 };
+extern const struct latency_number latency_numbers[LATENCY_NUMBERS];
+
 #endif

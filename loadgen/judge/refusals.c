@@ -7,12 +7,6 @@
 
 static const double BUSY_MAX = 0.9;
 
-static const struct {
-    const char *name;
-    double percent; /* as in holds_least() */
-} numbers[] = {{"p50_us", 50},    {"p75_us", 75},      {"p90_us", 90},  {"p99_us", 99},
-               {"p999_us", 99.9}, {"p9999_us", 99.99}, {"max_us", 100}, {"mean_us", 0}};
-
 static void refuse(struct result *r, const char *metric, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -72,15 +66,16 @@ double refusals_uncertainty_ns(const struct result *r, const struct class_stats 
 static void judge_latency(struct result *r, const char *class, const char *kind,
                           const struct hist *hist, const struct hist *least)
 {
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        double share = uncertain_share(r, hist, least, numbers[i].percent);
+    for (int i = 0; i < LATENCY_NUMBERS; i++) {
+        const struct latency_number *number = &latency_numbers[i];
+        double share = uncertain_share(r, hist, least, number->percent);
         char metric[REFUSAL_METRIC];
 
         if (share <= BOUNDS_SHARE)
             continue;
-        snprintf(metric, sizeof metric, "%s.%s_%s", class, kind, numbers[i].name);
+        snprintf(metric, sizeof metric, "%s.%s_%s", class, kind, number->name);
         refuse(r, metric, "up to %.0f %% of its %.0f us may come from %s", 100 * share,
-               holds_least(hist, numbers[i].percent, 0) / 1e3,
+               holds_least(hist, number->percent, 0) / 1e3,
                r->reach > 0 ? "cores that others held, or requests that were sent late and together"
                             : "requests that the generator sent late and together");
     }

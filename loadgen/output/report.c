@@ -63,24 +63,18 @@ static json_t *interval_json(const struct hist *hist, double percent)
     return pair;
 }
 
-static const struct {
-    double percent; /* as in holds_least() */
-    const char *key, *interval;
-} numbers[] = {{0, "mean_us", NULL},      {100, "max_us", NULL},       {50, "p50_us", "p50"},
-               {75, "p75_us", "p75"},     {90, "p90_us", "p90"},       {99, "p99_us", "p99"},
-               {99.9, "p999_us", "p999"}, {99.99, "p9999_us", "p9999"}};
-enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
-
 static json_t *latency_json(const struct hist *hist)
 {
     json_t *o = json_object(), *intervals = json_object();
 
     set_count(o, "count", hist_total(hist));
     set_us(o, "min_us", hist_min(hist));
-    for (int i = 0; i < NUMBERS; i++) {
-        set_us(o, numbers[i].key, holds_least(hist, numbers[i].percent, 0));
-        if (numbers[i].interval)
-            set(intervals, numbers[i].interval, interval_json(hist, numbers[i].percent));
+    for (int i = 0; i < LATENCY_NUMBERS; i++) {
+        const struct latency_number *n = &latency_numbers[i];
+
+        set_us(o, n->name, holds_least(hist, n->percent, 0));
+        if (n->percent_name)
+            set(intervals, n->percent_name, interval_json(hist, n->percent));
     }
     set(o, "intervals", intervals);
     return o;
@@ -91,12 +85,13 @@ static json_t *response_json(const struct result *r, const struct class_stats *s
 {
     json_t *o = latency_json(&stats->response), *taken = json_object(), *rest = json_object();
 
-    for (int i = 0; i < NUMBERS; i++) {
-        double percent = numbers[i].percent;
+    for (int i = 0; i < LATENCY_NUMBERS; i++) {
+        const char *name = latency_numbers[i].name;
+        double percent = latency_numbers[i].percent;
 
-        set_us(taken, numbers[i].key,
+        set_us(taken, name,
                holds_least(&stats->raw, percent, 0) - holds_least(&stats->response, percent, 0));
-        set_us(rest, numbers[i].key, refusals_uncertainty_ns(r, stats, percent));
+        set_us(rest, name, refusals_uncertainty_ns(r, stats, percent));
     }
     set(o, "taken_out", taken);
     set(o, "uncertain", rest);

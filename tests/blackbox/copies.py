@@ -56,7 +56,9 @@ class Copies(ServerCase):
         for peer in peers:
             peer.close()
         self.crowd(server)
-        self.assertEqual(server.stop()["crashed"], 1)
+        final = server.stop()
+        self.assertEqual(final["crashed"], 1)
+        self.assertEqual(final["closed"], final["connections"])
 
     def test_stop_at_once(self):
         """SIGTERM meets copies that have hardly begun."""

@@ -20,21 +20,26 @@ def post_chunked(*chunks, target="/"):
     return request(target, "POST", "1.1", b"", "Transfer-Encoding: chunked") + chunked(*chunks)
 
 
+def counters_header():
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "common", "base", "counters.h")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def counter_names():
     """The counters in the order of their layout, from the list in the header."""
-    header = os.path.join(os.path.dirname(__file__), "..", "..", "common", "base", "counters.h")
-    with open(header, encoding="utf-8") as file:
-        return re.findall(r"^    X\((\w+), (?:counter|gauge),", file.read(), re.MULTILINE)
+    return re.findall(r"^    X\((\w+), (?:counter|gauge),", counters_header(), re.MULTILINE)
 
 
 def read_slots(path):
     """The slots of a --stats-file, each a dictionary."""
     names = counter_names()
+    slots = int(re.search(r"COUNTER_SLOTS = (\d+)", counters_header())[1])
     size = (8 * len(names) + 63) // 64 * 64
     with open(path, "rb") as file:
         data = file.read()
     return [dict(zip(names, struct.unpack_from(f"{len(names)}q", data, at)))
-            for at in range(64, len(data) - size + 1, size)]
+            for at in range(64, 64 + slots * size, size)]
 
 
 def together(count, work):

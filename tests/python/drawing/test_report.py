@@ -17,7 +17,16 @@ class Drawings(unittest.TestCase):
         self.assertEqual(
             report.slim('<g><!-- io\n -->\n  <path d="M 742.947305 33.8 \nL 1.234567"\n'
                         '   transform="scale(0.015625)"/></g>'),
-            '<g> <path d="M 742.94 33.8 L 1.234567" transform="scale(0.015625)"/></g>')
+            '<g> <path d="M742.9 33.8L1.234567" transform="scale(0.015625)"/></g>')
+
+    def test_slim_shortens_names(self):
+        """Those that others refer to; colours look like names and are none."""
+        self.assertEqual(
+            report.slim('<g id="figure_1"><path id="DejaVuSans-31"/><path id="m1" fill="#0072b2"/>'
+                        '<use xlink:href="#DejaVuSans-31" x="63.623"/>'
+                        '<use xlink:href="#m1" x="63.627" y="1.5"/></g>'),
+            '<g><path id="i0"/><path id="i1" fill="#0072b2"/><use href="#i0" x="63"/>'
+            '<use href="#i1" x="63.62" y="1.5"/></g>')
 
     def test_title_and_size(self):
         self.assertEqual(report.finding(svg("a")), FINDING.format("a"))
