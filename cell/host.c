@@ -75,8 +75,7 @@ static void read_ticks(struct host_counts *host)
     }
 }
 
-/* /proc/net/netstat has a line of names and a line of values for each group, both alike numbered.
- */
+/* /proc/net/netstat has two lines for each group: names, and their values in the same order. */
 static int64_t netstat_value(char *text, const char *name)
 {
     char *names = strstr(text, "TcpExt:"), *save_name, *save_value;

@@ -41,9 +41,9 @@ def data_uri(svg):
 
 
 def slim(svg):
-    """A drawing at less than half the size: without comments, line ends and what is said about it, with
-    short names, and with places to four digits, letters in their line to a hundredth of their height.
-    Numbers below 10 stay as they are, because they may be factors of a scale."""
+    """A drawing at less than half the size: without comments, metadata and line ends, with short names,
+    and with coordinates to four digits, or to whole units for the letters of a text (a hundredth of
+    their height). Numbers below 10 stay as they are: they may be factors of a scale."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<use [^>]*x="\d+)\.\d+"/>', r'\1"/>', svg)
     svg = re.sub(r"(\d\d\d\.\d|\d\d\.\d\d)\d+", r"\1", svg)

@@ -1,10 +1,12 @@
 """The report: how the page is built."""
+import json
 from pathlib import Path
 import re
 import tempfile
 import unittest
 
 from archbench.formats.run import Run
+from archbench.places import REPOSITORY
 from archbench.report import report
 from report_case import FIGURES, FINDING, GUIDE_ROW, Built, Page, svg
 from synthetic import SyntheticRun, latencies
@@ -32,6 +34,16 @@ class Drawings(unittest.TestCase):
         self.assertEqual(report.finding(svg("a")), FINDING.format("a"))
         self.assertEqual(report.size(svg("a", 1400)), (922, 1400))
         self.assertEqual((report.finding("<svg/>"), report.size("<svg/>")), (None, (16, 9)))
+
+
+class ReferencePage(unittest.TestCase):
+    """docs/reference-report.html, which opens without building anything."""
+
+    def test_it_is_small_and_of_the_run_that_is_here(self):
+        page = REPOSITORY / "docs" / "reference-report.html"
+        run = json.loads((REPOSITORY / "results/reference/manifest.json").read_text("utf-8"))
+        self.assertLess(page.stat().st_size, 4e6)
+        self.assertIn(run["run_id"], page.read_text("utf-8"))
 
 
 class Structure(Built):

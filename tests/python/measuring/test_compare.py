@@ -54,7 +54,7 @@ class Compare(unittest.TestCase):
         return out.getvalue() or err.getvalue()
 
     def test_the_runs_that_come_with_the_project(self):
-        """The same programs on the same machine, an hour apart, as the first user tries it."""
+        """The same programs on the same machine, one after the other, as the first user tries it."""
         results = REPOSITORY / "results"
         told = self.compare([results / "reference", results / "reference-again"])
         self.assertIn("0 of 116 rows differ significantly; 0 more", told)
