@@ -1,5 +1,6 @@
 /* judge: what of a trial can be trusted. docs/method.md, section 6, says why. */
 #include "cell/about.h"
+#include "cell/memory.h"
 #include "cell/run.h"
 #include "common/base/util.h"
 #include "loadgen/judge/bounds.h"
@@ -205,4 +206,5 @@ void judge_trial(struct run *run)
     judge_disk(run);
     judge_accept_queue(run);
     judge_upstream(run);
+    memory_judge(run->trial);
 }

@@ -39,6 +39,7 @@ struct proc_memory {
     int64_t page_tables_kb;   /* VmPTE */
     int64_t kernel_stacks_kb; /* one fixed-size stack per task */
     int64_t sockets_kb;       /* host_sockets_kb(): of the whole host */
+    int time_waits;           /* host_time_waits(), then */
 };
 
 struct proc_memory proc_memory(pid_t root);

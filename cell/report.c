@@ -1,4 +1,5 @@
 #include "cell/report.h"
+#include "cell/memory.h"
 #include "common/base/util.h"
 
 #include <stdio.h>
@@ -94,32 +95,28 @@ static json_t *cost(const struct trial *trial)
 
 static json_t *memory_state(const struct proc_memory *memory)
 {
-    return json_pack("{sI sI sI sI}", "user_kb", (json_int_t)memory->user_kb, "page_tables_kb",
+    return json_pack("{sI sI sI sI si}", "user_kb", (json_int_t)memory->user_kb, "page_tables_kb",
                      (json_int_t)memory->page_tables_kb, "kernel_stacks_kb",
                      (json_int_t)memory->kernel_stacks_kb, "sockets_kb",
-                     (json_int_t)memory->sockets_kb);
+                     (json_int_t)memory->sockets_kb, "time_waits", memory->time_waits);
 }
 
-static json_t *memory_per_connection(const struct trial *trial, int64_t connections)
+static json_t *memory_per_connection(const struct memory_growth *grown)
 {
-    const struct proc_memory *a = &trial->before, *b = &trial->during;
-    double user = (double)(b->user_kb - a->user_kb);
-    double tables = (double)(b->page_tables_kb - a->page_tables_kb);
-    double stacks = (double)(b->kernel_stacks_kb - a->kernel_stacks_kb);
-    double sockets = (double)(b->sockets_kb - a->sockets_kb);
-    return json_pack("{so so so so so}", "user_kb", ratio(user, connections), "page_tables_kb",
-                     ratio(tables, connections), "kernel_stacks_kb", ratio(stacks, connections),
-                     "sockets_kb", ratio(sockets, connections), "total_kb",
-                     ratio(user + tables + stacks + sockets, connections));
+    int64_t n = grown->connections;
+    return json_pack("{so so so so so}", "user_kb", ratio(grown->user, n), "page_tables_kb",
+                     ratio(grown->page_tables, n), "kernel_stacks_kb",
+                     ratio(grown->kernel_stacks, n), "sockets_kb",
+                     grown->sockets_weighed ? ratio(grown->sockets, n) : json_null(), "total_kb",
+                     grown->total_weighed ? ratio(grown->total, n) : json_null());
 }
 
 static json_t *memory(const struct trial *trial)
 {
-    const int64_t *counter = trial->end.counter;
-    int64_t connections = counter[COUNTER_connections] - counter[COUNTER_closed];
-    return json_pack("{sI so so so}", "connections", (json_int_t)connections, "before",
+    struct memory_growth grown = memory_growth(trial);
+    return json_pack("{sI so so so}", "connections", (json_int_t)grown.connections, "before",
                      memory_state(&trial->before), "during", memory_state(&trial->during),
-                     "per_connection", memory_per_connection(trial, connections));
+                     "per_connection", memory_per_connection(&grown));
 }
 
 static json_t *host(const struct trial *trial)

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -19,7 +20,10 @@ static const int64_t CONNECT_EACH_NS = 100 * NSEC_PER_USEC; /* ... so much for e
 static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
 static const int64_t SETTLE_LIMIT_NS = 70 * NSEC_PER_SEC;
-enum { MANY = 50000 }; /* connections; with fewer, nobody waits for older ones to go */
+static const int64_t REST_LIMIT_NS = NSEC_PER_SEC;
+static const int64_t REST_NS = 10 * NSEC_PER_MSEC;
+static const int64_t REST_KB = 64; /* two samples REST_NS apart differ by no more */
+enum { MANY = 50000 };             /* connections; with fewer, nobody waits for older ones to go */
 
 /* The upstream, if the workload calls one. Where the generator has cores to itself the upstream is
  * there too: both are the outside world, whose work must not take time from the server, and the
@@ -188,11 +192,27 @@ static bool settle(struct run *run)
     return true;
 }
 
+/* What ended before this trial, a server of a thousand processes for example, is not gone when its
+ * parent has been told: the kernel gives back the rest within some 50 ms. */
+static bool rest(struct run *run)
+{
+    int64_t until_ns = now_ns() + REST_LIMIT_NS, kb = host_sockets_kb(), earlier_kb;
+    do {
+        enum outcome outcome = run_await(run, -1, now_ns() + REST_NS);
+        if (outcome != OUTCOME_LATE)
+            return run_went_well(run, outcome, "");
+        earlier_kb = kb;
+        kb = host_sockets_kb();
+        run->trial->memory_at_rest = llabs(kb - earlier_kb) <= REST_KB;
+    } while (!run->trial->memory_at_rest && now_ns() < until_ns);
+    return true;
+}
+
 /* The whole reason for this program: both ends of the window, and what the connections weigh. */
 static bool measure(struct run *run)
 {
     struct trial *trial = run->trial;
-    if (!settle(run))
+    if (!settle(run) || !rest(run))
         return false;
     trial->before = proc_memory(run->server.pid);
     trial->hash_rate_before = hash_rate(run);

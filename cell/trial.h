@@ -76,6 +76,7 @@ struct trial {
     struct killing killing;
     double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
     struct proc_memory before, during;        /* without connections, and with all of them */
+    bool memory_at_rest;                      /* the kernel's, `before` */
     int64_t memory_peak_kb, upstream_memory_peak_kb; /* from start to end of the window, as the
                                                         kernel counts it; -1: not known */
     double others;          /* share of all cores that other programs had during the window */

@@ -409,10 +409,8 @@ static struct client *client_create(const struct plan *plan, int worker,
 
 static void client_free(struct client *c)
 {
-    for (int i = 0; i < c->count; i++) {
-        if (c->connections[i].fd >= 0)
-            close(c->connections[i].fd);
-    }
+    for (int i = 0; i < c->count; i++)
+        connection_end(&c->connections[i]);
     for (int i = 0; i < c->plan->pool_count; i++)
         backlog_free(&c->pools[i].backlog);
     close(c->epoll);

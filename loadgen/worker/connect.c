@@ -46,6 +46,16 @@ void connection_renew(struct client *c, struct connection *conn)
     connection_close(c, conn, STATE_WAITING);
 }
 
+void connection_end(struct connection *conn)
+{
+    struct linger at_once = {.l_onoff = 1};
+    if (conn->fd < 0)
+        return;
+    setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(conn->fd);
+    conn->fd = -1;
+}
+
 static void connect_failed(struct client *c, struct connection *conn, int error)
 {
     c->stats->connect_errno = error;

@@ -126,6 +126,9 @@ void connection_watch(struct client *, struct connection *);
 void connection_drop(struct client *, struct connection *);
 /* It has carried as many requests as it may: the next socket takes over. */
 void connection_renew(struct client *, struct connection *);
+/* All is measured, and nothing is due on it. Closed as usual it would take a port and the kernel's
+ * memory for a minute (TIME_WAIT) from whoever measures next; it is reset, and gone. */
+void connection_end(struct connection *);
 
 /* exchange.c */
 

@@ -20,7 +20,22 @@ def mostly_at_once(peer):
         peer.send(OK)
 
 
+TIME_WAIT = "06"
+
+
+def states_of(port):
+    """Of the sockets here that have the port at either end."""
+    with open("/proc/net/tcp") as file:
+        sockets = [line.split()[1:4] for line in list(file)[1:]]
+    return [state for *ends, state in sockets if any(int(e[-4:], 16) == port for e in ends)]
+
+
 class Outputs(Case):
+    def test_nothing_is_left_for_the_next(self):
+        with Server(always(OK)) as server:
+            self.load(server.url(), "-c", 20, "-r", 200, "-d", "300ms")
+            self.assertNotIn(TIME_WAIT, states_of(server.port))
+
     def test_files_and_summary(self):
         csv_path, prefix = self.path("series.csv"), self.path("h")
         with Server(always(OK)) as server:
