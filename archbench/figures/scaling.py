@@ -4,8 +4,8 @@ Replies per second against connections, a panel for each architecture. The curve
 scalability law (Gunther 1993), X(n) = λ n / (1 + σ (n - 1) + κ n (n - 1)), fitted to the points: λ
 is what one client gets, σ (contention) what must happen one at a time and bends the curve, κ
 (coherence) what each costs every other and turns it downwards, beyond the peak at √((1 - σ) / κ)
-connections. Three parameters need four points at least; where there are fewer the points stand
-alone."""
+connections. Three parameters need four points at least: a run without them has no such figure, and
+where fewer are valid they stand alone."""
 from dataclasses import dataclass
 import math
 
@@ -110,6 +110,9 @@ def draw(run):
     found = {a: line for a, line in found.items() if any(e.value > 0 for _, e in line)}
     if not found:
         raise NoData(f"no rates were measured in workload {WORKLOAD}")
+    if max(map(len, found.values())) < FEWEST:
+        raise NoData(f"the scalability law needs {FEWEST} points of workload {WORKLOAD}, and this "
+                     f"run has {len(run.points(WORKLOAD))}")
     fits = {a: fit(line) for a, line in found.items()}
     cols = min(COLUMNS, len(found))
     rows = math.ceil(len(found) / cols)

@@ -1,6 +1,7 @@
 """Predictions over measurements, histograms, winners, tails and fits in figures."""
 import json
 
+from archbench.formats.run import NoData
 from archbench.model import queueing
 from archbench.stats import estimates, histogram
 from synthetic import INF, OneRun, figure, latencies, table_module
@@ -334,6 +335,12 @@ class Maps(OneRun):
         self.concurrency("event", (1, 10, 100, 1000), 100, 1e-4, 0, reasons=["steal"])
         self.assertEqual(self.draws("scaling")[0],
                          "Too few points to fit the scalability law: it needs 4")
+
+    def test_scaling_of_two_points_is_no_figure(self):
+        self.concurrency("event", (100, 400), 100, 1e-4, 0)
+        with self.assertRaisesRegex(NoData, "needs 4 points of workload concurrency, and this run "
+                                            "has 2"):
+            self.draws("scaling")
 
     def test_scaling_findings(self):
         scaling = figure("scaling")
