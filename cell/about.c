@@ -1,5 +1,5 @@
 #include "cell/about.h"
-#include "cell/cores.h"
+#include "cell/system/cores.h"
 #include "common/work/task_cost.h"
 #include "loadgen/plan/workload.h"
 

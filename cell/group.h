@@ -5,7 +5,7 @@
 #ifndef ARCHBENCH_GROUP_H
 #define ARCHBENCH_GROUP_H
 
-#include "cell/cgroup.h"
+#include "cell/system/cgroup.h"
 
 #include <sched.h>
 #include <sys/types.h>

@@ -3,9 +3,9 @@
 #ifndef ARCHBENCH_TRIAL_H
 #define ARCHBENCH_TRIAL_H
 
-#include "cell/cores.h"
-#include "cell/host.h"
-#include "cell/proc.h"
+#include "cell/system/cores.h"
+#include "cell/system/host.h"
+#include "cell/system/proc.h"
 #include "common/base/counters.h"
 #include "loadgen/books/holds.h"
 

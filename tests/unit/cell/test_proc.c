@@ -1,6 +1,6 @@
 /* Known answers: children that use a known amount of something. */
-#include "cell/host.h"
-#include "cell/proc.h"
+#include "cell/system/host.h"
+#include "cell/system/proc.h"
 #include "common/base/util.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-#include "cell/cgroup.h"
+#include "cell/system/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "cell/procfs.h"
+#include "cell/system/procfs.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

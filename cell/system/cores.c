@@ -1,4 +1,4 @@
-#include "cell/cores.h"
+#include "cell/system/cores.h"
 #include "common/base/util.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-#include "cell/host.h"
-#include "cell/procfs.h"
+#include "cell/system/host.h"
+#include "cell/system/procfs.h"
 
 #include <dirent.h>
 #include <fcntl.h>

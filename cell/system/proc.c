@@ -1,6 +1,6 @@
-#include "cell/proc.h"
-#include "cell/host.h"
-#include "cell/procfs.h"
+#include "cell/system/proc.h"
+#include "cell/system/host.h"
+#include "cell/system/procfs.h"
 #include "common/base/util.h"
 #include "common/work/task_cost.h"
 
