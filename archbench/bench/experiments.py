@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from archbench.bench import usage
+from archbench.bench import proc, usage
 from archbench.bench.lesson_tools import (BOTH, SHARED, Skipped, beside_load, beside_request,
                                           both_serve, each, kb_per_connection, load, load_cost,
                                           median, median_costs, median_pair, probe_ms, repeat,
@@ -170,7 +170,7 @@ def busiest_share(options, listen):
     with serve(options, "multi_loop", "--workers", "4", "--listen", listen, cores=BOTH) as server, \
             contextlib.ExitStack() as stack:
         def sockets():
-            loops = sorted(usage.children(server.process.pid))
+            loops = sorted(proc.children(server.process.pid))
             return [len(os.listdir(f"/proc/{pid}/fd")) for pid in loops]
 
         before = sockets()
@@ -269,7 +269,7 @@ def actors(options):
 def serverless(options):
     with serve(options, "serverless", "--cold-start", "200ms", "--keep-alive", "300ms") as server:
         def instances():
-            return len(usage.children(server.process.pid))
+            return len(proc.children(server.process.pid))
 
         def pair():
             time.sleep(1)
