@@ -122,9 +122,10 @@ static bool list_insert(struct activation_list *list, struct method_request *req
         TAILQ_INSERT_TAIL(&list->requests, request, link);
         list->count++;
         count_add(list->counters, COUNTER_queued, 1);
-        pthread_cond_signal(&list->changed);
     }
     pthread_mutex_unlock(&list->lock);
+    if (room)
+        pthread_cond_signal(&list->changed);
     return room;
 }
 

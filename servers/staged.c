@@ -95,8 +95,8 @@ static struct task *stage_take(struct stage *stage)
     pthread_mutex_lock(&stage->lock);
     bool tell = stage->turned_away;
     stage->turned_away = false;
-    pthread_cond_signal(&stage->room);
     pthread_mutex_unlock(&stage->lock);
+    pthread_cond_signal(&stage->room);
     if (tell)
         loop_wake(&stage->pipeline->loop);
     return task;

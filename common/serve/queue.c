@@ -38,9 +38,10 @@ bool queue_put_ranked(struct queue *queue, struct queue_item *item, int64_t rank
         queue->count++;
         if (queue->counters)
             count_add(queue->counters, COUNTER_queued, 1);
-        pthread_cond_signal(&queue->filled);
     }
     pthread_mutex_unlock(&queue->lock);
+    if (room)
+        pthread_cond_signal(&queue->filled); /* whoever wakes on this core finds the lock free */
     return room;
 }
 
