@@ -24,7 +24,7 @@ struct memory_growth memory_growth(const struct trial *trial)
         .page_tables = (double)(b->page_tables_kb - a->page_tables_kb),
         .kernel_stacks = (double)(b->kernel_stacks_kb - a->kernel_stacks_kb),
         .sockets = (double)(b->sockets_kb - a->sockets_kb),
-        .time_waits = TIME_WAIT_KB * fabs((double)(b->time_waits - a->time_waits))};
+        .unsure = TIME_WAIT_KB * fabs((double)(b->time_waits - a->time_waits))};
     double own = grown.user + grown.page_tables + grown.kernel_stacks;
     double expected = SOCKETS_KB * (double)grown.connections;
     grown.total = own + grown.sockets;
@@ -55,8 +55,8 @@ void memory_judge(struct trial *trial)
                json_string("the kernel's memory grew by less than the sockets take: others gave "
                            "some back"));
     } else {
-        refuse(trial, sockets && !is_sure(grown.time_waits, grown.sockets),
-               total && !is_sure(grown.time_waits, grown.total),
+        refuse(trial, sockets && !is_sure(grown.unsure, grown.sockets),
+               total && !is_sure(grown.unsure, grown.total),
                json_sprintf("sockets in TIME_WAIT, which take memory too, went from %d to %d",
                             a->time_waits, b->time_waits));
     }

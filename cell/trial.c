@@ -21,7 +21,7 @@ static const int64_t WINDOW_SLACK_NS = 5 * NSEC_PER_SEC;
 static const int64_t DRAIN_LIMIT_NS = 15 * NSEC_PER_SEC; /* of the generator */
 static const int64_t SETTLE_LIMIT_NS = 70 * NSEC_PER_SEC;
 static const int64_t REST_LIMIT_NS = NSEC_PER_SEC;
-static const int64_t REST_NS = 10 * NSEC_PER_MSEC;
+static const int64_t REST_NS = 30 * NSEC_PER_MSEC;
 static const int64_t REST_KB = 64; /* two samples REST_NS apart differ by no more */
 enum { MANY = 50000 };             /* connections; with fewer, nobody waits for older ones to go */
 
@@ -193,8 +193,8 @@ static bool settle(struct run *run)
 }
 
 /* What ended before this trial, a server of a thousand processes for example, is not gone when its
- * parent has been told: the kernel gives back the rest within some 50 ms. */
-static bool rest(struct run *run)
+ * parent has been told: the kernel gives back what is left in steps, within some 50 ms. */
+static bool await_rest(struct run *run)
 {
     int64_t until_ns = now_ns() + REST_LIMIT_NS, kb = host_sockets_kb(), earlier_kb;
     do {
@@ -212,10 +212,12 @@ static bool rest(struct run *run)
 static bool measure(struct run *run)
 {
     struct trial *trial = run->trial;
-    if (!settle(run) || !rest(run))
+    if (!settle(run))
+        return false;
+    trial->hash_rate_before = hash_rate(run); /* here it gives the kernel time to rest */
+    if (!await_rest(run))
         return false;
     trial->before = proc_memory(run->server.pid);
-    trial->hash_rate_before = hash_rate(run);
     start_loadgen(run);
     if (!hear_loadgen(run, "begin\n",
                       run->setup->warmup_ns + CONNECT_LIMIT_NS +

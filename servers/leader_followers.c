@@ -163,7 +163,7 @@ static bool lead(struct followers *followers, void **handle)
  *
  * Signalled under the lock on purpose. A follower that wakes at once finds it taken and sleeps again,
  * which at a low load is half a switch too many for each request. At full load this thread is back
- * before that one, and leads again without any: a fifth to a half more requests per second. */
+ * before that one, and leads again without any: with 200 threads, a tenth more requests per second. */
 static void *promote_follower(struct followers *followers, void *handle)
 {
     int *listener = &followers->server.listener;

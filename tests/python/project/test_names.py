@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def bound_in(tree):
-    """Names that stand for something else than a module somewhere in the file."""
+    """Names that the file uses for anything but a module, if only in one place."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             yield node.arg
