@@ -11,7 +11,7 @@ struct memory_growth {
     double sockets;       /* of the whole host: both ends of each connection, and all that came and
                              went with them */
     double total;         /* the sum of the four */
-    double unsure;        /* by so much sockets in TIME_WAIT may have changed `sockets` */
+    double unsure;        /* by so much `sockets` may be too much, or too little */
     bool sockets_weighed; /* the connections are so many that the kernel's own ups and downs ... */
     bool total_weighed;   /* ... are at most BOUNDS_SHARE of what they take */
 };

@@ -98,7 +98,7 @@ static json_t *memory_state(const struct proc_memory *memory)
     return json_pack("{sI sI sI sI si}", "user_kb", (json_int_t)memory->user_kb, "page_tables_kb",
                      (json_int_t)memory->page_tables_kb, "kernel_stacks_kb",
                      (json_int_t)memory->kernel_stacks_kb, "sockets_kb",
-                     (json_int_t)memory->sockets_kb, "time_waits", memory->time_waits);
+                     (json_int_t)memory->sockets.kb, "time_waits", memory->time_waits);
 }
 
 static json_t *memory_per_connection(const struct memory_growth *grown)

@@ -196,13 +196,13 @@ static bool settle(struct run *run)
  * parent has been told: the kernel gives back what is left in steps, within some 50 ms. */
 static bool await_rest(struct run *run)
 {
-    int64_t until_ns = now_ns() + REST_LIMIT_NS, kb = host_sockets_kb(), earlier_kb;
+    int64_t until_ns = now_ns() + REST_LIMIT_NS, kb = host_sockets().kb, earlier_kb;
     do {
         enum outcome outcome = run_await(run, -1, now_ns() + REST_NS);
         if (outcome != OUTCOME_LATE)
             return run_went_well(run, outcome, "");
         earlier_kb = kb;
-        kb = host_sockets_kb();
+        kb = host_sockets().kb;
         run->trial->memory_at_rest = llabs(kb - earlier_kb) <= REST_KB;
     } while (!run->trial->memory_at_rest && now_ns() < until_ns);
     return true;

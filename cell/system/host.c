@@ -55,9 +55,22 @@ static int64_t slab_kb(void)
     return procfs_field(text, "SUnreclaim:");
 }
 
-int64_t host_sockets_kb(void)
+/* Pages that each core may have set aside without telling the kernel's count; see
+ * Documentation/admin-guide/sysctl/net.rst, mem_pcpu_rsv. */
+static int64_t reserved_pages(void)
 {
-    return tcp_number(" mem ") * (sysconf(_SC_PAGESIZE) / 1024) + slab_kb();
+    char text[32];
+    bool known = procfs_read("/proc/sys/net/core/mem_pcpu_rsv", text, sizeof text) > 0;
+    return (known ? strtoll(text, NULL, 10) : 256) * sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+struct host_sockets host_sockets(void)
+{
+    int64_t page_kb = sysconf(_SC_PAGESIZE) / 1024, reserved_kb = reserved_pages() * page_kb;
+    int64_t buffers_kb = tcp_number(" mem ") * page_kb - reserved_kb;
+    if (buffers_kb <= 0)
+        return (struct host_sockets){.kb = slab_kb()};
+    return (struct host_sockets){.kb = buffers_kb + slab_kb(), .unsure_kb = reserved_kb};
 }
 
 /* /proc/stat opens with the sums over all cores: user nice system idle iowait irq softirq steal. */

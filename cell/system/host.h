@@ -15,9 +15,14 @@ struct host_counts {
 
 struct host_counts host_counts(void);
 
-/* KiB of the kernel's TCP buffers and unreclaimable slab, so of both ends of connections and of much
- * else: only a difference means anything. */
-int64_t host_sockets_kb(void);
+/* Of the kernel's TCP buffers and unreclaimable slab, so of both ends of connections and of much else:
+ * only a difference means anything. Of the buffers only what is more than the kernel sets aside for each
+ * core, for its count goes up and down by that much although nothing has changed. */
+struct host_sockets {
+    int64_t kb;        /* KiB */
+    int64_t unsure_kb; /* by so much the buffers may be more or less; 0: there are next to none */
+};
+struct host_sockets host_sockets(void);
 
 /* Sockets in TIME_WAIT, which the kernel keeps for a minute. */
 int host_time_waits(void);

@@ -268,7 +268,7 @@ static void add_user_memory(pid_t pid, struct proc_memory *memory)
 
 struct proc_memory proc_memory(pid_t root)
 {
-    struct proc_memory memory = {.time_waits = host_time_waits(), .sockets_kb = host_sockets_kb()};
+    struct proc_memory memory = {.time_waits = host_time_waits(), .sockets = host_sockets()};
     struct tree tree = read_tree(root);
     for (size_t i = 0; i < tree.count; i++) {
         add_user_memory(tree.process[i].pid, &memory);

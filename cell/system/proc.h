@@ -3,6 +3,8 @@
 #ifndef ARCHBENCH_PROC_H
 #define ARCHBENCH_PROC_H
 
+#include "cell/system/host.h"
+
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,11 +37,11 @@ int64_t proc_cpu_ns(pid_t);
 
 /* Memory now, in KiB. */
 struct proc_memory {
-    int64_t user_kb;          /* PSS: pages shared by n processes count 1/n for each */
-    int64_t page_tables_kb;   /* VmPTE */
-    int64_t kernel_stacks_kb; /* one fixed-size stack per task */
-    int64_t sockets_kb;       /* host_sockets_kb(): of the whole host */
-    int time_waits;           /* host_time_waits(), then */
+    int64_t user_kb;             /* PSS: pages shared by n processes count 1/n for each */
+    int64_t page_tables_kb;      /* VmPTE */
+    int64_t kernel_stacks_kb;    /* one fixed-size stack per task */
+    struct host_sockets sockets; /* of the whole host */
+    int time_waits;              /* host_time_waits(), then */
 };
 
 struct proc_memory proc_memory(pid_t root);

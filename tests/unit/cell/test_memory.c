@@ -14,10 +14,10 @@ static struct trial make(int connections, int64_t sockets_kb, int64_t stacks_kb)
     struct trial trial = {.memory_at_rest = true, .refused = json_object()};
     trial.end.counter[COUNTER_connections] = connections + 7;
     trial.end.counter[COUNTER_closed] = 7;
-    trial.before = (struct proc_memory){.user_kb = 900, .sockets_kb = 40000, .time_waits = 50};
+    trial.before = (struct proc_memory){.user_kb = 900, .sockets.kb = 40000, .time_waits = 50};
     trial.during = (struct proc_memory){.user_kb = 900,
                                         .kernel_stacks_kb = stacks_kb,
-                                        .sockets_kb = 40000 + sockets_kb,
+                                        .sockets.kb = 40000 + sockets_kb,
                                         .time_waits = 50};
     return trial;
 }
@@ -68,6 +68,14 @@ Test(memory, sockets_that_wait)
     struct trial stacks = make(1000, 6000, 16000);
     stacks.before.time_waits = 1100;
     expect_refused(&stacks, true, false, "0.6 MiB of 22");
+}
+
+Test(memory, buffers_that_the_kernel_does_not_count_exactly)
+{
+    struct trial many = make(10000, 90000, 0), few = make(1000, 9000, 0);
+    many.during.sockets.unsure_kb = few.during.sockets.unsure_kb = 2048;
+    expect_refused(&many, false, false, "2 MiB of 88");
+    expect_refused(&few, true, true, "2 MiB of 9");
 }
 
 Test(memory, less_than_the_sockets_take)
