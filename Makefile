@@ -12,7 +12,7 @@ SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno
 BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp $(CFLAGS) $(SAN) -pthread
 COMPILE   = $(CC) $(BASE) $(WARN) -MMD -MP
 SLOW      = $(if $(SANITIZE),SLOW=3)# patience of the tests
-LIBS      = -linih -ljansson -lnettle -lhiredis -lm
+LIBS      = -lwslay -linih -ljansson -lnettle -lhiredis -lm
 
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
 tree      = $(foreach pattern,$(2),$(wildcard $(1)/$(pattern) $(1)/*/$(pattern) $(1)/*/*/$(pattern)))
@@ -77,6 +77,7 @@ $(B)/bench/%: bench/%.c $(LIB)
 # Criterion's sandbox and ThreadSanitizer exclude each other: see tests/plain.
 CRITERION = $(if $(filter thread,$(SANITIZE)),-Itests/plain,)
 $(B)/tests/unit/loadgen/test_fuzz: $(B)/obj/tests/fuzz/fuzz_reply.o
+$(B)/tests/unit/common/test_fuzz_websocket: $(B)/obj/tests/fuzz/fuzz_websocket.o
 $(B)/tests/%: tests/%.c $(UNITS) $(LIB)
 	$(call say,TEST)
 	$(Q)mkdir -p $(@D) && $(COMPILE) $(CRITERION) -MF $@.d -MT $@ $< -o $@ \
@@ -89,6 +90,9 @@ FUZZ = clang -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-
 build/fuzz/fuzz_reply: tests/fuzz/fuzz_reply.c loadgen/worker/reply.c loadgen/worker/reply.h
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/corpus && $(FUZZ) $(filter %.c,$^) $(LLHTTP)/*.c -o $@
+build/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c common/base/util.c $(wildcard common/websocket/*.[ch])
+	$(call say,FUZZ)
+	$(Q)mkdir -p build/fuzz/websocket && $(FUZZ) $(filter %.c,$^) -lwslay -lnettle -o $@
 
 .PHONY: all test unit blackbox fuzz bench soak lessons labs lint format deps architectures \
         calibrate install clean-data clean help
@@ -103,11 +107,13 @@ unit: $(PROGRAMS) $(TESTS) ## only the unit tests
 blackbox: $(PROGRAMS) ## only the tests over the running servers
 	$(Q)$(SLOW) tests/run --build $(B) --blackbox
 
-fuzz: ## look for bad replies for FUZZ_SECONDS (60)
+fuzz: ## look for bad replies and WebSocket streams, each for FUZZ_SECONDS (60)
 	$(Q)./deps.sh run fuzz
-	$(Q)$(MAKE) --no-print-directory build/fuzz/fuzz_reply
+	$(Q)$(MAKE) --no-print-directory build/fuzz/fuzz_reply build/fuzz/fuzz_websocket
 	$(Q)build/fuzz/fuzz_reply -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -verbosity=0 \
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/corpus
+	$(Q)build/fuzz/fuzz_websocket -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/websocket
 
 bench: ## paired benchmarks against the tools you know
 	$(Q)./deps.sh test

@@ -3,7 +3,7 @@
 set -eu
 
 run="gcc libc6-dev make libev-dev liburing-dev node-llhttp libinih-dev libjansson-dev
-    nettle-dev libhiredis-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
+    nettle-dev libhiredis-dev libwslay-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
 test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils apache2-bin nginx-light redis-tools
     chromium"
 lint="clang-format cppcheck python3 shellcheck"

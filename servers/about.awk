@@ -18,6 +18,8 @@
 #    * Holds:   --slots=64                (optional: requests that it has under way at a time, with
 #                                           all their waits, where no thread or connection says it:
 #                                           an option and its default)
+#    * Push:    a wake-up of the loop     (how a push reaches a connection that another thread, loop or
+#                                           process owns, in a few words; no: it cannot be pushed to)
 #    * Link:    -lev                      (optional)
 function list(text,    n, i, words, out) {
     if (text == "nothing") return "[]"
@@ -48,12 +50,12 @@ function held(text) {
     if (text !~ /^--[a-z-]+=[1-9][0-9]*$/) refuse("Holds: must be an option and its default")
     return quote(text)
 }
-FNR == NR && /^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+FNR == NR && /^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds|Push): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {
     if (refused) exit 1
-    for (i = split("Name Ids Family Blocks Tasks Compute", need, " "); i > 0; i--)
+    for (i = split("Name Ids Family Blocks Tasks Compute Push", need, " "); i > 0; i--)
         if (!(need[i] in field)) refuse("no header line " need[i] ":")
     sub(/ *\*\/.*$/, "", summary)
     about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
@@ -61,7 +63,7 @@ END {
         ",\"tasks\":" tasks(field["Tasks"]) ",\"computes\":" amount("Compute", field["Compute"]) \
         ("Peers" in field ? ",\"peers\":" amount("Peers", field["Peers"]) : "") \
         ("Holds" in field ? ",\"holds\":" held(field["Holds"]) : "") \
-        ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
+        ",\"push\":" (field["Push"] == "no" ? "null" : quote(field["Push"])) ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
     print "extern const char server_about[], server_name[], server_summary[];"
     print "const char server_about[] = " quote(about) ";"
     print "const char server_name[] = " quote(field["Name"]) ";"

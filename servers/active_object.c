@@ -20,11 +20,12 @@
  * Read:    proxy_invoke, waiting=start_wait, connections=welcome, requests=schedule
  * Blocks:  nothing
  * Tasks:   0
+ * Push:    the loop itself
  * Compute: --cores
  * Link:    -lev
  */
+#include "common/base/queue.h"
 #include "common/serve/loop.h"
-#include "common/serve/queue.h"
 
 #include <stdlib.h>
 
@@ -277,6 +278,13 @@ static void redeem(struct ensemble *ensemble)
         resume(ensemble, &client->peer);
 }
 
+/* Publishing is no computation, so the loop does it: whoever publishes and whoever is pushed to are its own. */
+static void push(struct loop_peer *peer)
+{
+    if (!loop_push(peer))
+        drop(peer);
+}
+
 static void run(struct ensemble *ensemble)
 {
     struct loop_peer *peer;
@@ -286,6 +294,7 @@ static void run(struct ensemble *ensemble)
         case LOOP_READY: drive(ensemble, peer); break;
         case LOOP_DUE: resume(ensemble, peer); break;
         case LOOP_WAKE: redeem(ensemble); break;
+        case LOOP_NEWS: push(peer); break;
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_TICK:
@@ -339,6 +348,7 @@ int main(int argc, char **argv)
     atomic_init(&ensemble.cores, cores);
     atomic_init(&ensemble.reads, reads);
     queue_init(&ensemble.completed, 0, NULL);
+    server_push(&ensemble.server);
     loop_init(&ensemble.loop, &ensemble.server, 0);
     start_objects(&ensemble, list_limit);
     server_ready(&ensemble.server);

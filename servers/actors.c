@@ -17,11 +17,12 @@
  * Read:    proceed, connections=welcome, requests=tell_actor
  * Blocks:  compute disk
  * Tasks:   0
+ * Push:    a wake-up of the loop
  * Compute: --workers
  * Link:    -lev
  */
+#include "common/base/queue.h"
 #include "common/serve/loop.h"
-#include "common/serve/queue.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ struct actor {
     struct loop_peer peer; /* first: a peer of the loop is an actor */
     struct message message;
     struct mailbox mailbox;
+    bool away;              /* the loop's: it has sent the message, and not got it back */
     struct queue_item item; /* in the run queue: it has mail, and no thread yet */
 };
 
@@ -115,8 +117,14 @@ static void tell_loop(struct actor_system *system, struct actor *from, enum mail
 /* Do all that can be done now, computations included, and ask the loop for what is missing. */
 static bool proceed(struct actor_system *system, struct actor *self)
 {
+    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_NEWS;
     struct conn *conn = &self->peer.conn;
-    if (conn_pump(conn, self->peer.io.fd, WAIT_TIMER | WAIT_UPSTREAM) == WANT_CLOSE)
+    while (conn_pump(conn, self->peer.io.fd, async) == WANT_JOB &&
+           conn->job->pending == WAIT_NEWS) {
+        loop_wake(&system->loop); /* it finds those that have news, see push() */
+        job_resume(conn->job, 0);
+    }
+    if (conn->want == WANT_CLOSE)
         return false;
     tell_loop(system, self, MAIL_AWAIT);
     return true;
@@ -180,17 +188,26 @@ static void welcome(struct actor_system *system)
 /* What has been waited for is there: the peer is not watched until its actor asks again. */
 static void report(struct actor_system *system, struct loop_peer *peer, enum mail mail)
 {
+    struct actor *actor = container_of(peer, struct actor, peer);
     loop_watch(peer, 0);
-    tell_actor(system, container_of(peer, struct actor, peer), mail);
+    actor->away = true;
+    tell_actor(system, actor, mail);
 }
 
-static void handle_wish(const struct message *message)
+/* Have waited for what the actor wants. It ends when it did not read what was pushed to it. */
+static void await(struct actor_system *system, struct actor *actor)
 {
-    struct loop_peer *peer = &message->about->peer;
+    actor->away = false;
+    if (!loop_await(&actor->peer))
+        report(system, &actor->peer, MAIL_STOP);
+}
+
+static void handle_wish(struct actor_system *system, const struct message *message)
+{
     switch (message->mail) {
-    case MAIL_AWAIT: loop_await(peer); break;
+    case MAIL_AWAIT: await(system, message->about); break;
     case MAIL_GONE:
-        loop_remove(peer);
+        loop_remove(&message->about->peer);
         free(message->about);
         break;
     case MAIL_READY:
@@ -206,9 +223,17 @@ static void handle_wishes(struct actor_system *system)
         next = mailbox_take(&system->mailbox);
         while ((message = next)) {
             next = message->next; /* MAIL_GONE frees the message, too */
-            handle_wish(message);
+            handle_wish(system, message);
         }
     } while (!mailbox_rest(&system->mailbox));
+}
+
+/* What was published goes out from here: the loop has the actor's message, so it may touch the peer. An
+ * actor that is away sees to it when it asks the loop to wait again. */
+static void push(struct actor_system *system, struct loop_peer *peer)
+{
+    if (!container_of(peer, struct actor, peer)->away && !loop_push(peer))
+        report(system, peer, MAIL_STOP);
 }
 
 /* Turns what happens outside into messages. */
@@ -220,6 +245,7 @@ static void run(struct actor_system *system)
         case LOOP_ACCEPT: welcome(system); break;
         case LOOP_READY: report(system, peer, MAIL_READY); break;
         case LOOP_DUE: report(system, peer, MAIL_DUE); break;
+        case LOOP_NEWS: push(system, peer); break;
         case LOOP_EXPIRED: report(system, peer, MAIL_STOP); break;
         case LOOP_WAKE: handle_wishes(system); break;
         case LOOP_STOPPED: return;
@@ -234,6 +260,7 @@ int main(int argc, char **argv)
     struct actor_system system = {0};
 
     server_setup(&system.server, argc, argv, NULL);
+    server_push(&system.server);
     queue_init(&system.runnable, 0, system.server.counters);
     loop_init(&system.loop, &system.server, 0);
     for (int i = 0; i < system.server.workers; i++)

@@ -16,9 +16,10 @@
  * Ids:     A14
  * Family:  asynchronous
  * Look:    #9A86D8 *
- * Read:    perform, waiting=await_job, connections=welcome, requests=serve
+ * Read:    perform, waiting=await, connections=welcome, requests=serve
  * Blocks:  compute disk
  * Tasks:   0
+ * Push:    the loop resumes the coroutine
  * Compute: 1
  * Link:    -lev
  */
@@ -154,29 +155,25 @@ ASYNC static void yield(struct coroutine *self)
 
 /* --- await ----------------------------------------------------------------------------------- */
 
-/* Until the descriptor can be read (EV_READ) or written (EV_WRITE). False: the peer has used up its
- * time. */
-ASYNC static bool await_ready(struct coroutine *self, int events)
+/* Until what conn wants has come true: its descriptor is ready, or what its job waits for is there. What is
+ * pushed to the peer goes out meanwhile. False: the peer has used up its time, or does not read. */
+ASYNC static bool await(struct coroutine *self)
 {
-    loop_watch(&self->peer, events);
-    yield(self);
-    return self->event != LOOP_EXPIRED;
+    if (!loop_await(&self->peer))
+        return false;
+    do
+        yield(self);
+    while (self->event == LOOP_NEWS && loop_push(&self->peer));
+    return self->event == LOOP_READY || self->event == LOOP_DUE;
 }
 
-/* Until what the job waits for has come true. */
-ASYNC static void await_job(struct coroutine *self)
-{
-    loop_await(&self->peer);
-    yield(self);
-}
-
-/* --- a connection: serve_blocking() of common/serve.c, with awaits ---------------------------- */
+/* --- a connection: session_run() of common/serve/session.c, with awaits ---------------------------- */
 
 ASYNC static void perform(struct coroutine *self, struct job *job)
 {
     enum wait wait = job_start(job, WAIT_TIMER | WAIT_UPSTREAM);
     while (wait) {
-        await_job(self);
+        await(self);
         wait = job_resume(job, 0);
     }
 }
@@ -191,7 +188,7 @@ ASYNC static void serve(struct coroutine *self)
     for (;;) {
         switch (conn->want) {
         case WANT_READ:
-            if (!await_ready(self, EV_READ))
+            if (!await(self))
                 return;
             conn_receive(conn, fd);
             break;
@@ -200,7 +197,7 @@ ASYNC static void serve(struct coroutine *self)
             conn_job_done(conn);
             break;
         case WANT_WRITE:
-            if (!conn_send(conn, fd) && !await_ready(self, EV_WRITE))
+            if (!conn_send(conn, fd) && !await(self))
                 return;
             break;
         case WANT_CLOSE: return;
@@ -290,6 +287,7 @@ static void run(struct scheduler *scheduler)
         case LOOP_ACCEPT: welcome(scheduler); break;
         case LOOP_READY:
         case LOOP_DUE:
+        case LOOP_NEWS:
         case LOOP_EXPIRED: resume(container_of(peer, struct coroutine, peer), event); break;
         case LOOP_STOPPED: return;
         case LOOP_WAKE:
@@ -311,6 +309,7 @@ int main(int argc, char **argv)
     server_setup(&scheduler.server, argc, argv, knobs);
     if (scheduler.stack_bytes < STACK_MIN)
         die("--coroutine-stack: a coroutine needs 24k at least");
+    server_push(&scheduler.server);
     loop_init(&scheduler.loop, &scheduler.server, 0);
     struct coroutine *first = map_coroutine(scheduler.stack_bytes);
     if (first)

@@ -15,6 +15,7 @@
  * Read:    drive, connections=welcome, requests=run
  * Blocks:  compute disk
  * Tasks:   0
+ * Push:    the loop itself
  * Compute: 1
  * Link:    -lev
  */
@@ -51,6 +52,13 @@ static void resume(struct loop_peer *peer)
     drive(peer);
 }
 
+/* The subscriber may be any connection of this loop, the publisher too; no other thread is concerned. */
+static void push(struct loop_peer *peer)
+{
+    if (!loop_push(peer))
+        drop(peer);
+}
+
 /* The dispatcher. */
 static void run(struct loop *loop)
 {
@@ -60,6 +68,7 @@ static void run(struct loop *loop)
         case LOOP_ACCEPT: welcome(loop); break;
         case LOOP_READY: drive(peer); break;
         case LOOP_DUE: resume(peer); break;
+        case LOOP_NEWS: push(peer); break;
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_WAKE:
@@ -82,6 +91,7 @@ int main(int argc, char **argv)
     struct loop loop;
 
     server_setup(&server, argc, argv, knobs);
+    server_push(&server);
     loop_init(&loop, &server, multiplexers[multiplexer]);
     server_ready(&server);
     run(&loop);

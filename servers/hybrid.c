@@ -17,11 +17,12 @@
  * Read:    route, computing=work, connections=welcome, surge=scale
  * Blocks:  nothing
  * Tasks:   0
+ * Push:    the loop itself
  * Compute: --max-workers
  * Link:    -lev
  */
+#include "common/base/queue.h"
 #include "common/serve/loop.h"
-#include "common/serve/queue.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -173,6 +174,14 @@ static void collect(struct hybrid *hybrid)
         resume(hybrid, &task->peer);
 }
 
+/* Publishing is no computation, so the loop does it: whoever publishes and whoever is pushed to are its own.
+ * A subscriber's job may be at a worker meanwhile; its socket is the loop's all the same. */
+static void push(struct loop_peer *peer)
+{
+    if (!loop_push(peer))
+        drop(peer);
+}
+
 static void run(struct hybrid *hybrid)
 {
     struct loop_peer *peer;
@@ -183,6 +192,7 @@ static void run(struct hybrid *hybrid)
         case LOOP_DUE: resume(hybrid, peer); break;
         case LOOP_WAKE: collect(hybrid); break;
         case LOOP_TICK: scale(hybrid); break;
+        case LOOP_NEWS: push(peer); break;
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_NOTHING: break;
@@ -211,6 +221,7 @@ int main(int argc, char **argv)
     hybrid.priority = (enum priority)priority;
     queue_init(&hybrid.todo, queue_limit, hybrid.server.counters);
     queue_init(&hybrid.done, 0, NULL);
+    server_push(&hybrid.server);
     loop_init(&hybrid.loop, &hybrid.server, 0);
     loop_tick(&hybrid.loop, TICK_SECONDS);
     while (hybrid.workers < hybrid.min_workers)

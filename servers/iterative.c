@@ -12,6 +12,7 @@
  * Read:    serve, connections=main
  * Blocks:  compute timer upstream disk
  * Tasks:   0
+ * Push:    no
  * Compute: 1
  * Peers:   1
  */

@@ -23,6 +23,7 @@
  * Read:    process, connections=welcome, requests=take_turns
  * Blocks:  compute timer upstream disk
  * Tasks:   0
+ * Push:    no
  * Compute: --workers=200
  */
 #include "common/serve/serve.h"
@@ -90,7 +91,7 @@ static bool take_listener(struct followers *followers)
 
 static void drop(struct followers *followers, struct shared_peer *peer)
 {
-    conn_end(&peer->conn);
+    serve_end(&peer->conn, peer->fd);
     close(peer->fd);
     free(peer);
     followers->open--;

@@ -24,14 +24,17 @@
  * Read:    drive, connections=lay_out, requests=run, failure=bury
  * Blocks:  compute disk
  * Tasks:   0
+ * Push:    a shared ring, and an eventfd for each loop
  * Compute: --workers
  * Link:    -lev
  */
 #include "common/serve/loop.h"
 #include "common/serve/workers.h"
+#include "common/work/news_ring.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* The parent has the listener of each worker: when a worker dies, the next one in its place goes on
@@ -40,6 +43,16 @@ struct cluster {
     struct server server;
     struct workers workers;
     int listener[COUNTER_SLOTS - 1]; /* of each worker; one slot is the parent's */
+    int bell[COUNTER_SLOTS - 1];     /* an eventfd of each: there is news in the ring */
+    struct news_ring *ring;
+};
+
+/* What a worker has for itself. */
+struct member {
+    struct loop loop;
+    struct cluster *cluster;
+    int index;
+    struct news_reader reader;
 };
 
 /* --- a worker: an event loop ------------------------------------------------------------------ */
@@ -59,30 +72,71 @@ static void drop(struct loop_peer *peer)
     free(peer);
 }
 
-static void drive(struct loop_peer *peer)
+/* What was published here goes to the other loops, too: into the ring, and then each is woken. Its own
+ * subscribers have it already. */
+static void tell_others(struct member *self, const struct publication *news)
 {
-    conn_pump(&peer->conn, peer->io.fd, WAIT_TIMER | WAIT_UPSTREAM);
+    const struct cluster *cluster = self->cluster;
+    if (!news->frame)
+        return;
+    news_ring_put(cluster->ring, news);
+    for (int i = 0; i < cluster->workers.count; i++)
+        if (i != self->index)
+            eventfd_write(cluster->bell[i], 1);
+}
+
+/* The bell has rung: what the others have published is for the subscribers here. */
+static void hear_others(struct member *self)
+{
+    struct server *server = self->loop.server;
+    struct publication news;
+    eventfd_t count;
+    int64_t lost = 0;
+    eventfd_read(self->cluster->bell[self->index], &count);
+    while (news_reader_next(&self->reader, &news, &lost)) {
+        int told = topics_publish(&server->topics, news.topic, news.frame);
+        count_add(server->counters, COUNTER_pushed, told);
+        frame_drop(news.frame);
+    }
+    count_add(server->counters, COUNTER_lost, lost);
+}
+
+static void push(struct loop_peer *peer)
+{
+    if (!loop_push(peer))
+        drop(peer);
+}
+
+static void drive(struct member *self, struct loop_peer *peer)
+{
+    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_NEWS;
+    struct conn *conn = &peer->conn;
+    while (conn_pump(conn, peer->io.fd, async) == WANT_JOB && conn->job->pending == WAIT_NEWS) {
+        tell_others(self, job_news(conn->job));
+        job_resume(conn->job, 0);
+    }
     if (!loop_await(peer))
         drop(peer);
 }
 
-static void resume(struct loop_peer *peer)
+static void resume(struct member *self, struct loop_peer *peer)
 {
     job_resume(peer->conn.job, 0);
-    drive(peer);
+    drive(self, peer);
 }
 
-static void run(struct loop *loop)
+static void run(struct member *self)
 {
     struct loop_peer *peer;
     for (;;) {
-        switch (loop_wait(loop, &peer)) {
-        case LOOP_ACCEPT: welcome(loop); break;
-        case LOOP_READY: drive(peer); break;
-        case LOOP_DUE: resume(peer); break;
+        switch (loop_wait(&self->loop, &peer)) {
+        case LOOP_ACCEPT: welcome(&self->loop); break;
+        case LOOP_READY: drive(self, peer); break;
+        case LOOP_DUE: resume(self, peer); break;
+        case LOOP_NEWS: push(peer); break;
+        case LOOP_WAKE: hear_others(self); break;
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
-        case LOOP_WAKE:
         case LOOP_TICK:
         case LOOP_NOTHING: break;
         }
@@ -102,15 +156,17 @@ static void work(struct workers *workers, int index)
 {
     struct cluster *cluster = container_of(workers, struct cluster, workers);
     struct server *server = &cluster->server;
-    struct loop loop;
+    struct member self = {.cluster = cluster, .index = index};
 
     close_listeners(cluster, index);
     server->listener = cluster->listener[index];
     server->counters = workers->worker[index].counters;
-    loop_init(&loop, server, 0);
+    loop_init(&self.loop, server, 0);
+    loop_source(&self.loop, cluster->bell[index]);
+    news_reader_init(&self.reader, cluster->ring);
     sigprocmask(SIG_UNBLOCK, &workers->signals, NULL);
-    run(&loop);
-    loop_free(&loop);
+    run(&self);
+    loop_free(&self.loop);
 }
 
 /* --- the parent: it serves no connection ------------------------------------------------------- */
@@ -130,6 +186,7 @@ static void lay_out(struct cluster *cluster, bool reuseport)
     cluster->workers =
         (struct workers){.server = server, .count = server->workers, .work = work, .bury = bury};
     workers_init(&cluster->workers);
+    cluster->ring = news_ring_new(1);
     for (int i = 0; i < server->workers; i++) {
         cluster->workers.worker[i].counters = counters_claim(server->service.counters);
         if (i == 0)
@@ -138,8 +195,9 @@ static void lay_out(struct cluster *cluster, bool reuseport)
             cluster->listener[i] = net_listen_beside(server->listener);
         else
             cluster->listener[i] = fcntl(server->listener, F_DUPFD_CLOEXEC, 0);
-        if (cluster->listener[i] < 0)
-            die_errno("cannot copy the listener");
+        cluster->bell[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (cluster->listener[i] < 0 || cluster->bell[i] < 0)
+            die_errno("cannot make the descriptors of a worker");
     }
 }
 
@@ -155,6 +213,7 @@ int main(int argc, char **argv)
     struct cluster cluster = {0};
 
     server_setup(&cluster.server, argc, argv, knobs);
+    server_push(&cluster.server);
     lay_out(&cluster, listeners == REUSEPORT);
     workers_start(&cluster.workers);
     server_ready(&cluster.server);

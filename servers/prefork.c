@@ -17,6 +17,7 @@
  * Read:    serve, connections=work, requests=work, failure=bury
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
+ * Push:    no
  * Compute: --workers=256
  * Peers:   --workers=256
  */

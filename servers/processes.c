@@ -15,16 +15,20 @@
  * Read:    serve_and_exit, connections=fork_for, surge=fork_for, failure=reap
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
+ * Push:    a shared ring, and a signal to each process that listens
  * Compute: any
  */
-#include "common/serve/serve.h"
 #include "common/serve/server.h"
+#include "common/serve/session.h"
+#include "common/work/news_ring.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { LISTENERS_MAX = 32768 }; /* children that have subscribed */
 
 /* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by
  * the last. */
@@ -55,7 +59,8 @@ static void children_remove(struct children *children, pid_t pid)
 }
 
 /* Bury one child; its accounts go to the counters, since /proc forgets it. False: none was dead. */
-static bool reap(struct server *server, struct children *children, int options)
+static bool reap(struct server *server, struct news_ring *ring, struct children *children,
+                 int options)
 {
     struct rusage usage;
     int status;
@@ -66,27 +71,93 @@ static bool reap(struct server *server, struct children *children, int options)
     if (WIFSIGNALED(status)) { /* it could not count the end of its connection itself */
         count_add(server->counters, COUNTER_crashed, 1);
         count_add(server->counters, COUNTER_closed, 1);
+        news_ring_leave(ring, pid);
     }
     children_remove(children, pid);
     return true;
 }
 
-/* The child: one connection, then nothing. */
-static _Noreturn void serve_and_exit(struct server *server, int fd)
+/* --- the child: one connection, then nothing --------------------------------------------------- */
+
+/* Memory is not shared, so what one child publishes goes through a ring that is. A child that has
+ * subscribed is listed there, and the others wake it. */
+struct newsroom {
+    struct news_ring *ring;
+    struct news_reader reader;
+    bool listens;
+};
+
+static void tell_others(struct newsroom *newsroom, const struct publication *news)
 {
+    int place = 0;
+    pid_t listener, own = getpid();
+    news_ring_put(newsroom->ring, news);
+    while ((listener = news_ring_listener(newsroom->ring, &place)))
+        if (listener != own)
+            kill(listener, SESSION_SIGNAL);
+}
+
+/* The subscriptions have changed. The reader comes before the listing, and a look into the ring after it:
+ * so nothing is missed that is published once the subscriber has its reply. */
+static void listen_or_leave(struct newsroom *newsroom, const struct topics *topics)
+{
+    bool listens = topics->interest > 0;
+    if (listens && !newsroom->listens) {
+        news_reader_init(&newsroom->reader, newsroom->ring);
+        news_ring_listen(newsroom->ring);
+    } else if (newsroom->listens && !listens) {
+        news_ring_leave(newsroom->ring, getpid());
+    }
+    newsroom->listens = listens;
+}
+
+/* Put what the others have published into the outbox; session_run() sends it. */
+static void hear_others(struct newsroom *newsroom, struct session *session)
+{
+    struct topics *topics = session->conn.service->topics;
+    struct publication news;
+    int64_t lost = 0;
+    while (newsroom->listens && news_reader_next(&newsroom->reader, &news, &lost)) {
+        int told = topics_publish(topics, news.topic, news.frame);
+        count_add(session->conn.counters, COUNTER_pushed, told);
+        frame_drop(news.frame);
+    }
+    count_add(session->conn.counters, COUNTER_lost, lost);
+}
+
+static _Noreturn void serve_and_exit(struct server *server, struct news_ring *ring, int fd)
+{
+    struct newsroom newsroom = {.ring = ring};
+    struct session session;
+    enum session_event event;
+
     server_stop_on_signal(server, false);
     server_serves(server, fd);
     close(server->listener);
-    serve_blocking(fd, &server->service, counters_claim(server->service.counters));
+    session_begin(&session, fd, &server->service, counters_claim(server->service.counters));
+    while ((event = session_run(&session)) != SESSION_OVER) {
+        const struct publication *news = event == SESSION_NEWS ? job_news(session.conn.job) : NULL;
+        if (news && news->frame)
+            tell_others(&newsroom, news);
+        if (news && !news->frame)
+            listen_or_leave(&newsroom, &server->topics);
+        hear_others(&newsroom, &session);
+    }
+    if (newsroom.listens)
+        news_ring_leave(ring, getpid());
+    session_end(&session);
     _exit(0);
 }
 
-static void fork_for(struct server *server, struct children *children, int fd)
+/* --- the parent -------------------------------------------------------------------------------- */
+
+static void fork_for(struct server *server, struct news_ring *ring, struct children *children,
+                     int fd)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         server_end_with_parent(parent);
-        serve_and_exit(server, fd);
+        serve_and_exit(server, ring, fd);
     }
     if (pid < 0) {
         count_add(server->counters, COUNTER_refused, 1);
@@ -98,13 +169,13 @@ static void fork_for(struct server *server, struct children *children, int fd)
 }
 
 /* Children finish the request they have, and soon meet the end of their stream after it. */
-static void drain(struct server *server, struct children *children)
+static void drain(struct server *server, struct news_ring *ring, struct children *children)
 {
     close(server->listener);
     for (size_t i = 0; i < children->count; i++)
         kill(children->child[i], SIGTERM);
     while (children->count)
-        if (!reap(server, children, 0) && errno == ECHILD)
+        if (!reap(server, ring, children, 0) && errno == ECHILD)
             break;
     free(children->child);
 }
@@ -121,16 +192,19 @@ int main(int argc, char **argv)
     int fd;
 
     server_setup(&server, argc, argv, NULL);
+    session_hold_signal();
+    server_push(&server);
+    struct news_ring *ring = news_ring_new(LISTENERS_MAX);
     server_stop_on_signal(&server, true);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN) {
         if (fd >= 0)
-            fork_for(&server, &children, fd);
-        while (reap(&server, &children, WNOHANG)) {
+            fork_for(&server, ring, &children, fd);
+        while (reap(&server, ring, &children, WNOHANG)) {
         }
     }
-    drain(&server, &children);
+    drain(&server, ring, &children);
     return server_finish(&server);
 }

@@ -22,11 +22,12 @@
  * Read:    work, connections=accept_by_room, requests=parse
  * Blocks:  compute disk
  * Tasks:   0
+ * Push:    a wake-up of the loop
  * Compute: --workers
  * Link:    -lev
  */
+#include "common/base/queue.h"
 #include "common/serve/loop.h"
-#include "common/serve/queue.h"
 
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@
 struct task {
     struct loop_peer peer; /* first: a peer of the loop is a task */
     struct queue_item item;
+    bool away; /* the loop's: given to a stage, or held for one */
 };
 
 struct pipeline;
@@ -128,8 +130,11 @@ static void parse(struct pipeline *pipeline, struct task *task)
 static void work(struct pipeline *pipeline, struct task *task)
 {
     struct conn *conn = &task->peer.conn;
-    enum wait wait = conn->job->started ? job_resume(conn->job, 0)
-                                        : job_start(conn->job, WAIT_TIMER | WAIT_UPSTREAM);
+    enum wait wait = conn->job->started
+                         ? job_resume(conn->job, 0)
+                         : job_start(conn->job, WAIT_TIMER | WAIT_UPSTREAM | WAIT_NEWS);
+    for (; wait == WAIT_NEWS; wait = job_resume(conn->job, 0))
+        loop_wake(&pipeline->loop); /* the subscribers are the loop's */
     if (wait) {
         give_back(pipeline, task);
     } else {
@@ -197,8 +202,10 @@ static int admit(struct stage *stage)
  * that were held enter first, so that none is overtaken. */
 static void enter(struct stage *stage, struct loop_peer *peer)
 {
+    struct task *task = container_of(peer, struct task, peer);
     loop_watch(peer, 0);
-    TAILQ_INSERT_TAIL(&stage->held, &container_of(peer, struct task, peer)->item, link);
+    task->away = true;
+    TAILQ_INSERT_TAIL(&stage->held, &task->item, link);
     int went_in = admit(stage);
     if (stage == &stage->pipeline->parse)
         accept_by_room(stage->pipeline, went_in);
@@ -223,11 +230,21 @@ static void await_next(struct pipeline *pipeline, struct loop_peer *peer)
 static void collect(struct pipeline *pipeline)
 {
     struct task *task;
-    while ((task = task_of(queue_poll(&pipeline->done))))
+    while ((task = task_of(queue_poll(&pipeline->done)))) {
+        task->away = false;
         await_next(pipeline, &task->peer);
+    }
     admit(&pipeline->write); /* the last first: what leaves makes room */
     admit(&pipeline->work);
     accept_by_room(pipeline, admit(&pipeline->parse));
+}
+
+/* What was published goes out from here: it is no request, and would only queue behind them. A task that
+ * is in a stage is not the loop's; when it comes back, loop_await() sees what is in its outbox. */
+static void push(struct loop_peer *peer)
+{
+    if (!container_of(peer, struct task, peer)->away && !loop_push(peer))
+        drop(peer);
 }
 
 static void run(struct pipeline *pipeline)
@@ -244,6 +261,7 @@ static void run(struct pipeline *pipeline)
             break;
         case LOOP_DUE: enter(&pipeline->work, peer); break;
         case LOOP_WAKE: collect(pipeline); break;
+        case LOOP_NEWS: push(peer); break;
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_TICK:
@@ -280,6 +298,7 @@ int main(int argc, char **argv)
 
     server_setup(&pipeline.server, argc, argv, knobs);
     pipeline.work.threads = pipeline.server.workers;
+    server_push(&pipeline.server);
     queue_init(&pipeline.done, 0, NULL);
     loop_init(&pipeline.loop, &pipeline.server, 0);
     stage_open(&pipeline.parse, &pipeline, depth);

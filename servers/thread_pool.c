@@ -30,11 +30,12 @@
  * Read:    work, connections=welcome, requests=admit
  * Blocks:  compute timer upstream disk
  * Tasks:   0
+ * Push:    no
  * Compute: --workers=200
  * Link:    -lev
  */
+#include "common/base/queue.h"
 #include "common/serve/loop.h"
-#include "common/serve/queue.h"
 #include "common/work/counting.h"
 
 #include <stdlib.h>
@@ -174,6 +175,7 @@ static void run(struct thread_pool *pool)
         case LOOP_EXPIRED: drop(peer); break;
         case LOOP_STOPPED: return;
         case LOOP_DUE:
+        case LOOP_NEWS:
         case LOOP_TICK:
         case LOOP_NOTHING: break;
         }

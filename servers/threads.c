@@ -18,10 +18,11 @@
  * Read:    serve_peer, connections=start_thread_for, surge=start_thread_for
  * Blocks:  compute timer upstream disk
  * Tasks:   1 thread
+ * Push:    a signal to the thread
  * Compute: any
  */
-#include "common/serve/serve.h"
 #include "common/serve/server.h"
+#include "common/serve/session.h"
 #include "common/work/counting.h"
 
 #include <errno.h>
@@ -35,6 +36,12 @@ struct connection {
     int fd;
     struct crowd *crowd;
     LIST_ENTRY(connection) link;
+};
+
+/* A connection as its thread serves it, on its stack. */
+struct visit {
+    struct session session;
+    pthread_t thread;
 };
 
 /* All peers alive. The lock guards the list; a peer on it has an open descriptor. */
@@ -51,22 +58,44 @@ static void crowd_join(struct crowd *crowd, struct connection *peer)
     pthread_mutex_unlock(&crowd->lock);
 }
 
-static void crowd_leave(struct crowd *crowd, struct connection *peer)
+/* `session`: what the thread has made of it; NULL: there is no thread. It ends under the lock, too: until
+ * then others may wake its thread. */
+static void crowd_leave(struct crowd *crowd, struct connection *peer, struct session *session)
 {
     pthread_mutex_lock(&crowd->lock);
+    if (session)
+        session_end(session);
     LIST_REMOVE(peer, link);
     close(peer->fd); /* under the lock: the drain must not meet a number used again */
     pthread_mutex_unlock(&crowd->lock);
     free(peer);
 }
 
+/* Wake the threads of those that have news. Whoever comes first wakes all, and others find none. */
+static void wake_subscribers(struct crowd *crowd)
+{
+    struct conn *conn;
+    pthread_mutex_lock(&crowd->lock);
+    while ((conn = conn_next_with_news(&crowd->server->service))) {
+        struct session *session = container_of(conn, struct session, conn);
+        pthread_kill(container_of(session, struct visit, session)->thread, SESSION_SIGNAL);
+    }
+    pthread_mutex_unlock(&crowd->lock);
+}
+
 static void *serve_peer(void *argument)
 {
     struct connection *peer = argument;
     struct service *service = &peer->crowd->server->service;
+    struct visit visit;
+    enum session_event event;
 
-    serve_blocking(peer->fd, service, counting_slot(service->counting));
-    crowd_leave(peer->crowd, peer);
+    visit.thread = pthread_self();
+    session_begin(&visit.session, peer->fd, service, counting_slot(service->counting));
+    while ((event = session_run(&visit.session)) != SESSION_OVER)
+        if (event == SESSION_NEWS)
+            wake_subscribers(peer->crowd);
+    crowd_leave(peer->crowd, peer, &visit.session);
     return NULL;
 }
 
@@ -78,7 +107,7 @@ static void start_thread_for(struct crowd *crowd, int fd)
     crowd_join(crowd, peer); /* first, so that a drain meets it */
     if (!server_start_thread(crowd->server, serve_peer, peer)) { /* else: the thread's now */
         count_add(crowd->server->counters, COUNTER_refused, 1);
-        crowd_leave(crowd, peer);
+        crowd_leave(crowd, peer, NULL);
     }
 }
 
@@ -109,6 +138,8 @@ int main(int argc, char **argv)
 
     server_setup(&server, argc, argv, knobs);
     server.service.counting = counting_new(server.service.counters, (enum counting_mode)mode);
+    session_hold_signal();
+    server_push(&server);
     server_try_thread(&server);
     server_stop_on_signal(&server, true);
     server_ready(&server);

@@ -20,6 +20,11 @@
     X(timeouts, counter, "Connections ended for silence or slowness.")                             \
     X(broken, counter, "Connections that failed or vanished in the middle.")                       \
     X(crashed, counter, "Worker processes that died of a signal.")                                 \
+    X(upgraded, counter, "Connections that became WebSockets.")                                    \
+    X(published, counter, "Messages published to a topic.")                                        \
+    X(pushed, counter, "Published messages put into outboxes, one for each subscriber.")           \
+    X(slow, counter, "Connections ended because they did not read what was pushed.")               \
+    X(lost, counter, "Published messages that a process was too slow to hear of.")                 \
     X(queued, gauge, "Jobs waiting in the queue.")                                                 \
     X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
     X(dequeued, counter, "Jobs taken from the queue.")                                             \

@@ -41,6 +41,7 @@ struct service {
     struct upstream_pool upstream;
     struct counters_file *counters;
     struct counting *counting;  /* how threads share them; NULL: each connection has a slot */
+    struct topics *topics;      /* who has subscribed to what; NULL: this server cannot push */
     struct exchanges exchanges; /* lent to the connections that are not idle */
     int64_t idle_timeout_ns;    /* of silence: between requests, in a body, in a reply */
     int64_t header_timeout_ns;  /* from a request's first byte to the end of its head */
@@ -80,6 +81,7 @@ struct conn {
     struct exchange *exchange; /* NULL while nothing of a request has come */
     struct job *job;           /* that of the exchange */
     bool keeps;                /* the exchange is the owner's, and stays: conn_keep() */
+    struct channel *channel;   /* once it is a WebSocket: see channel.h */
 };
 
 /* Begin with an accepted connection: wants to read. Counts it in `counters`, the caller's slot. */

@@ -23,11 +23,19 @@ static struct exchange *take_spare(struct exchanges *exchanges)
     return exchange;
 }
 
+static void discard(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    websocket_free(&exchange->websocket);
+    free(exchange);
+}
+
 void exchanges_free(struct exchanges *exchanges)
 {
     struct exchange *exchange;
     while ((exchange = take_spare(exchanges)))
-        free(exchange);
+        discard(exchange);
     pthread_mutex_destroy(&exchanges->lock);
 }
 
@@ -37,8 +45,12 @@ struct exchange *exchange_take(struct exchanges *exchanges)
     struct exchange *exchange = take_spare(exchanges);
     exchanges->lent++;
     pthread_mutex_unlock(&exchanges->lock);
-    if (!exchange && !(exchange = malloc(sizeof *exchange)))
+    if (exchange)
+        return exchange;
+    exchange = malloc(sizeof *exchange);
+    if (!exchange)
         die("out of memory");
+    websocket_init(&exchange->websocket);
     return exchange;
 }
 
@@ -54,6 +66,6 @@ void exchange_give(struct exchanges *exchanges, struct exchange *exchange)
         if (exchanges->spares > SPARES_KEPT && exchanges->spares > exchanges->lent)
             surplus[i] = take_spare(exchanges);
     pthread_mutex_unlock(&exchanges->lock);
-    free(surplus[0]);
-    free(surplus[1]);
+    discard(surplus[0]);
+    discard(surplus[1]);
 }

@@ -10,12 +10,14 @@
 
 #include "common/base/counters.h"
 #include "common/serve/http.h"
+#include "common/websocket/message.h"
+#include "common/websocket/websocket.h"
 #include "common/work/job.h"
 
 #include <pthread.h>
 #include <sys/queue.h>
 
-enum { EXCHANGE_IN_BYTES = 2048, EXCHANGE_TEXT_BYTES = 4096 };
+enum { EXCHANGE_IN_BYTES = 1536, EXCHANGE_TEXT_BYTES = 4096 };
 
 struct conn;
 
@@ -35,6 +37,11 @@ struct exchange {
         };
     };
     SLIST_ENTRY(exchange) spare;
+    /* Of a WebSocket: the frames that have come, and the message under way. Last, so that a plain
+     * connection does not touch them. */
+    struct websocket websocket;
+    struct client_message message; /* points into websocket.text */
+    bool is_answered;              /* the message gets a reply */
 };
 
 /* All connections of a process share one; any thread may take and give. */
@@ -49,7 +56,7 @@ void exchanges_init(struct exchanges *);
 /* Free the spare ones. None may be lent. */
 void exchanges_free(struct exchanges *);
 
-/* Lend one. Nothing in it is set. Dies when there is no memory. */
+/* Lend one. Nothing in it is set but the websocket, which rests. Dies when there is no memory. */
 struct exchange *exchange_take(struct exchanges *);
 void exchange_give(struct exchanges *, struct exchange *);
 

@@ -27,6 +27,7 @@ static int on_message_begin(llhttp_t *parser)
     request->field_bytes = request->body_bytes = request->body_raw_bytes = 0;
     request->head_done = request->done = request->has_host = false;
     request->expects = request->bad_expect = false;
+    request->names_websocket = request->is_version_13 = request->has_key = false;
     request->name_len = request->value_len = 0;
     request->reason = NULL;
     return HPE_OK;
@@ -74,6 +75,32 @@ static bool is_word(const char *text, size_t len, const char *word)
     return len == strlen(word) && strncasecmp(text, word, len) == 0;
 }
 
+/* 16 bytes in base64 (RFC 4648): the last character holds two bits. */
+static bool is_key(const char *text, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < HTTP_KEY_BYTES - 2 && i < len; i++)
+        if (!memchr(digits, text[i], sizeof digits - 1))
+            return false;
+    return len == HTTP_KEY_BYTES && memcmp(text + len - 2, "==", 2) == 0 &&
+           memchr("AQgw", text[len - 3], 4);
+}
+
+/* A second key makes both void. */
+static void note_handshake(struct http_request *request)
+{
+    const char *value = request->value;
+    size_t len = request->value_len;
+    if (is_word(request->name, request->name_len, "upgrade"))
+        request->names_websocket = is_word(value, len, "websocket");
+    if (is_word(request->name, request->name_len, "sec-websocket-version"))
+        request->is_version_13 = is_word(value, len, "13");
+    if (is_word(request->name, request->name_len, "sec-websocket-key")) {
+        request->has_key = !request->has_key && is_key(value, len);
+        memcpy(request->key, value, HTTP_KEY_BYTES);
+    }
+}
+
 static int on_header_value_complete(llhttp_t *parser)
 {
     struct http_request *request = request_of(parser);
@@ -90,6 +117,8 @@ static int on_header_value_complete(llhttp_t *parser)
             request->expects = true;
         else
             request->bad_expect = true;
+    } else {
+        note_handshake(request);
     }
     request->name_len = request->value_len = 0;
     return HPE_OK;
@@ -215,9 +244,15 @@ bool http_is_head(const struct http_request *request)
     return request->parser.method == HTTP_HEAD;
 }
 
+bool http_upgrades(const struct http_request *request)
+{
+    return request->names_websocket && request->parser.upgrade && request->parser.http_minor > 0;
+}
+
 const char *http_status_text(int status)
 {
     switch (status) {
+    case 101: return "Switching Protocols";
     case 200: return "OK";
     case 400: return "Bad Request";
     case 404: return "Not Found";
@@ -225,8 +260,10 @@ const char *http_status_text(int status)
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
+    case 426: return "Upgrade Required";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
     case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
@@ -315,19 +352,32 @@ static char *put_date(char *at)
     return at + DATE_BYTES;
 }
 
+static char *put_status(char *at, int status)
+{
+    at = put_number(put(at, "HTTP/1.1 "), (unsigned)status);
+    *at++ = ' ';
+    at = put(put(at, http_status_text(status)), "\r\nServer: archbench\r\nDate: ");
+    return put_date(at);
+}
+
+size_t http_upgrade_head(const char *accept, char *text)
+{
+    char *at = put_status(text, 101);
+    at = put(at, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+    return (size_t)(put(put(at, accept), "\r\n\r\n") - text);
+}
+
 size_t http_reply_head(const struct http_reply *reply, char *text)
 {
-    char *at = put(text, "HTTP/1.1 ");
-    at = put_number(at, (unsigned)reply->status);
-    *at++ = ' ';
-    at = put(put(at, http_status_text(reply->status)), "\r\nServer: archbench\r\nDate: ");
-    at = put(put_date(at), "\r\nContent-Type: ");
+    char *at = put(put_status(text, reply->status), "\r\nContent-Type: ");
     at = put(put(at, reply->type), "\r\nContent-Length: ");
     at = put(put_number(at, reply->length), "\r\n");
     if (reply->has_digest)
         at = put(put_hex(put(at, "X-Work-Digest: "), reply->digest), "\r\n");
     if (reply->status == 405)
         at = put(at, "Allow: GET, HEAD, POST\r\n");
+    if (reply->status == 426)
+        at = put(at, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     if (reply->status == 503)
         at = put(at, "Retry-After: 1\r\n");
     if (!reply->keep_alive)

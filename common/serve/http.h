@@ -12,7 +12,8 @@ enum {
     HTTP_FIELDS_MAX = 100,        /* more header fields: 431 */
     HTTP_FIELD_BYTES_MAX = 16384, /* more bytes of names and values: 431 */
     HTTP_BODY_MAX = 1 << 20,      /* more: 413 */
-    HTTP_NAME_MAX = 20,           /* of the fields we look into */
+    HTTP_NAME_MAX = 28,           /* of the fields we look into */
+    HTTP_KEY_BYTES = 24,          /* of Sec-WebSocket-Key */
     HTTP_REPLY_MAX = 512,         /* room that http_reply_head needs */
 };
 
@@ -33,6 +34,9 @@ struct http_request {
     uint32_t body_bytes, body_raw_bytes;
     uint16_t status; /* of an error */
     bool head_done, done, has_host, expects, bad_expect;
+    /* Of a WebSocket's handshake: */
+    bool names_websocket, is_version_13, has_key;
+    char key[HTTP_KEY_BYTES];
     uint8_t name_len, value_len; /* of the field under way, cut at HTTP_NAME_MAX */
     char name[HTTP_NAME_MAX], value[HTTP_NAME_MAX];
     const char *reason; /* of an error, a constant */
@@ -48,6 +52,8 @@ enum http_event http_feed(struct http_request *, const char *data, size_t len, s
 /* Of a complete request: may the connection stay open after the reply? */
 bool http_keeps_alive(const struct http_request *);
 bool http_is_head(const struct http_request *);
+/* Does it ask for the connection to become a WebSocket? */
+bool http_upgrades(const struct http_request *);
 
 struct http_reply {
     int status;
@@ -62,6 +68,9 @@ struct http_reply {
 /* Write the reply's head, with the empty line, into `text` (HTTP_REPLY_MAX bytes). Returns its
  * length. */
 size_t http_reply_head(const struct http_reply *, char *text);
+
+/* The same of the reply after which the connection is a WebSocket; `accept`: the answer to its key. */
+size_t http_upgrade_head(const char *accept, char *text);
 
 const char *http_status_text(int status);
 

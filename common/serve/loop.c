@@ -8,6 +8,9 @@
 
 static void note(struct loop_peer *peer, enum loop_event event)
 {
+    if (peer->event == LOOP_NEWS)
+        peer->event =
+            event; /* news come again as long as the socket is writable, a due job does not */
     if (peer->event)
         return; /* one is waiting to be handed out; a level-triggered one comes again */
     peer->event = event;
@@ -16,8 +19,11 @@ static void note(struct loop_peer *peer, enum loop_event event)
 
 static void on_ready(struct ev_loop *ev, ev_io *io, int events)
 {
-    (void)ev, (void)events;
-    note(container_of(io, struct loop_peer, io), LOOP_READY);
+    struct loop_peer *peer = container_of(io, struct loop_peer, io);
+    enum want want = peer->conn.want;
+    (void)ev;
+    bool news = want == WANT_JOB || (want == WANT_READ && !(events & EV_READ));
+    note(peer, news ? LOOP_NEWS : LOOP_READY);
 }
 
 /* The job's wait has come to one of its ends: forget the other. */
@@ -184,10 +190,18 @@ static bool has_newcomer(struct loop *loop)
     return loop->listening = false;
 }
 
+static struct loop_peer *take_news(struct loop *loop)
+{
+    struct conn *conn = conn_next_with_news(&loop->server->service);
+    return conn ? container_of(conn, struct loop_peer, conn) : NULL;
+}
+
 enum loop_event loop_wait(struct loop *loop, struct loop_peer **peer)
 {
     bool draining;
     for (;;) {
+        if ((*peer = take_news(loop)))
+            return LOOP_NEWS;
         if (!TAILQ_EMPTY(&loop->noted)) {
             *peer = take_noted(loop);
             enum loop_event event = (*peer)->event;
@@ -230,7 +244,7 @@ void loop_remove(struct loop_peer *peer)
     if (peer->event)
         TAILQ_REMOVE(&loop->noted, peer, noted);
     LIST_REMOVE(peer, all);
-    conn_end(&peer->conn);
+    serve_end(&peer->conn, peer->io.fd);
     close(peer->io.fd);
 }
 
@@ -269,9 +283,15 @@ static void await_call(struct loop_peer *peer)
     timers_add(&peer->loop->timers, &peer->timer, job_deadline_ns(job));
 }
 
+/* Can more be pushed? Beside what conn waits for. */
+static int push_events(const struct loop_peer *peer)
+{
+    return conn_pushes(&peer->conn) ? EV_WRITE : 0;
+}
+
 static void await_job(struct loop_peer *peer)
 {
-    loop_watch(peer, 0);
+    loop_watch(peer, push_events(peer));
     if (peer->conn.job->pending == WAIT_UPSTREAM)
         await_call(peer);
     else
@@ -280,13 +300,25 @@ static void await_job(struct loop_peer *peer)
 
 bool loop_await(struct loop_peer *peer)
 {
+    conn_cut(&peer->conn); /* it may have been pushed too much while it was elsewhere */
     switch (peer->conn.want) {
-    case WANT_READ: loop_watch(peer, EV_READ); break;
+    case WANT_READ: loop_watch(peer, EV_READ | push_events(peer)); break;
     case WANT_WRITE: loop_watch(peer, EV_WRITE); break;
     case WANT_JOB: await_job(peer); break;
     case WANT_CLOSE: break;
     }
     return peer->conn.want != WANT_CLOSE;
+}
+
+bool loop_push(struct loop_peer *peer)
+{
+    switch (conn_push(&peer->conn, peer->io.fd)) {
+    case WANT_READ: loop_watch(peer, EV_READ | push_events(peer)); break;
+    case WANT_JOB: loop_watch(peer, push_events(peer)); break;
+    case WANT_WRITE: break; /* after the reply */
+    case WANT_CLOSE: return false;
+    }
+    return true;
 }
 
 void loop_tick(struct loop *loop, double seconds)

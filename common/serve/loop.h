@@ -7,6 +7,7 @@
 #define ARCHBENCH_LOOP_H
 
 #include "common/base/timers.h"
+#include "common/serve/channel.h"
 #include "common/serve/serve.h"
 #include "common/serve/server.h"
 
@@ -18,6 +19,7 @@ enum loop_event {
     LOOP_ACCEPT,  /* a peer waits at the listener, perhaps several: server_accept_ready() */
     LOOP_READY,   /* the peer's descriptor is as loop_watch() asked: conn_pump() */
     LOOP_DUE,     /* what its job waited for is there: job_resume(), conn_pump() */
+    LOOP_NEWS,    /* something was pushed to the peer, or it can take more of it: loop_push() */
     LOOP_EXPIRED, /* the peer used up its time, or we drain and it is idle: loop_remove() */
     LOOP_WAKE,    /* another thread called loop_wake(), or that of loop_source() is readable */
     LOOP_TICK,    /* the period of loop_tick() has passed */
@@ -57,7 +59,7 @@ struct loop {
 void loop_init(struct loop *, struct server *, unsigned multiplexer);
 void loop_free(struct loop *);
 
-/* Sleep until something happens. *peer is set for READY, DUE and EXPIRED. */
+/* Sleep until something happens. *peer is set for READY, DUE, NEWS and EXPIRED. */
 enum loop_event loop_wait(struct loop *, struct loop_peer **peer);
 
 /* Begin with an accepted descriptor: starts its conn and watches for reading. */
@@ -74,6 +76,10 @@ void loop_watch(struct loop_peer *, int events);
  * go on: DUE, when the timer or descriptor that the job waits for (WAIT_TIMER, WAIT_UPSTREAM) has
  * come true, or its deadline; until then the peer itself is not watched. False: it wants to close. */
 bool loop_await(struct loop_peer *);
+
+/* Send the peer what was pushed to it, as far as its socket takes it, and have the rest waited for beside
+ * what its conn wants: a request that comes, or a job. False: it is over. */
+bool loop_push(struct loop_peer *);
 
 /* Have LOOP_TICK reported every so many seconds. */
 void loop_tick(struct loop *, double seconds);

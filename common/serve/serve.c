@@ -1,10 +1,10 @@
 #include "common/serve/serve.h"
+#include "common/serve/channel.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 static ssize_t outcome(ssize_t n)
 {
@@ -30,65 +30,12 @@ static void sent(struct conn *conn, int fd, ssize_t n)
         shutdown(fd, SHUT_WR);
 }
 
-/* A blocking call must return now and then, to see whether the peer has used up its time. */
-static void set_patience(int fd, const struct service *service)
-{
-    int64_t ns = service->idle_timeout_ns < service->header_timeout_ns ? service->idle_timeout_ns
-                                                                       : service->header_timeout_ns;
-    if (service->request_timeout_ns && service->request_timeout_ns < ns)
-        ns = service->request_timeout_ns;
-    struct timeval tick = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / NSEC_PER_USEC};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
-}
-
 bool serve_expire(struct conn *conn, int fd, int64_t at_ns)
 {
     int unsent;
-    if (conn->want == WANT_WRITE && ioctl(fd, SIOCOUTQ, &unsent) == 0)
+    if ((conn->want == WANT_WRITE || conn_pushes(conn)) && ioctl(fd, SIOCOUTQ, &unsent) == 0)
         conn_note_unsent(conn, unsent, at_ns);
     return conn_expire(conn, at_ns);
-}
-
-/* Has something happened that conn must hear of? Not if the call was interrupted, or silent for one
- * tick. Then the peer may have used up its time; so it may when bytes do come, if they are too late
- * for their request. */
-static bool has_moved(struct conn *conn, int fd, ssize_t n)
-{
-    bool moved = n != -EINTR && n != -EAGAIN;
-    if (n == -EAGAIN || (n > 0 && conn->want == WANT_READ && !conn_is_idle(conn)))
-        moved = !serve_expire(conn, fd, now_coarse_ns()) && moved;
-    return moved;
-}
-
-void serve_blocking(int fd, struct service *service, struct counter_slot *counters)
-{
-    struct exchange exchange;
-    struct conn conn;
-    ssize_t n;
-
-    set_patience(fd, service);
-    conn_init(&conn, service, counters);
-    conn_keep(&conn, &exchange);
-    for (;;) {
-        switch (conn.want) {
-        case WANT_READ:
-            n = receive(&conn, fd);
-            if (has_moved(&conn, fd, n))
-                conn_received(&conn, n);
-            break;
-        case WANT_JOB:
-            job_start(conn.job, WAIT_NONE);
-            conn_job_done(&conn);
-            break;
-        case WANT_WRITE:
-            n = transmit(&conn, fd);
-            if (has_moved(&conn, fd, n))
-                sent(&conn, fd, n);
-            break;
-        case WANT_CLOSE: conn_end(&conn); return;
-        }
-    }
 }
 
 static bool would_block(ssize_t n)
@@ -114,6 +61,27 @@ bool conn_send(struct conn *conn, int fd)
         return false;
     sent(conn, fd, n);
     return true;
+}
+
+/* Frames that are sent for one peer before it is another's turn. */
+enum { PUSHES_AT_ONCE = 64 };
+
+enum want conn_push(struct conn *conn, int fd)
+{
+    if (conn_cut(conn))
+        return conn->want;
+    for (int i = 0; i < PUSHES_AT_ONCE && conn_pushes(conn); i++)
+        if (!conn_send(conn, fd))
+            break;
+    return conn->want;
+}
+
+void serve_end(struct conn *conn, int fd)
+{
+    struct span word = conn_farewell(conn);
+    if (word.len)
+        send(fd, word.data, word.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    conn_end(conn);
 }
 
 enum want conn_pump(struct conn *conn, int fd, unsigned async)

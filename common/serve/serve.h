@@ -24,6 +24,15 @@ enum want conn_pump(struct conn *, int fd, unsigned async);
 bool conn_receive(struct conn *, int fd);
 bool conn_send(struct conn *, int fd);
 
+/* There is news for a WebSocket (see channel.h): send what its outbox has, as far as the socket takes it.
+ * Returns conn->want; WANT_CLOSE: it has failed, or did not read and is cut off. conn_pushes() tells
+ * whether it waits for the socket. */
+enum want conn_push(struct conn *, int fd);
+
+/* conn_end() for the connection on `fd`, which is to be closed next: a WebSocket that idles in a drain
+ * is told first. */
+void serve_end(struct conn *, int fd);
+
 /* conn_expire() for the connection on `fd`, which looks first whether the peer reads. */
 bool serve_expire(struct conn *, int fd, int64_t now_ns);
 

@@ -194,6 +194,8 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "how much work a millisecond is (see docs/formats.md)", 0, 0},
         {"data", 0, OPTION_TEXT, &s->data, "FILE",
          "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
+        {"outbox", 0, OPTION_SIZE, &server->outbox_bytes, "SIZE",
+         "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
         {"upstream-address", 0, OPTION_TEXT, &s->upstream, "HOST:PORT",
          "what io=upstream calls: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0, 0},
         {"upstream-pool", 0, OPTION_INT, &s->upstream_pool, "N",
@@ -239,6 +241,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     server->workers = usable_cores();
     server->is_copy = false;
     server->stack_bytes = 128 * 1024;
+    server->outbox_bytes = 256 * 1024;
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
@@ -261,6 +264,12 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     if (s.processes > 1)
         copies_make(server, s.processes);
+}
+
+void server_push(struct server *server)
+{
+    topics_init(&server->topics, server->outbox_bytes);
+    server->service.topics = &server->topics;
 }
 
 void server_ready(const struct server *server)

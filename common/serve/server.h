@@ -23,9 +23,11 @@ struct server {
     atomic_int *waiting; /* in a drain: how many peers may still be accepted; processes that share
                             the listener share it */
     atomic_int own_waiting;
-    int workers;        /* --workers: how many, where the architecture has a fixed number */
-    bool is_copy;       /* --processes: one of several, and the parent speaks for all: copies.h */
-    size_t stack_bytes; /* --stack: of each thread */
+    int workers;          /* --workers: how many, where the architecture has a fixed number */
+    bool is_copy;         /* --processes: one of several, and the parent speaks for all: copies.h */
+    size_t stack_bytes;   /* --stack: of each thread */
+    size_t outbox_bytes;  /* --outbox: what may wait for a subscriber */
+    struct topics topics; /* once server_push() was called */
     struct counter_slot *counters; /* the main thread's slot */
     struct thread_count threads;
 };
@@ -34,6 +36,10 @@ struct server {
  * make the counters, load the calibration, listen. Whatever fails dies with one line and status
  * 2. */
 void server_setup(struct server *, int argc, char **argv, const struct option_row *own);
+
+/* From here on connections may subscribe, and be pushed to: this architecture sees to it that their owners
+ * hear of it (service.topics, channel.h). Without this call a request that publishes is answered 501. */
+void server_push(struct server *);
 
 /* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */
 void server_ready(const struct server *);

@@ -3,6 +3,7 @@
 #include "common/work/counting.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 static enum wait wait_of(enum step_kind kind)
@@ -13,8 +14,34 @@ static enum wait wait_of(enum step_kind kind)
     case STEP_DISK: return WAIT_DISK;
     case STEP_UPSTREAM: return WAIT_UPSTREAM;
     case STEP_WORK: return WAIT_COMPUTE;
+    case STEP_PUBLISH:
+    case STEP_SUBSCRIBE:
+    case STEP_UNSUBSCRIBE: return WAIT_NEWS;
     }
     return WAIT_NONE;
+}
+
+static void publish(struct job *job, const char *topic)
+{
+    struct frame *frame = message_delivery(topic, job->message);
+    int told = topics_publish(job->topics, topic, frame);
+    job->news.frame = frame;
+    count_add(job->counters, COUNTER_published, 1);
+    count_add(job->counters, COUNTER_pushed, told);
+}
+
+/* The wait that follows is for others to hear of it. */
+static void change_topics(struct job *job, const struct step *step)
+{
+    const char *topic = program_topic(&job->program, step);
+    strcpy(job->news.topic, topic);
+    job->news.frame = NULL;
+    if (step->kind == STEP_PUBLISH)
+        publish(job, topic);
+    if (step->kind == STEP_SUBSCRIBE)
+        job->error = topics_subscribe(job->topics, job->subscriber, topic);
+    if (step->kind == STEP_UNSUBSCRIBE)
+        topics_unsubscribe(job->topics, job->subscriber, topic);
 }
 
 /* What a step needs before its wait can begin. */
@@ -25,6 +52,8 @@ static void prepare(struct job *job)
         job->error = disk_begin(job->disk, step->bytes, &job->read);
     if (step->kind == STEP_UPSTREAM)
         upstream_begin(&job->call, job->upstream, job->counters, step->amount_ns);
+    if (wait_of(step->kind) == WAIT_NEWS)
+        change_topics(job, step);
 }
 
 static void finish(struct job *job, ssize_t result)
@@ -34,6 +63,8 @@ static void finish(struct job *job, ssize_t result)
             result = -EIO;
         disk_end(&job->read);
     }
+    if (job->pending == WAIT_NEWS && job->news.frame)
+        frame_drop(job->news.frame);
     if (result < 0)
         job->error = (int)result;
 }
@@ -129,7 +160,15 @@ void job_block(struct job *job)
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     case STEP_COUNT: count_up(job, step->count); break;
+    case STEP_PUBLISH: /* done when it began */
+    case STEP_SUBSCRIBE:
+    case STEP_UNSUBSCRIBE: break;
     }
+}
+
+const struct publication *job_news(const struct job *job)
+{
+    return &job->news;
 }
 
 const struct disk_read *job_read(const struct job *job)

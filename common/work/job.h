@@ -21,6 +21,7 @@ enum wait {
     WAIT_UPSTREAM = 4,  /* job_wait_fd() to become ready, until job_deadline_ns() at most */
     WAIT_DISK = 8,      /* a read to complete */
     WAIT_DELEGATE = 16, /* another part to perform the whole program: job_deliver() */
+    WAIT_NEWS = 32,     /* whoever it concerns to be told of job_news(); then job_resume() */
 };
 
 struct job {
@@ -29,6 +30,11 @@ struct job {
     const struct calibration *calibration;
     struct disk *disk;
     struct upstream_pool *upstream;
+    struct topics *topics; /* NULL: this server pushes nothing */
+    struct subscriber
+        *subscriber; /* that may subscribe; NULL: the request did not come by WebSocket */
+    const struct client_message
+        *message; /* what is published; NULL: nothing came with the request */
     struct program program;
     uint8_t next; /* the step under way */
     bool started;
@@ -40,6 +46,7 @@ struct job {
     union {
         struct disk_read read;     /* under way while WAIT_DISK is pending */
         struct upstream_call call; /* ... while WAIT_UPSTREAM is */
+        struct publication news;   /* ... while WAIT_NEWS is */
     };
 };
 
@@ -59,6 +66,11 @@ void job_block(struct job *);
 /* What a pending WAIT_DISK is to read, for whoever has the kernel do it. The job keeps the buffer
  * until job_resume(). */
 const struct disk_read *job_read(const struct job *);
+
+/* Of a pending WAIT_NEWS: what the step has published, or, without a frame, that the subscriptions have
+ * changed. The subscribers of this process have it in their outboxes already: see topics_next(). The
+ * frame is the job's, until job_resume(). */
+const struct publication *job_news(const struct job *);
 
 /* What came of a pending WAIT_DELEGATE: the digest, or the -errno (0: none) with which a step failed, and
  * which. The job has come to its end. */

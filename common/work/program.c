@@ -24,6 +24,9 @@ static bool is_cpu(enum step_kind kind)
 {
     switch (kind) {
     case STEP_COUNT: return false; /* how long that takes is not known beforehand */
+    case STEP_PUBLISH:
+    case STEP_SUBSCRIBE:
+    case STEP_UNSUBSCRIBE:
     case STEP_TIMER:
     case STEP_DISK:
     case STEP_UPSTREAM: return false;
@@ -129,16 +132,39 @@ static const char *set_body(struct program *program, const char *value, size_t l
     return NULL;
 }
 
+static bool is_name(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", text[i]))
+            return false;
+    return len > 0 && len <= PROGRAM_CLASS_MAX;
+}
+
 static const char *set_class(struct program *program, const char *value, size_t len)
 {
     if (*program->class_name)
         return "class= stands twice";
-    if (len == 0 || len > PROGRAM_CLASS_MAX)
-        return "class= takes a name of 1 to 31 characters";
-    for (size_t i = 0; i < len; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", value[i]))
-            return "class= takes letters, digits, _ and -";
+    if (!is_name(value, len))
+        return "class= takes a name of 1 to 31 letters, digits, _ and -";
     memcpy(program->class_name, value, len);
+    return NULL;
+}
+
+static const char *add_topic(struct program *program, enum step_kind kind, const char *value,
+                             size_t len)
+{
+    _Static_assert((int)TOPIC_NAME_MAX == (int)PROGRAM_CLASS_MAX, "is_name() is for both");
+    if (program->steps == PROGRAM_STEPS_MAX)
+        return "too many steps";
+    if (!is_name(value, len))
+        return "a topic is a name of 1 to 31 letters, digits, _ and -";
+    if (program->topics_len + len >= PROGRAM_TOPICS_BYTES)
+        return "too many topics";
+    char *name = program->topics + program->topics_len;
+    memcpy(name, value, len);
+    name[len] = 0;
+    program->step[program->steps++] = (struct step){.kind = kind, .topic = program->topics_len};
+    program->topics_len = (uint8_t)(program->topics_len + len + 1);
     return NULL;
 }
 
@@ -157,11 +183,22 @@ static const char *add_pair(struct program *program, const char *pair, size_t le
         return add_step(program, pair, key_len, value, (size_t)n);
     if (equals(pair, key_len, "count"))
         return add_count(program, value);
+    if (equals(pair, key_len, "publish"))
+        return add_topic(program, STEP_PUBLISH, value, (size_t)n);
     if (equals(pair, key_len, "body"))
         return set_body(program, value, (size_t)n);
     if (equals(pair, key_len, "class"))
         return set_class(program, value, (size_t)n);
-    return "unknown key: io, cpu, count, body and class are known";
+    return "unknown key: io, cpu, count, publish, body and class are known";
+}
+
+void program_init(struct program *program)
+{
+    program->steps = 0;
+    program->sized = false;
+    program->body_bytes = 0;
+    memset(program->class_name, 0, sizeof program->class_name);
+    program->topics_len = 0;
 }
 
 bool program_parse(struct program *program, const char *target, size_t len, const char **reason)
@@ -170,10 +207,7 @@ bool program_parse(struct program *program, const char *target, size_t len, cons
     size_t path_len = sizeof path - 1;
     const char *end = target + len;
 
-    program->steps = 0;
-    program->sized = false;
-    program->body_bytes = 0;
-    memset(program->class_name, 0, sizeof program->class_name);
+    program_init(program);
     *reason = "not a /work target";
     if (len < path_len || memcmp(target, path, path_len) != 0)
         return false;
@@ -193,6 +227,34 @@ bool program_parse(struct program *program, const char *target, size_t len, cons
     return true;
 }
 
+bool program_parse_subscription(struct program *program, const char *target, size_t len,
+                                const char **reason)
+{
+    static const struct {
+        const char *begin;
+        enum step_kind kind;
+    } forms[] = {{"/subscribe?topic=", STEP_SUBSCRIBE}, {"/unsubscribe?topic=", STEP_UNSUBSCRIBE}};
+
+    program_init(program);
+    *reason = "write /subscribe?topic=NAME or /unsubscribe?topic=NAME";
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        size_t begin_len = strlen(forms[i].begin);
+        if (len >= begin_len && memcmp(target, forms[i].begin, begin_len) == 0)
+            *reason = add_topic(program, forms[i].kind, target + begin_len, len - begin_len);
+    }
+    return !*reason;
+}
+
+bool program_has_topic(const struct program *program)
+{
+    return program->topics_len;
+}
+
+const char *program_topic(const struct program *program, const struct step *step)
+{
+    return program->topics + step->topic;
+}
+
 static const struct kind *kind_of(const struct step *step)
 {
     const struct kind *kind = kinds;
@@ -201,7 +263,8 @@ static const struct kind *kind_of(const struct step *step)
     return kind;
 }
 
-static int format_step(const struct step *step, char *text, size_t size)
+static int format_step(const struct program *program, const struct step *step, char *text,
+                       size_t size)
 {
     static const struct unit {
         const char *name;
@@ -211,6 +274,8 @@ static int format_step(const struct step *step, char *text, size_t size)
 
     if (step->kind == STEP_COUNT)
         return snprintf(text, size, "count=%u", step->count);
+    if (step->kind == STEP_PUBLISH)
+        return snprintf(text, size, "publish=%s", program_topic(program, step));
     const struct kind *kind = kind_of(step);
     if (step->kind == STEP_DISK)
         return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
@@ -229,7 +294,7 @@ void program_format(const struct program *program, char *text)
     at += snprintf(at, (size_t)(end - at), "/work");
     for (int i = 0; i < program->steps; i++, separator = '&') {
         *at++ = separator;
-        at += format_step(&program->step[i], at, (size_t)(end - at));
+        at += format_step(program, &program->step[i], at, (size_t)(end - at));
     }
     if (program->sized) {
         at += snprintf(at, (size_t)(end - at), "%cbody=%u", separator, program->body_bytes);
@@ -262,6 +327,9 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
     double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
     switch (step->kind) {
     case STEP_COUNT:
+    case STEP_PUBLISH:
+    case STEP_SUBSCRIBE:
+    case STEP_UNSUBSCRIBE:
     case STEP_TIMER:
     case STEP_DISK:
     case STEP_UPSTREAM: return digest;

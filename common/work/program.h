@@ -3,6 +3,7 @@
 #define ARCHBENCH_PROGRAM_H
 
 #include "common/work/calibration.h"
+#include "common/work/topics.h"
 #include "common/work/work.h"
 
 #include <stdbool.h>
@@ -15,6 +16,7 @@ enum {
     PROGRAM_BODY_MAX = 16 << 20,
     PROGRAM_STEP_MAX_S = 60,
     PROGRAM_COUNT_MAX = 1000000, /* of each count= */
+    PROGRAM_TOPICS_BYTES = 128,  /* of the names of all topics, with a zero behind each */
 };
 
 enum step_kind {
@@ -23,6 +25,10 @@ enum step_kind {
     STEP_UPSTREAM, /* io=upstream:D  a call that keeps a connection to the upstream busy for D */
     STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
     STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_PUBLISH,  /* publish=TOPIC  tell those that subscribed: see topics.h */
+    /* Of the paths /subscribe and /unsubscribe: */
+    STEP_SUBSCRIBE,
+    STEP_UNSUBSCRIBE,
 };
 
 struct step {
@@ -31,6 +37,7 @@ struct step {
     int64_t amount_ns;   /* of a timer, a call or work */
     uint32_t bytes;      /* of a read */
     uint32_t count;      /* of STEP_COUNT */
+    uint8_t topic;       /* of one that has a topic: where its name begins in program.topics */
 };
 
 struct program {
@@ -38,12 +45,25 @@ struct program {
     bool sized; /* body= was given */
     uint32_t body_bytes;
     char class_name[PROGRAM_CLASS_MAX + 1];
+    uint8_t topics_len;
+    char topics[PROGRAM_TOPICS_BYTES]; /* names of topics, each with a zero behind it */
     struct step step[PROGRAM_STEPS_MAX];
 };
+
+/* Set to a program without steps. */
+void program_init(struct program *);
 
 /* Read "/work?io=timer:10ms&cpu=hash:5ms&body=256&class=NAME". Values may be percent-encoded.
  * Returns false, with a constant sentence in *reason, when the grammar does not allow it. */
 bool program_parse(struct program *, const char *target, size_t len, const char **reason);
+
+/* The same of "/subscribe?topic=NAME" and "/unsubscribe?topic=NAME", which are programs of one step. */
+bool program_parse_subscription(struct program *, const char *target, size_t len,
+                                const char **reason);
+/* Does it need topics? */
+bool program_has_topic(const struct program *);
+/* The topic of a step that has one. */
+const char *program_topic(const struct program *, const struct step *);
 
 enum { PROGRAM_TEXT_MAX = 1024 };
 

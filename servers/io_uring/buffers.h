@@ -16,7 +16,7 @@
 #include <liburing.h>
 #include <sys/queue.h>
 
-enum { BUFFER_GROUP = 0, BUFFER_BYTES = EXCHANGE_IN_BYTES };
+enum { BUFFER_GROUP = 0, BUFFER_BYTES = 2048 };
 
 struct buffer {
     STAILQ_ENTRY(buffer) link; /* in an input */

@@ -20,9 +20,11 @@
  * Read:    await_job, disk=start_disk, connections=on_accept, requests=complete
  * Blocks:  compute
  * Tasks:   0
+ * Push:    a send on the ring
  * Compute: 1
  * Link:    -luring
  */
+#include "common/serve/channel.h"
 #include "common/serve/serve.h"
 #include "servers/io_uring/submissions.h"
 
@@ -83,7 +85,8 @@ static bool await_job(struct ring *ring, struct ring_peer *peer)
             job_resume(job, 0);
             break;
         case WAIT_DISK: start_disk(ring, peer); return true;
-        case WAIT_DELEGATE: /* not asked for in job_start() */
+        case WAIT_NEWS: /* not asked for in job_start() */
+        case WAIT_DELEGATE:
         case WAIT_NONE: return false;
         }
     }
@@ -94,12 +97,19 @@ static bool await_job(struct ring *ring, struct ring_peer *peer)
 static void leave(struct ring *ring, struct ring_peer *peer)
 {
     if (!peer->in_flight) {
-        conn_end(&peer->conn);
+        serve_end(&peer->conn, peer->fd);
         start_close(ring, peer);
     } else if (!peer->cancelling) {
         cancel_all(ring, peer);
         peer->cancelling = true;
     }
+}
+
+/* Start to send what was pushed to it; one send at a time. */
+static void push(struct ring *ring, struct ring_peer *peer)
+{
+    if (!peer->sending && conn_pushes(&peer->conn))
+        start_send(ring, peer);
 }
 
 /* Go on with a peer until it needs something, and start the operation that brings it. */
@@ -112,13 +122,19 @@ static void go_on(struct ring *ring, struct ring_peer *peer)
                 break;
             if (!peer->receiving)
                 start_receive(ring, peer);
+            push(ring, peer);
             return;
         case WANT_JOB:
-            if (await_job(ring, peer))
+            if (await_job(ring, peer)) {
+                push(ring, peer);
                 return;
+            }
             conn_job_done(&peer->conn);
             break;
-        case WANT_WRITE: start_send(ring, peer); return;
+        case WANT_WRITE:
+            if (!peer->sending) /* else a push goes out, and this after it */
+                start_send(ring, peer);
+            return;
         case WANT_CLOSE: leave(ring, peer); return;
         }
     }
@@ -237,10 +253,15 @@ static void on_receive(struct ring *ring, struct ring_peer *peer, const struct i
 
 static void on_send(struct ring *ring, struct ring_peer *peer, int result)
 {
+    bool computes = peer->conn.want == WANT_JOB && peer->conn.job->started;
+    peer->sending = false;
     conn_sent(&peer->conn, result); /* if it was short, conn wants to write the rest */
     if (conn_lingers(&peer->conn))
         start_shutdown(ring, peer);
-    go_on(ring, peer);
+    if (computes) /* that was a push, and the job goes on by itself */
+        push(ring, peer);
+    else
+        go_on(ring, peer);
 }
 
 /* The turns of some calls have come. Each of these calls waits on a timer for its deadline. Its job
@@ -311,6 +332,22 @@ static void complete(struct ring *ring, const struct io_uring_cqe *cqe)
     }
 }
 
+/* What the last completions have published goes out, to peers that want to read or wait for their job. */
+static void push_news(struct ring *ring)
+{
+    struct conn *conn;
+    while ((conn = conn_next_with_news(&ring->server->service))) {
+        struct ring_peer *peer = container_of(conn, struct ring_peer, conn);
+        if (conn->want == WANT_CLOSE)
+            continue; /* it leaves already */
+        conn_cut(conn);
+        if (conn->want == WANT_CLOSE)
+            leave(ring, peer);
+        else
+            push(ring, peer);
+    }
+}
+
 static void run(struct ring *ring)
 {
     while (ring->listening || !LIST_EMPTY(&ring->peers)) {
@@ -323,6 +360,7 @@ static void run(struct ring *ring)
             seen++;
         }
         io_uring_cq_advance(&ring->uring, seen);
+        push_news(ring);
     }
 }
 
@@ -351,6 +389,7 @@ int main(int argc, char **argv)
     server_setup(&server, argc, argv, knobs);
     if (buffers & (buffers - 1))
         die("--buffers must be a power of two");
+    server_push(&server);
     ring_init(&ring, &server, buffers);
     begin(&ring);
     server_ready(&server);

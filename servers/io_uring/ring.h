@@ -38,6 +38,7 @@ struct ring_peer {
     int fd;
     unsigned in_flight; /* operations that have not completed, among them perhaps ... */
     bool receiving;     /* ... a receive */
+    bool sending;       /* ... a send */
     bool cancelling;    /* ... a cancel of all the others, because the peer leaves */
     bool starved;       /* the last receive found no buffer */
     bool ended;         /* nothing follows the input */

@@ -77,6 +77,7 @@ void stop_receive(struct ring *ring, struct ring_peer *peer)
 void start_send(struct ring *ring, struct ring_peer *peer)
 {
     struct span out = conn_out(&peer->conn);
+    peer->sending = true;
     io_uring_prep_send(ring_start(ring, peer, OP_SEND), peer->fd, out.data, out.len, MSG_NOSIGNAL);
 }
 

@@ -22,6 +22,7 @@
  * Read:    invoke, connections=welcome, requests=route, surge=scheduler_scale_out, failure=attempts_failed
  * Blocks:  nothing
  * Tasks:   0
+ * Push:    no
  * Compute: --max-instances
  * Holds:   --max-instances=64
  * Link:    -lev
@@ -170,6 +171,7 @@ static void run(struct platform *platform)
         case LOOP_EXPIRED: drop(platform, peer); break;
         case LOOP_STOPPED: return;
         case LOOP_DUE:
+        case LOOP_NEWS:
         case LOOP_NOTHING: break;
         }
     }

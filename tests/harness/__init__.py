@@ -9,6 +9,9 @@ from .processes import children, cpu_seconds, descriptors, memory_kb, proc_stat,
 from .servers import Server, Target, find_targets, kill_servers
 from .upstream import Upstream
 from .peers import Peer, Reply, request
+from .websocket import (BINARY, CLOSE, CONTINUATION, NO_CODE, PING, PONG, TEXT, Answer, Delivery,
+                        Ended, Message, WebSocket, accept_of, close_frame, composed, fragments,
+                        frame, framed, upgrade)
 from .machine import Sentinel
 from .suite import ATTEMPTS, REST_S, Tally, UNDECIDED_MAX, count_failed, run_suite, watch_machine
 from .case import ServerCase

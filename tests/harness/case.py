@@ -36,3 +36,8 @@ class ServerCase(unittest.TestCase):
         peer = (server or self.server).peer(**options)
         self.addCleanup(peer.close)
         return peer
+
+    def websocket(self, server=None, **options):
+        websocket = (server or self.server).websocket(**options)
+        self.addCleanup(websocket.close)
+        return websocket

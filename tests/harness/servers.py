@@ -16,6 +16,7 @@ import unittest
 from .base import BUILD, SANITIZER, SLOW
 from .peers import Peer
 from .processes import tree
+from .websocket import WebSocket
 
 
 class Target:
@@ -78,14 +79,25 @@ class Server:
             raise AssertionError(f"{command}: not ready: {self.ready!r} {self.complaints()!r}")
         self.name, self.host, self.port = match[1], match[2], int(match[3])
 
-    def peer(self, **options):
-        """A connection. One more than the architecture can serve at a time (--about: peers) would
-        only wait; the test that asks for it does not apply."""
+    def check_room(self):
+        """One connection more than the architecture can serve at a time (--about: peers) would only
+        wait; the test that asks for it does not apply."""
         if len(self.open_peers) >= self.room:
             raise unittest.SkipTest(f"not applicable: it serves {self.room} at a time")
+
+    def peer(self, **options):
+        """A connection, if there is room for it."""
+        self.check_room()
         peer = Peer(self.port, crowd=self.open_peers, **options)
         self.open_peers.add(peer)
         return peer
+
+    def websocket(self, **options):
+        """A connection that is a WebSocket, if there is room for it."""
+        self.check_room()
+        websocket = WebSocket(self.port, crowd=self.open_peers, **options)
+        self.open_peers.add(websocket.peer)
+        return websocket
 
     def get(self, target="/"):
         """One request on a connection of its own."""

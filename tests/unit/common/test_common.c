@@ -1,9 +1,9 @@
 /* The small parts: text to numbers, options, counters, queue, timers. */
 #include "common/base/counters.h"
 #include "common/base/options.h"
+#include "common/base/queue.h"
 #include "common/base/timers.h"
 #include "common/base/util.h"
-#include "common/serve/queue.h"
 
 #include <criterion/criterion.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "common/serve/queue.h"
+#include "common/base/queue.h"
 #include "common/base/util.h"
 
 void queue_init(struct queue *queue, int limit, struct counter_slot *counters)
