@@ -1,4 +1,4 @@
-"""Frames of WebSocket: fragments, control frames, what is not allowed, and the closing handshake."""
+"""Frames of WebSocket: fragments, control frames, what is not allowed, and how both sides close."""
 
 import threading
 
@@ -74,8 +74,8 @@ class Frames(ServerCase):
         sender.join()
 
     def closes(self, codes, table):
-        """Each of these bytes (by its name) costs the connection, with one of the codes. The message
-        that follows is not performed."""
+        """Each of these costs the connection, with one of the codes; a message that follows is not
+        performed."""
         for name, data in table.items():
             with self.subTest(sent=name), self.server.websocket() as websocket:
                 websocket.peer.send(data + framed("a /"))

@@ -180,19 +180,28 @@ class Topics(Subscribing, ServerCase):
 class Deliveries(Subscribing, ServerCase):
     """They come when they are published, whole, whatever else the connection does."""
 
+    def come_before_the_answer(self, websocket, topic, *payloads):
+        """What is published while a message waits; an architecture that blocks in the wait may
+        deliver when it is over."""
+        if "timer" in self.target.about["blocks"]:
+            answer = websocket.answer()
+            self.receives(websocket, topic, *payloads)
+        else:
+            self.receives(websocket, topic, *payloads)
+            answer = websocket.answer()
+        self.assertEqual((answer.id, answer.status), ("a", 200))
+
     def test_while_a_message_waits(self):
         subscriber, publisher = self.subscriber("wait"), self.websocket()
         subscriber.send(f"a /work?io=timer:{500 * SLOW:g}ms")
         for payload in ("1", "2"):
             self.publish(publisher, "wait", payload)
-        self.receives(subscriber, "wait", "1", "2")
-        self.assertEqual(subscriber.answer().id, "a")
+        self.come_before_the_answer(subscriber, "wait", "1", "2")
 
     def test_while_the_publishing_message_waits(self):
         subscriber = self.subscriber("own")
         subscriber.send(f"a /work?publish=own&io=timer:{300 * SLOW:g}ms\nx")
-        self.receives(subscriber, "own", "x")
-        self.assertEqual(subscriber.answer().id, "a")
+        self.come_before_the_answer(subscriber, "own", "x")
 
     def test_within_a_message(self):
         """Half of one has come from the subscriber."""
