@@ -185,10 +185,13 @@ static void welcome(struct actor_system *system)
     }
 }
 
-/* What has been waited for is there: the peer is not watched until its actor asks again. */
+/* What has been waited for is there: the peer is not watched until its actor asks again. An actor that was
+ * told to stop may have another event that was noted before; it has the message, and needs no other. */
 static void report(struct actor_system *system, struct loop_peer *peer, enum mail mail)
 {
     struct actor *actor = container_of(peer, struct actor, peer);
+    if (actor->away)
+        return;
     loop_watch(peer, 0);
     actor->away = true;
     tell_actor(system, actor, mail);

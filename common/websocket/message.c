@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+/* A delivery begins with *, see message_delivery(). */
 static bool is_id(const struct span *id)
 {
     for (size_t i = 0; i < id->len; i++)
         if (id->data[i] < '!' || id->data[i] > '~')
             return false;
-    return id->len > 0 && id->len <= MESSAGE_ID_MAX;
+    return id->len > 0 && id->len <= MESSAGE_ID_MAX && id->data[0] != '*';
 }
 
 bool message_parse(struct client_message *message, struct span text, const char **reason)
@@ -26,7 +27,7 @@ bool message_parse(struct client_message *message, struct span text, const char 
     message->payload = (struct span){payload, (size_t)(end - payload)};
     if (is_id(&message->id))
         return true;
-    *reason = "an ID is 1 to 32 visible ASCII characters";
+    *reason = "an ID is 1 to 32 visible ASCII characters, and does not begin with *";
     return false;
 }
 

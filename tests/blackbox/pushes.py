@@ -236,16 +236,19 @@ class Deliveries(Subscribing, ServerCase):
         self.receives(subscriber, "t", message.partition("\n")[2])
 
     def test_subscriber_that_vanishes(self):
-        """In the middle of a stream, of which the others get everything."""
-        first, victim, last = [self.subscriber("gone") for _ in range(3)]
+        """In the middle of a stream, of which the others get everything. Several in turn: what ends a
+        connection and what is pushed to it meet in many ways."""
+        first, last = [self.subscriber("gone") for _ in range(2)]
         publisher = self.websocket()
         messages = self.numbered("gone", 1, 200)
-        publisher.send(*messages[:100])
-        self.receives(victim, "gone", "1 0")
-        victim.peer.vanish()
-        publisher.send(*messages[100:])
-        for subscriber in (first, last):
-            self.receives_all(subscriber, "gone", [1], 200)
+        for _ in range(5):
+            victim = self.subscriber("gone")
+            publisher.send(*messages[:100])
+            self.receives(victim, "gone", "1 0")
+            victim.peer.vanish()
+            publisher.send(*messages[100:])
+            for subscriber in (first, last):
+                self.receives_all(subscriber, "gone", [1], 200)
 
 
 class Audiences(Subscribing, ServerCase):

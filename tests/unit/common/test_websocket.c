@@ -227,9 +227,9 @@ Test(message, has_an_id_a_target_and_a_payload)
     cr_assert(parses(&message, "- /"));
     cr_assert(message_is_one_way(&message) && message.payload.len == 0);
     cr_assert(parses(&message, "12345678901234567890123456789012 /\n"));
-    static const char *const bad[] = {"",       "\n",        " /",
-                                      "7",      "7\n /",     "123456789012345678901234567890123 /",
-                                      "a\tb /", "\xc3\xa4 /"};
+    static const char *const bad[] = {
+        "",       "\n",        " /", "7", "*7 /", "7\n /", "123456789012345678901234567890123 /",
+        "a\tb /", "\xc3\xa4 /"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_assert_not(parses(&message, bad[i]), "%s", bad[i]);
 }
