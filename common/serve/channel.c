@@ -1,7 +1,5 @@
-#include "common/serve/channel.h"
 #include "common/serve/conn_parts.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +36,6 @@ enum want channel_upgrade(struct conn *conn)
 
 void channel_end(struct conn *conn)
 {
-    if (!conn->channel)
-        return;
     subscriber_end(conn->service->topics, &conn->channel->subscriber);
     free(conn->channel);
     conn->channel = NULL;
@@ -147,24 +143,13 @@ size_t channel_reply_head(struct conn *conn, const struct http_reply *reply)
 
 /* --- pushes ------------------------------------------------------------------------------------ */
 
-struct conn *conn_next_with_news(struct service *service)
-{
-    struct subscriber *subscriber = service->topics ? topics_next(service->topics) : NULL;
-    return subscriber ? container_of(subscriber, struct channel, subscriber)->conn : NULL;
-}
-
-bool conn_pushes(const struct conn *conn)
+bool channel_pushes(const struct conn *conn)
 {
     struct channel *channel = conn->channel;
-    if (!channel || channel->broken || conn->phase == PHASE_LINGER)
+    if (channel->broken || conn->phase == PHASE_LINGER)
         return false;
     return (conn->want == WANT_READ || conn->want == WANT_JOB) &&
            !outbox_is_empty(&channel->subscriber.outbox);
-}
-
-bool channel_is_pushing(const struct conn *conn)
-{
-    return conn->channel && (conn->channel->pushing || conn->want != WANT_WRITE);
 }
 
 /* The clock of the peer's patience begins with the first attempt, as for a reply. */
@@ -201,11 +186,11 @@ enum want channel_sent(struct conn *conn, ssize_t n)
     return conn->want;
 }
 
-bool conn_cut(struct conn *conn)
+bool channel_cut(struct conn *conn)
 {
     struct channel *channel = conn->channel;
-    if (!channel || channel->broken || conn->want == WANT_CLOSE)
-        return channel && (channel->broken || conn->want == WANT_CLOSE);
+    if (channel->broken || conn->want == WANT_CLOSE)
+        return true;
     if (!outbox_is_overrun(&channel->subscriber.outbox))
         return false;
     count_add(conn->counters, COUNTER_slow, 1);

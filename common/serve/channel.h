@@ -21,11 +21,24 @@ struct channel {
 
 /* The next connection that has something to send, or to be ended as it did not read; NULL: there is none.
  * The caller makes sure that its owner calls conn_push(). */
-struct conn *conn_next_with_news(struct service *);
+static inline struct conn *conn_next_with_news(struct service *service)
+{
+    struct subscriber *subscriber =
+        service->topics && topics_have_news(service->topics) ? topics_next(service->topics) : NULL;
+    return subscriber ? container_of(subscriber, struct channel, subscriber)->conn : NULL;
+}
 /* Is there something to send although conn->want is not WANT_WRITE? Then conn_out() is that. */
-bool conn_pushes(const struct conn *);
+bool channel_pushes(const struct conn *);
+static inline bool conn_pushes(const struct conn *conn)
+{
+    return conn->channel && channel_pushes(conn);
+}
 /* End the connection if its outbox is overrun. True: conn wants to close, or will when its job is over. */
-bool conn_cut(struct conn *);
+bool channel_cut(struct conn *);
+static inline bool conn_cut(struct conn *conn)
+{
+    return conn->channel && channel_cut(conn);
+}
 /* The last word to a WebSocket that idles while the server drains: a frame that says so, to be sent if
  * it can be sent at once, before the descriptor is closed. Its len is 0 when there is none. */
 struct span conn_farewell(const struct conn *);

@@ -1,20 +1,11 @@
-#include "common/serve/channel.h"
 #include "common/serve/conn_parts.h"
 
-#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
 #define LINGER_NS (2 * NSEC_PER_SEC)
 
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-void conn_enter(struct conn *conn, enum conn_phase phase)
-{
-    conn->phase = phase;
-    conn->unsent = INT_MAX;
-    conn->since_ns = now_coarse_ns();
-}
 
 void conn_init(struct conn *conn, struct service *service, struct counter_slot *counters)
 {
@@ -68,7 +59,8 @@ void conn_end(struct conn *conn)
     if (conn->exchange && (conn->keeps || !websocket_rests(&conn->exchange->websocket)))
         websocket_free(&conn->exchange->websocket);
     conn_end_exchange(conn);
-    channel_end(conn);
+    if (conn->channel)
+        channel_end(conn);
     count_add(conn->counters, COUNTER_closed, 1);
 }
 

@@ -3,12 +3,19 @@
 #ifndef ARCHBENCH_CONN_PARTS_H
 #define ARCHBENCH_CONN_PARTS_H
 
-#include "common/serve/conn.h"
+#include "common/serve/channel.h"
+
+#include <limits.h>
 
 /* --- conn.c: the phases, and what a request asks for ------------------------------------------- */
 
 /* Begin a phase, or the same again: what the peer's patience is measured from. */
-void conn_enter(struct conn *, enum conn_phase);
+static inline void conn_enter(struct conn *conn, enum conn_phase phase)
+{
+    conn->phase = phase;
+    conn->unsent = INT_MAX;
+    conn->since_ns = now_coarse_ns();
+}
 /* The peer has gone, or must. */
 enum want conn_give_up(struct conn *);
 /* A complete request for this target, path and query: find what it asks for. All that can be
@@ -43,7 +50,10 @@ enum want channel_parse(struct conn *);
 size_t channel_reply_head(struct conn *, const struct http_reply *);
 /* Is it a push that goes out next, before what conn->want may want to write? Then what, and that so
  * many bytes of it are out (negative: -errno). */
-bool channel_is_pushing(const struct conn *);
+static inline bool channel_is_pushing(const struct conn *conn)
+{
+    return conn->channel && (conn->channel->pushing || conn->want != WANT_WRITE);
+}
 struct span channel_out(struct conn *);
 enum want channel_sent(struct conn *, ssize_t n);
 void channel_end(struct conn *);

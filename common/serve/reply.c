@@ -1,4 +1,3 @@
-#include "common/serve/channel.h"
 #include "common/serve/conn_parts.h"
 
 #include <errno.h>

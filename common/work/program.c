@@ -147,6 +147,7 @@ static const char *set_class(struct program *program, const char *value, size_t 
     if (!is_name(value, len))
         return "class= takes a name of 1 to 31 letters, digits, _ and -";
     memcpy(program->class_name, value, len);
+    program->class_name[len] = 0;
     return NULL;
 }
 
@@ -197,7 +198,7 @@ void program_init(struct program *program)
     program->steps = 0;
     program->sized = false;
     program->body_bytes = 0;
-    memset(program->class_name, 0, sizeof program->class_name);
+    program->class_name[0] = 0;
     program->topics_len = 0;
 }
 

@@ -167,11 +167,8 @@ int topics_publish(struct topics *topics, const char *name, struct frame *frame)
     return told;
 }
 
-/* A loop asks after each event: without news that is a look at one word. */
 struct subscriber *topics_next(struct topics *topics)
 {
-    if (atomic_load_explicit(&topics->waiting, memory_order_acquire) == 0)
-        return NULL;
     pthread_mutex_lock(&topics->lock);
     struct subscriber *subscriber = TAILQ_FIRST(&topics->news);
     if (subscriber)

@@ -65,5 +65,10 @@ int topics_publish(struct topics *, const char *topic, struct frame *);
 
 /* The next subscriber with news, or with an outbox that is overrun; NULL: there is none. */
 struct subscriber *topics_next(struct topics *);
+/* May there be one? A look without the lock, for a loop that asks after each event. */
+static inline bool topics_have_news(struct topics *topics)
+{
+    return atomic_load_explicit(&topics->waiting, memory_order_acquire) > 0;
+}
 
 #endif
