@@ -2,6 +2,7 @@
  * at once, and happens by itself should the coordinator die. */
 #include "loadgen/crew.h"
 #include "common/base/util.h"
+#include "loadgen/books/deliveries.h"
 #include "loadgen/judge/limits.h"
 #include "loadgen/worker/client.h"
 
@@ -61,7 +62,7 @@ _Noreturn static void be_worker(const struct crew *crew, int worker, pid_t paren
     close(crew->reports);
     pin(crew->plan, worker);
     stats->realtime = crew->plan->realtime && become_realtime();
-    client_run(crew->plan, worker, &crew->shared->schedule, stats, signals);
+    client_run(crew->plan, worker, &crew->shared->schedule, stats, crew->published, signals);
     _exit(0);
 }
 
@@ -207,11 +208,24 @@ static void fork_workers(struct crew *crew, const struct client_signals *signals
     }
 }
 
+/* NULL: none subscribes. */
+static uint32_t *share_published(const struct plan *plan)
+{
+    int connections = 0, rooms = 0;
+
+    for (int i = 0; i < plan->pool_count; i++) {
+        connections += plan->pool[i].connections;
+        rooms += plan->pool[i].rooms;
+    }
+    return rooms > 0 ? deliveries_share(connections) : NULL;
+}
+
 void crew_start(struct crew *crew, const struct plan *plan)
 {
     struct client_signals signals;
 
-    *crew = (struct crew){.plan = plan, .shared = shared_create(plan->workers)};
+    *crew = (struct crew){
+        .plan = plan, .shared = shared_create(plan->workers), .published = share_published(plan)};
     crew->shared->schedule.end_ns = INT64_MAX;
     crew->pids = must_calloc((size_t)plan->workers, sizeof *crew->pids);
     crew->signals = open_signals();

@@ -13,6 +13,7 @@
 struct crew {
     const struct plan *plan;
     struct shared *shared; /* owned */
+    uint32_t *published;   /* see deliveries.h; stays to the end of the program */
     pid_t *pids;           /* owned; 0: has ended */
     int alive, lost;       /* lost: ended before its work was done */
     int go, leave;         /* closing them is the signal */

@@ -36,6 +36,17 @@ void shared_free(struct shared *shared, int workers)
     munmap(shared, shared_size(workers));
 }
 
+static void delivery_stats_merge(struct delivery_stats *into, const struct delivery_stats *from)
+{
+    into->published += from->published;
+    into->delivered += from->delivered;
+    into->lost += from->lost;
+    into->doubled += from->doubled;
+    into->disordered += from->disordered;
+    hist_merge(&into->latency, &from->latency);
+    hist_merge(&into->least_latency, &from->least_latency);
+}
+
 void class_stats_merge(struct class_stats *into, const struct class_stats *from)
 {
     into->requests += from->requests;
@@ -58,6 +69,7 @@ void class_stats_merge(struct class_stats *into, const struct class_stats *from)
     hist_merge(&into->raw, &from->raw);
     hist_merge(&into->least_response, &from->least_response);
     hist_merge(&into->least_service, &from->least_service);
+    delivery_stats_merge(&into->deliveries, &from->deliveries);
 }
 
 uint64_t class_stats_errors(const struct class_stats *stats)
@@ -97,6 +109,7 @@ static void add_worker(struct totals *totals, const struct worker_stats *worker)
     totals->idle_lost += worker->idle_lost;
     totals->open += worker->open;
     totals->used += worker->used;
+    totals->unconfirmed += worker->unconfirmed;
     hist_merge(&totals->connect, &worker->connect);
     if (worker_spin(worker) > totals->spin_max)
         totals->spin_max = worker_spin(worker);

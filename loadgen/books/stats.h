@@ -35,6 +35,18 @@ enum outcome {
 /* "timeout", "status_5xx", ... */
 const char *error_name(int error);
 
+/* What subscribers got of what the requests of one class published, over the whole run: a message that was
+ * published in the last moment of the warm-up must come, too. */
+struct delivery_stats {
+    uint64_t published;  /* messages known to have been published */
+    uint64_t delivered;  /* to some subscriber */
+    uint64_t lost;       /* to a subscriber that was there */
+    uint64_t doubled;    /* delivered more than once */
+    uint64_t disordered; /* delivered after a later one of the same publisher */
+    /* Of those published in the window, from when the message was due; see class_stats below. */
+    struct hist latency, least_latency;
+};
+
 /* The requests of one class that were intended in the window. Every one of them ends in `good` or
  * in one of `errors`. */
 struct class_stats {
@@ -51,15 +63,18 @@ struct class_stats {
      * which it knows, are taken out. `raw` is the response with them; the least values are what is
      * left if the delays have made the server's queue as long as they can (see delays.h). */
     struct hist response, service, lag, raw, least_response, least_service;
+    struct delivery_stats deliveries;
 };
 
 struct worker_stats {
     /* Milestones, for the coordinator. */
-    bool connected;    /* every connection is made or has failed once */
-    bool finished;     /* the drain is over; nothing below changes any more */
-    bool realtime;     /* SCHED_FIFO was granted */
-    int open;          /* connections that stood when `connected` was set, idle ones included */
-    int used;          /* connections that have carried a reply, over the whole run */
+    bool connected;  /* every connection is made or has failed once */
+    bool finished;   /* the drain is over; nothing below changes any more */
+    bool drained;    /* with subscriptions: its own requests have their outcomes */
+    bool realtime;   /* SCHED_FIFO was granted */
+    int open;        /* connections that stood when `connected` was set, idle ones included */
+    int used;        /* connections that have carried a reply, over the whole run */
+    int unconfirmed; /* connections of which the server perhaps did not read the one-way messages */
     int connect_errno; /* why a connection failed last, or 0 */
 
     /* Over the window. */
@@ -110,7 +125,7 @@ struct totals {
     double spin_max;    /* CPU share that the worker with most of it spent spinning */
     struct holds holds; /* of the workers, on average */
     int connect_errno;
-    int open, used;
+    int open, used, unconfirmed;
     struct hist connect;
 };
 

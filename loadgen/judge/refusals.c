@@ -85,6 +85,8 @@ static void judge_class(struct result *r, const char *class, const struct class_
 {
     judge_latency(r, class, "response", &stats->response, &stats->least_response);
     judge_latency(r, class, "service", &stats->service, &stats->least_service);
+    judge_latency(r, class, "delivery", &stats->deliveries.latency,
+                  &stats->deliveries.least_latency);
 }
 
 static bool generator_is_busy(const struct result *r)

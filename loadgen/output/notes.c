@@ -109,6 +109,15 @@ static void note_pauses(struct result *r)
             paused, r->plan->connections);
 }
 
+/* Connections that are there to be told something need not carry anything. */
+static bool subscribes(const struct plan *plan)
+{
+    for (int i = 0; i < plan->pool_count; i++)
+        if (plan->pool[i].rooms > 0)
+            return true;
+    return false;
+}
+
 static void note_connections(struct result *r)
 {
     const struct totals *totals = r->totals;
@@ -118,7 +127,7 @@ static void note_connections(struct result *r)
     if (totals->open < asked)
         sentences_add(&r->notes, "only %d of %d connections stood when the load began",
                       totals->open, asked);
-    if (totals->used > 0 && totals->used < r->plan->connections)
+    if (totals->used > 0 && totals->used < r->plan->connections && !subscribes(r->plan))
         sentences_add(&r->notes,
                       "only %d of %d connections carried a reply: fewer would have done, or the "
                       "server did not accept all of them",
@@ -137,6 +146,24 @@ static void note_connections(struct result *r)
             (unsigned long long)totals->idle_lost);
 }
 
+/* The server's doing, whatever the reason: a result, and no fault of the run. */
+static void note_deliveries(struct result *r)
+{
+    const struct delivery_stats *all = &r->totals->all.deliveries;
+
+    if (r->totals->unconfirmed > 0)
+        sentences_add(&r->notes,
+                      "on %d connections the server did not confirm that it had read the one-way "
+                      "messages (a pong): allow more --timeout and --drain",
+                      r->totals->unconfirmed);
+    if (all->lost + all->doubled + all->disordered > 0)
+        sentences_add(&r->notes,
+                      "of what was published, subscribers lost %llu deliveries, got %llu twice and "
+                      "%llu out of order",
+                      (unsigned long long)all->lost, (unsigned long long)all->doubled,
+                      (unsigned long long)all->disordered);
+}
+
 void notes_take(struct result *r)
 {
     r->notes.count = 0;
@@ -147,4 +174,5 @@ void notes_take(struct result *r)
     note_retries(r);
     note_pauses(r);
     note_connections(r);
+    note_deliveries(r);
 }

@@ -117,6 +117,19 @@ static json_t *status_json(const uint64_t status[6])
     return o;
 }
 
+static json_t *deliveries_json(const struct delivery_stats *stats)
+{
+    json_t *o = json_object();
+
+    set_count(o, "published", stats->published);
+    set_count(o, "delivered", stats->delivered);
+    set_count(o, "lost", stats->lost);
+    set_count(o, "doubled", stats->doubled);
+    set_count(o, "disordered", stats->disordered);
+    set(o, "latency", latency_json(&stats->latency));
+    return o;
+}
+
 static json_t *class_json(const struct result *r, const struct class_stats *stats, double weight,
                           int64_t deadline_ns)
 {
@@ -138,6 +151,8 @@ static json_t *class_json(const struct result *r, const struct class_stats *stat
     set(o, "response", response_json(r, stats));
     set(o, "service", latency_json(&stats->service));
     set(o, "lag", latency_json(&stats->lag));
+    set(o, "deliveries",
+        stats->deliveries.published ? deliveries_json(&stats->deliveries) : json_null());
     return o;
 }
 

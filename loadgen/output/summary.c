@@ -130,6 +130,26 @@ static void print_deadlines(const struct result *r, FILE *file)
         fprintf(file, "\n");
 }
 
+/* What subscribers got of what the classes published. */
+static void print_deliveries(const struct result *r, FILE *file)
+{
+    for (int i = 0; i < r->plan->class_count; i++) {
+        const struct delivery_stats *stats = &r->totals->class[i].deliveries;
+        char p50[PRETTY_TIME], p99[PRETTY_TIME], max[PRETTY_TIME];
+
+        if (stats->published == 0)
+            continue;
+        fprintf(file,
+                "  deliveries of %s: %" PRIu64 " of %" PRIu64 " published; %" PRIu64
+                " lost, %" PRIu64 " doubled, %" PRIu64 " out of order; p50 %s, p99 %s, max %s\n",
+                r->plan->class[i].name, stats->delivered, stats->published, stats->lost,
+                stats->doubled, stats->disordered,
+                pretty_time(p50, hist_percentile(&stats->latency, 50)),
+                pretty_time(p99, hist_percentile(&stats->latency, 99)),
+                pretty_time(max, hist_percentile(&stats->latency, 100)));
+    }
+}
+
 static void print_connections(const struct result *r, FILE *file)
 {
     const struct totals *totals = r->totals;
@@ -209,6 +229,7 @@ void summary_print(const struct result *r, FILE *file)
     print_errors(&r->totals->all, file);
     print_retries(r, file);
     print_deadlines(r, file);
+    print_deliveries(r, file);
     print_connections(r, file);
     print_generator(r->totals, file);
     print_delays(r, file);

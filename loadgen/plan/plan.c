@@ -195,6 +195,22 @@ static void read_cpus(struct plan *plan, const char *list)
     }
 }
 
+/* On a WebSocket requests are written when they are sent, and the handshake now. */
+static void build_request(struct plan *plan, struct plan_class *class,
+                          const struct workload_class *from, const struct option_list *headers,
+                          int number)
+{
+    const struct target *target = &plan->target[number];
+    const char *path = plan->workload_path ? from->target : target->url.target;
+    struct request_parts parts = {.body_bytes = class->body_bytes,
+                                  .file = from->body_file[0] ? from->body_file : NULL};
+
+    if (class->websocket)
+        parts = (struct request_parts){.fields = SOCKET_HANDSHAKE};
+    request_build(&class->request[number], target, class->websocket ? "/ws" : path, from->method,
+                  headers, &parts);
+}
+
 static void add_class(struct plan *plan, const struct workload_class *from,
                       const struct option_list *headers)
 {
@@ -206,13 +222,13 @@ static void add_class(struct plan *plan, const struct workload_class *from,
     class->send_rate = from->send_rate;
     class->receive_rate = from->receive_rate;
     class->head = strcmp(from->method, "HEAD") == 0;
-    for (int i = 0; i < plan->target_count; i++) {
-        const struct target *target = &plan->target[i];
-
-        request_build(&class->request[i], target,
-                      plan->workload_path ? from->target : target->url.target, from->method,
-                      headers);
-    }
+    class->websocket = from->websocket;
+    class->one_way = from->one_way;
+    class->publishes = workload_class_publishes(from);
+    class->path = from->target;
+    class->body_bytes = (size_t)from->body_bytes;
+    for (int i = 0; i < plan->target_count; i++)
+        build_request(plan, class, from, headers, i);
 }
 
 static int add_pool(struct plan *plan, int connections, bool idle)
@@ -227,6 +243,23 @@ static int add_pool(struct plan *plan, int connections, bool idle)
 static bool is_carried(const struct plan *plan, const struct workload_class *class)
 {
     return plan->arrivals != ARRIVALS_CLOSED || class->weight > 0;
+}
+
+/* The classes that share connections have to agree on what these are. */
+static void set_protocol(struct plan *plan, struct plan_pool *pool, int class)
+{
+    const struct workload_class *from = &plan->workload.class[class];
+
+    if (pool->named && (pool->websocket != from->websocket || pool->rooms != from->rooms))
+        die("classes %s and %s share connections, but not their protocol and rooms",
+            plan->class[pool->class].name, from->name);
+    if (from->rooms > 0 && pool->connections / from->rooms > PLAN_ROOM_MAX)
+        die("class %s: a room has %d connections at most: use more rooms", from->name,
+            PLAN_ROOM_MAX);
+    pool->named = true;
+    pool->class = class;
+    pool->websocket = from->websocket;
+    pool->rooms = from->rooms;
 }
 
 static void add_classes(struct plan *plan, const struct option_list *headers)
@@ -246,6 +279,8 @@ static void add_classes(struct plan *plan, const struct option_list *headers)
             plan->pool[common].connections = w->connections;
             plan->connections += w->connections;
         }
+        if (carried)
+            set_protocol(plan, &plan->pool[plan->class[i].pool], i);
     }
     if (w->idle > 0)
         add_pool(plan, w->idle, true);

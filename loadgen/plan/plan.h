@@ -34,7 +34,12 @@ struct wishes {
     bool realtime;
 };
 
-enum { PLAN_TARGETS = 64, PLAN_SOURCES = 256, PLAN_CPUS = 64 };
+enum { PLAN_TARGETS = 64, PLAN_SOURCES = 256, PLAN_CPUS = 64, PLAN_ROOM_MAX = 1000 };
+
+/* The fields of a WebSocket's handshake. The key is the same for all, so that its answer is, too. */
+#define SOCKET_HANDSHAKE                                                                           \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                   \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 /* Where requests go. */
 struct target {
@@ -56,9 +61,12 @@ struct plan_class {
     int64_t deadline_ns; /* 0: there is none */
     double send_rate, receive_rate; /* bytes per second of a slow client; 0: as fast as it goes */
     bool head;
+    bool websocket, one_way, publishes;
+    const char *path;  /* of a message: path and query, perhaps with WORKLOAD_ROOM */
+    size_t body_bytes; /* of a message */
     bool has_digest;
     uint64_t digest;
-    struct request request[PLAN_TARGETS]; /* for each target */
+    struct request request[PLAN_TARGETS]; /* for each target; of a message: the handshake */
 };
 
 /* Connections that carry the same classes. The first pool is that of the classes without
@@ -66,6 +74,10 @@ struct plan_class {
 struct plan_pool {
     int connections; /* over all workers; 0: no class uses it */
     bool idle;
+    bool websocket; /* its connections are WebSockets */
+    int rooms;      /* each subscribes to one of so many topics; 0: to none */
+    bool named;     /* a class uses it, which says the above ... */
+    int class;      /* ... the last of them */
 };
 
 struct retry {

@@ -32,8 +32,55 @@ static bool names(const struct option_list *headers, const char *name)
     return false;
 }
 
+static void write_filler(FILE *out, size_t bytes)
+{
+    for (; bytes > 0; bytes--)
+        fputc('x', out);
+}
+
+/* The last field of the head, which is its length, and the file. False: it cannot be read. */
+static bool copy_file(FILE *out, FILE *in)
+{
+    char buffer[65536];
+    size_t n;
+
+    if (fseek(in, 0, SEEK_END) != 0)
+        return false;
+    fprintf(out, "Content-Length: %ld\r\n\r\n", ftell(in));
+    rewind(in);
+    while ((n = fread(buffer, 1, sizeof buffer, in)) > 0)
+        fwrite(buffer, 1, n, out);
+    return !ferror(in);
+}
+
+static void write_file(FILE *out, const char *name)
+{
+    FILE *in = fopen(name, "rb");
+    bool copied = in && copy_file(out, in);
+
+    if (!copied)
+        die_errno("cannot read the body '%s'", name);
+    fclose(in);
+}
+
+/* The end of the head, and the body. */
+static void write_body(FILE *out, const char *method, const struct request_parts *parts)
+{
+    bool has_length = strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
+
+    if (parts->file) {
+        write_file(out, parts->file);
+        return;
+    }
+    if (has_length || parts->body_bytes > 0)
+        fprintf(out, "Content-Length: %zu\r\n", parts->body_bytes);
+    fprintf(out, "\r\n");
+    write_filler(out, parts->body_bytes);
+}
+
 static void write_request(FILE *out, const struct target *target, const char *path,
-                          const char *method, const struct option_list *headers)
+                          const char *method, const struct option_list *headers,
+                          const struct request_parts *parts)
 {
     fprintf(out, "%s %s HTTP/1.1\r\n", method, path);
     if (!names(headers, "Host:"))
@@ -42,18 +89,19 @@ static void write_request(FILE *out, const struct target *target, const char *pa
         fprintf(out, "Authorization: %s\r\n", target->url.authorization);
     for (int i = 0; i < headers->count; i++)
         fprintf(out, "%s\r\n", headers->text[i]);
-    if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0)
-        fprintf(out, "Content-Length: 0\r\n");
-    fprintf(out, "\r\n");
+    if (parts->fields)
+        fprintf(out, "%s", parts->fields);
+    write_body(out, method, parts);
 }
 
 void request_build(struct request *request, const struct target *target, const char *path,
-                   const char *method, const struct option_list *headers)
+                   const char *method, const struct option_list *headers,
+                   const struct request_parts *parts)
 {
     FILE *out = open_memstream(&request->bytes, &request->len);
 
     if (out)
-        write_request(out, target, path, method, headers);
+        write_request(out, target, path, method, headers, parts);
     if (!out || fclose(out) != 0)
         die("out of memory");
 }

@@ -384,20 +384,27 @@ static bool check_whole(struct loader *l, const struct workload *w)
     return !l->failed;
 }
 
-/* A workload names its trace as seen from its own folder. */
-static bool find_trace(struct loader *l, struct workload *w)
+/* A workload names a file as seen from its own folder. `file`: WORKLOAD_PATH bytes. */
+static bool find_file(struct loader *l, char *file)
 {
     const char *slash = strrchr(l->path, '/');
     int folder = slash ? (int)(slash + 1 - l->path) : 0;
     char name[WORKLOAD_TARGET];
 
-    if (w->trace[0] == '\0' || w->trace[0] == '/')
+    if (file[0] == '\0' || file[0] == '/')
         return true;
-    strcpy(name, w->trace);
-    if (snprintf(w->trace, sizeof w->trace, "%.*s%s", folder, l->path, name) >=
-        (int)sizeof w->trace)
-        fail(l, "trace: the path is too long");
+    strcpy(name, file);
+    if (snprintf(file, WORKLOAD_PATH, "%.*s%s", folder, l->path, name) >= WORKLOAD_PATH)
+        fail(l, "the path of '%s' is too long", name);
     return !l->failed;
+}
+
+static bool find_files(struct loader *l, struct workload *w)
+{
+    for (int i = 0; i < w->class_count; i++)
+        if (!find_file(l, w->class[i].body_file))
+            return false;
+    return find_file(l, w->trace);
 }
 
 /* Which of the copies was asked for, or NULL after a complaint. */
@@ -439,5 +446,5 @@ bool workload_load(struct workload *w, const char *path, const char *point, char
     if (!chosen || !check_whole(&l, chosen))
         return false;
     *w = *chosen;
-    return find_trace(&l, w);
+    return find_files(&l, w);
 }

@@ -14,6 +14,9 @@ enum {
     WORKLOAD_PATH = 1024,
 };
 
+/* In a request: the topic to which the connection that carries it has subscribed, room0 or room1... */
+#define WORKLOAD_ROOM "room{room}"
+
 /* When the next request is due: after a reply, or whatever the server does. */
 enum arrivals_kind {
     ARRIVALS_CLOSED,
@@ -44,11 +47,16 @@ struct workload_class {
     double weight; /* relative frequency; ignored when the classes have rates */
     struct rate rate;
     char method[WORKLOAD_NAME];
-    char target[WORKLOAD_TARGET]; /* path and query; empty: not stated */
-    int connections;              /* of its own; 0: it shares the workload's */
-    int64_t deadline_ns;          /* a later reply is good but missed it; 0: there is none */
-    double send_rate;             /* bytes/s of a slow writer; 0: as fast as it goes */
-    double receive_rate;          /* bytes/s of a slow reader */
+    char target[WORKLOAD_TARGET];  /* path and query; empty: not stated */
+    int connections;               /* of its own; 0: it shares the workload's */
+    int64_t deadline_ns;           /* a later reply is good but missed it; 0: there is none */
+    double send_rate;              /* bytes/s of a slow writer; 0: as fast as it goes */
+    double receive_rate;           /* bytes/s of a slow reader */
+    double body_bytes;             /* that the request carries */
+    char body_file[WORKLOAD_PATH]; /* ... or those of this file; empty: there is none */
+    bool websocket;                /* it is a message, on a connection that is a WebSocket */
+    bool one_way;                  /* ... that wants no reply */
+    int rooms; /* its connections subscribe to one of so many topics; 0: to none */
 };
 
 /* What rates are multiplied by: evenly from `from` at the start of a phase to `to` at its end. */
@@ -124,6 +132,9 @@ bool workload_has_class_rates(const struct workload *);
 bool workload_calls_upstream(const struct workload *);
 /* Some request has a step io=disk. */
 bool workload_reads_disk(const struct workload *);
+
+/* The class publishes to the room of its connection. */
+bool workload_class_publishes(const struct workload_class *);
 
 const char *arrivals_name(enum arrivals_kind);
 

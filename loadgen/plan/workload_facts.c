@@ -27,6 +27,12 @@ bool workload_reads_disk(const struct workload *w)
     return some_request_has(w, "io=disk:");
 }
 
+bool workload_class_publishes(const struct workload_class *class)
+{
+    return class->rooms > 0 && strstr(class->target, "publish") &&
+           strstr(class->target, WORKLOAD_ROOM);
+}
+
 const char *arrivals_name(enum arrivals_kind kind)
 {
     switch (kind) {
@@ -75,11 +81,35 @@ static const char *disagreement(const struct workload *w)
     return NULL;
 }
 
+/* The same of keys that belong to WebSockets only. */
+static const char *class_disagreement(const struct workload *w, const struct workload_class *class)
+{
+    if (!class->websocket && (class->one_way || class->rooms > 0))
+        return "one_way and rooms need protocol = websocket";
+    if (class->websocket &&
+        (class->body_file[0] || class->send_rate > 0 || class->receive_rate > 0))
+        return "a message has no file for its body, and is not slow";
+    if (class->one_way && w->arrivals == ARRIVALS_CLOSED)
+        return "one_way needs arrivals that do not wait for a reply";
+    if (class->one_way && workload_class_publishes(class))
+        return "one_way messages are not known to be published: they cannot be accounted for";
+    if (class->websocket && strcmp(class->method, "GET") != 0)
+        return "a message has no method";
+    if (class->websocket && class->body_bytes > 60000)
+        return "body of a message is 60000 bytes at most";
+    return NULL;
+}
+
 bool workload_agrees(const struct workload *w, char *error, size_t size)
 {
     const char *wrong = disagreement(w);
 
     if (wrong)
         snprintf(error, size, "%s%s", arrivals_name(w->arrivals), wrong);
+    for (int i = 0; i < w->class_count && !wrong; i++) {
+        wrong = class_disagreement(w, &w->class[i]);
+        if (wrong)
+            snprintf(error, size, "class %s: %s", w->class[i].name, wrong);
+    }
     return !wrong;
 }

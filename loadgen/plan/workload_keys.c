@@ -157,6 +157,39 @@ static bool take_bytes(const char *text, void *field)
     return true;
 }
 
+/* "4k" or "@FILE", into a whole class. */
+static bool take_body(const char *text, void *field)
+{
+    struct workload_class *class = field;
+
+    if (text[0] != '@')
+        return take_bytes(text, &class->body_bytes);
+    return text[1] != '\0' && snprintf(class->body_file, sizeof class->body_file, "%s", text + 1) <
+                                  (int)sizeof class->body_file;
+}
+
+static bool take_protocol(const char *text, void *field)
+{
+    static const char *const protocols[] = {"http", "websocket"};
+    int index;
+
+    if (!parse_word(text, protocols, 2, &index))
+        return false;
+    *(bool *)field = index == 1;
+    return true;
+}
+
+static bool take_yes(const char *text, void *field)
+{
+    static const char *const answers[] = {"no", "yes"};
+    int index;
+
+    if (!parse_word(text, answers, 2, &index))
+        return false;
+    *(bool *)field = index == 1;
+    return true;
+}
+
 /* "10" or "1..3". */
 static bool take_load(const char *text, void *field)
 {
@@ -238,6 +271,11 @@ const struct key class_keys[] = {
     {"deadline", take_duration, offsetof(struct workload_class, deadline_ns), NO_DURATION},
     {"send_rate", take_bytes, offsetof(struct workload_class, send_rate), NO_BYTES},
     {"receive_rate", take_bytes, offsetof(struct workload_class, receive_rate), NO_BYTES},
+    {"body", take_body, 0, "not a number of bytes such as 100 or 4k, nor @FILE"},
+    {"protocol", take_protocol, offsetof(struct workload_class, websocket),
+     "not http or websocket"},
+    {"one_way", take_yes, offsetof(struct workload_class, one_way), "not yes or no"},
+    {"rooms", take_count_or_0, offsetof(struct workload_class, rooms), NO_COUNT_OR_0},
     {0},
 };
 

@@ -139,8 +139,8 @@ static void move_on(struct client *c)
         begin_window(c);
     if (c->phase == PHASE_RUN && c->now_ns >= c->schedule->end_ns)
         end_window(c);
-    if (c->phase == PHASE_DRAIN &&
-        (c->tally.open == 0 || c->now_ns >= c->schedule->end_ns + c->plan->drain_ns))
+    if (c->phase == PHASE_DRAIN && (c->now_ns >= c->schedule->end_ns + c->plan->drain_ns ||
+                                    (!websocket_is_owed(c) && c->tally.open == 0)))
         c->phase = PHASE_OVER;
 }
 
@@ -181,7 +181,9 @@ static int64_t next_due_ns(const struct client *c)
     case PHASE_RUN:
         due = earlier(due, c->begun ? c->schedule->end_ns : c->schedule->begin_ns);
         break;
-    case PHASE_DRAIN: due = earlier(due, c->schedule->end_ns + c->plan->drain_ns); break;
+    case PHASE_DRAIN:
+        due = earlier(earlier(due, websocket_look_ns(c)), c->schedule->end_ns + c->plan->drain_ns);
+        break;
     case PHASE_OVER: break;
     }
     return due;
@@ -346,6 +348,7 @@ static void add_connection(struct client *c, struct connection *conn, int pool, 
     if (plan->source_count > 0)
         conn->source = (uint16_t)(number / plan->target_count % plan->source_count);
     list_append(&c->list[STATE_WAITING], conn);
+    websocket_attach(c, conn, number);
 }
 
 static void add_connections(struct client *c, int worker)
@@ -379,13 +382,16 @@ static void set_up_class(struct client *c, int number)
 }
 
 static struct client *client_create(const struct plan *plan, int worker,
-                                    const struct schedule *schedule, struct worker_stats *stats)
+                                    const struct schedule *schedule, struct worker_stats *stats,
+                                    uint32_t *published)
 {
     struct client *c = must_calloc(1, sizeof *c);
 
     c->plan = plan;
     c->schedule = schedule;
     c->stats = stats;
+    c->all_stats = stats - worker;
+    c->published = published;
     c->tally = (struct tally){.schedule = schedule, .stats = stats};
     for (int i = 0; i < plan->class_count; i++)
         set_up_class(c, i);
@@ -409,8 +415,10 @@ static struct client *client_create(const struct plan *plan, int worker,
 
 static void client_free(struct client *c)
 {
-    for (int i = 0; i < c->count; i++)
+    for (int i = 0; i < c->count; i++) {
         connection_end(&c->connections[i]);
+        websocket_detach(&c->connections[i]);
+    }
     for (int i = 0; i < c->plan->pool_count; i++)
         backlog_free(&c->pools[i].backlog);
     close(c->epoll);
@@ -422,17 +430,19 @@ static void client_free(struct client *c)
 }
 
 void client_run(const struct plan *plan, int worker, const struct schedule *schedule,
-                struct worker_stats *stats, const struct client_signals *signals)
+                struct worker_stats *stats, uint32_t *published,
+                const struct client_signals *signals)
 {
     struct client *c;
     char byte;
 
     allow_descriptors(count_connections(plan, worker));
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); /* the default, 50 us, is what we are to measure */
-    c = client_create(plan, worker, schedule, stats);
+    c = client_create(plan, worker, schedule, stats, published);
     watch_go(c, signals->go);
     work(c, signals);
     exchange_abandon(c);
+    websocket_sum_up(c);
     report_milestone(signals, &stats->finished);
     while (read(signals->leave, &byte, 1) < 0 && errno == EINTR)
         ; /* the connections stay open until the coordinator closes its end */

@@ -56,7 +56,7 @@ void connection_end(struct connection *conn)
     conn->fd = -1;
 }
 
-static void connect_failed(struct client *c, struct connection *conn, int error)
+void connect_failed(struct client *c, struct connection *conn, int error)
 {
     c->stats->connect_errno = error;
     connection_close(c, conn, STATE_PAUSED);
@@ -85,6 +85,8 @@ static void connection_start(struct client *c, struct connection *conn)
                      pool_of(c, conn)->slow ? SLOW_BUFFER : 0);
     conn->replies = 0;
     conn->churned = conn->peer_closed = false;
+    if (conn->messenger)
+        conn->messenger->begun = conn->messenger->ready = false;
     conn->generation++;
     if (fd < 0) {
         connect_failed(c, conn, -fd);
@@ -125,6 +127,13 @@ void connect_missing(struct client *c)
     }
 }
 
+void connect_complete(struct client *c, struct connection *conn)
+{
+    hist_add(&c->stats->connect, c->now_ns - conn->since_ns);
+    c->connected_ns = c->now_ns;
+    exchange_next(c, conn);
+}
+
 void connect_event(struct client *c, struct connection *conn, uint32_t events)
 {
     int error = 0;
@@ -134,11 +143,15 @@ void connect_event(struct client *c, struct connection *conn, uint32_t events)
         getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error) {
         connect_failed(c, conn, error);
+    } else if (conn->messenger && conn->messenger->begun) {
+        conn->peer_closed |= (events & (EPOLLRDHUP | EPOLLHUP)) != 0;
+        receive_all(c, conn);
     } else if (events & EPOLLOUT) {
         tick(c);
-        hist_add(&c->stats->connect, c->now_ns - conn->since_ns);
-        c->connected_ns = c->now_ns;
-        exchange_next(c, conn);
+        if (conn->messenger)
+            websocket_connected(c, conn);
+        else
+            connect_complete(c, conn);
     }
 }
 

@@ -42,6 +42,7 @@ struct connection {
     bool peer_closed;        /* the peer will send nothing more on this socket */
     int64_t thinks_until_ns; /* its user, even if the socket is lost meanwhile; 0: not thinking */
     struct reply reply;
+    struct messenger *messenger; /* owned, of a WebSocket: see engine.h; else NULL */
 };
 
 struct connection_list {

@@ -7,12 +7,14 @@
 
 #include "common/base/util.h"
 #include "loadgen/books/delays.h"
+#include "loadgen/books/deliveries.h"
 #include "loadgen/books/stats.h"
 #include "loadgen/books/tally.h"
 #include "loadgen/plan/plan.h"
 #include "loadgen/worker/backlog.h"
 #include "loadgen/worker/connection.h"
 #include "loadgen/worker/retries.h"
+#include "loadgen/worker/socket.h"
 
 #include <sys/resource.h>
 
@@ -31,6 +33,21 @@ enum client_phase {
     PHASE_RUN,     /* warm-up and window */
     PHASE_DRAIN,   /* no new arrivals; what the window began may end */
     PHASE_OVER,
+};
+
+/* What a connection that is a WebSocket has beside. */
+struct messenger {
+    struct socket socket;
+    bool begun;         /* the handshake is sent */
+    bool ready;         /* ... and answered, and so is the subscription */
+    bool unconfirmed;   /* one-way messages were sent, and no pong has come since */
+    bool pinged;        /* one was asked for */
+    uint32_t number;    /* of the connection in its pool, over all workers */
+    uint32_t published; /* number of its last message that is known to have been published */
+    uint32_t unknown;   /* so many after it may have been: their connection was lost */
+    struct following *following; /* owned, of each member of its room; NULL: it has none */
+    char *out;                   /* owned: the message under way ... */
+    size_t out_len;
 };
 
 /* Connections that carry the same classes, as far as they are this worker's. */
@@ -65,7 +82,11 @@ struct client {
     struct retries retries;
     struct random random; /* for all that is not an arrival */
     struct arrivals arrivals;
-    struct arrival next;         /* the arrival that comes next */
+    struct arrival next; /* the arrival that comes next */
+    uint32_t *published; /* of the connections of all pools, shared; NULL: none subscribes */
+    const struct worker_stats *all_stats; /* of all workers */
+    bool has_websockets;
+    int64_t next_look_ns;        /* at what is still to be delivered */
     size_t backlogged;           /* arrivals in all backlogs */
     int64_t backlog_since_ns;    /* since when some wait */
     int64_t connected_ns;        /* when a connection was made last */
@@ -96,6 +117,20 @@ static inline const struct request *request_of(const struct client *c,
     return &class_of(c, conn)->request[conn->target];
 }
 
+/* All bytes of the request under way. */
+static inline struct span out_of(const struct client *c, const struct connection *conn)
+{
+    const struct messenger *m = conn->messenger;
+
+    return m ? (struct span){m->out, m->out_len}
+             : (struct span){request_of(c, conn)->bytes, request_of(c, conn)->len};
+}
+
+static inline bool is_sent(const struct client *c, const struct connection *conn)
+{
+    return conn->sent == out_of(c, conn).len;
+}
+
 static inline struct connections *pool_of(struct client *c, const struct connection *conn)
 {
     return &c->pools[conn->pool];
@@ -117,6 +152,10 @@ static inline void set_state(struct client *c, struct connection *conn, enum con
 void connect_missing(struct client *);
 /* A connection that was being made has an event. */
 void connect_event(struct client *, struct connection *, uint32_t events);
+/* It came to nothing, with an errno; it is made again after a pause. */
+void connect_failed(struct client *, struct connection *, int error);
+/* It can carry requests from now on. */
+void connect_complete(struct client *, struct connection *);
 /* Give those up that take too long. */
 void connect_expire(struct client *);
 /* Be told of its events; again of those that are there already, if it was watched before. */
@@ -136,6 +175,12 @@ void connection_end(struct connection *);
 void exchange_admit(struct client *, struct arrival);
 /* A connection is free: give it the next request, or let it idle. */
 void exchange_next(struct client *, struct connection *);
+/* An attempt failed: it is tried again (true), or that was the request's outcome. `answered`: with a complete
+ * reply. */
+bool exchange_attempt_failed(struct client *, const struct arrival *, enum outcome error,
+                             bool answered);
+/* The attempt ended without a complete reply, and with it the connection. */
+void exchange_failed(struct client *, struct connection *, enum outcome error);
 /* It was to carry a request and could not be made. */
 void exchange_lost_connection(struct client *, struct connection *);
 /* An open connection can be read or written. */
@@ -146,5 +191,34 @@ void exchange_timers(struct client *);
 void exchange_expire(struct client *);
 /* What has no outcome at the end never gets one. */
 void exchange_abandon(struct client *);
+
+/* receive.c */
+
+/* One recv of up to `max` bytes and what follows from it. Returns what recv did. */
+ssize_t receive_some(struct client *, struct connection *, size_t max);
+/* Read until the socket is empty, or to the very end if the peer has closed. */
+void receive_all(struct client *, struct connection *);
+/* The reply to the request under way is in conn->reply as a whole. */
+void receive_complete(struct client *, struct connection *);
+
+/* websocket.c; most do nothing for other connections. */
+
+/* `number`: of the connection in its pool, over all workers. */
+void websocket_attach(struct client *, struct connection *, int number);
+void websocket_detach(struct connection *);
+/* TCP's handshake is over, its own begins. */
+void websocket_connected(struct client *, struct connection *);
+/* So many bytes have come, into the client's buffer. */
+void websocket_received(struct client *, struct connection *, size_t len);
+/* Write the message for conn->arrival. */
+void websocket_compose(struct client *, struct connection *);
+/* The connection is about to be dropped while a message is under way. */
+void websocket_lost(struct client *, struct connection *);
+/* In the drain: is something still to be delivered, or a one-way message perhaps not read by the server? */
+bool websocket_is_owed(struct client *);
+/* When to ask that again; INT64_MAX: never. */
+int64_t websocket_look_ns(const struct client *);
+/* What has not been delivered at the end is lost. */
+void websocket_sum_up(struct client *);
 
 #endif

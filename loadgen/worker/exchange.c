@@ -7,11 +7,8 @@
 #include "loadgen/worker/engine.h"
 
 #include <errno.h>
-#include <linux/errqueue.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
 
@@ -44,9 +41,8 @@ static struct arrival make_arrival(struct client *c, const struct connections *p
     return arrival;
 }
 
-/* An attempt failed: it is tried again (true), or that was the request's outcome. */
-static bool attempt_failed(struct client *c, const struct arrival *arrival, enum outcome error,
-                           bool answered)
+bool exchange_attempt_failed(struct client *c, const struct arrival *arrival, enum outcome error,
+                             bool answered)
 {
     enum retry_answer answer = retries_ask(&c->retries, arrival, error, c->now_ns);
 
@@ -62,27 +58,27 @@ static bool attempt_failed(struct client *c, const struct arrival *arrival, enum
 
 /* Sending. */
 
-/* The attempt ended without a complete reply, and with it the connection. */
-static void request_failed(struct client *c, struct connection *conn, enum outcome error)
+void exchange_failed(struct client *c, struct connection *conn, enum outcome error)
 {
     struct arrival arrival = conn->arrival;
 
+    websocket_lost(c, conn);
     connection_drop(c, conn);
-    attempt_failed(c, &arrival, error, false);
+    exchange_attempt_failed(c, &arrival, error, false);
 }
 
 /* Write up to `max` bytes of what is left of the request. What does not fit waits for the next
  * EPOLLOUT edge. Returns false when that ended the connection. */
 static bool send_some(struct client *c, struct connection *conn, size_t max)
 {
-    const struct request *request = request_of(c, conn);
-    size_t rest = request->len - conn->sent;
-    ssize_t n = send(conn->fd, request->bytes + conn->sent, rest < max ? rest : max, MSG_NOSIGNAL);
+    struct span out = out_of(c, conn);
+    size_t rest = out.len - conn->sent;
+    ssize_t n = send(conn->fd, out.data + conn->sent, rest < max ? rest : max, MSG_NOSIGNAL);
 
     if (n >= 0) {
         conn->sent += (uint32_t)n;
     } else if (errno != EAGAIN && errno != EINTR) {
-        request_failed(c, conn, ERROR_reset);
+        exchange_failed(c, conn, ERROR_reset);
         return false;
     }
     return true;
@@ -103,6 +99,25 @@ static void slow_wait(struct client *c, struct connection *conn, double rate)
     timers_add(&c->timers, &conn->timer, c->now_ns + (int64_t)(gap_s * 1e9));
 }
 
+/* A message that wants no reply is good when it is written as a whole; then its connection is free. */
+static void one_way_sent(struct client *c, struct connection *conn)
+{
+    if (conn->state != STATE_BUSY || !is_sent(c, conn))
+        return;
+    tick(c);
+    tally_good(&c->tally, &conn->arrival,
+               &(struct exchange){.sent_ns = conn->since_ns,
+                                  .came_ns = c->now_ns,
+                                  .read_ns = c->now_ns,
+                                  .lag_ns = conn->lag_ns,
+                                  .echo_ns = conn->echo_ns});
+    conn->messenger->unconfirmed = true;
+    c->stats->used += !conn->used;
+    conn->used = true;
+    conn->replies++;
+    set_state(c, conn, STATE_IDLE);
+}
+
 /* Send `arrival` on an idle or just freed connection. c->now_ns must be fresh: it is the send
  * time. */
 static void start_request(struct client *c, struct connection *conn, struct arrival arrival)
@@ -117,10 +132,14 @@ static void start_request(struct client *c, struct connection *conn, struct arri
     tally_sent(&c->tally, &arrival, conn->lag_ns);
     reply_begin(&conn->reply, &c->kind[arrival.class]);
     set_state(c, conn, STATE_BUSY);
+    if (conn->messenger)
+        websocket_compose(c, conn);
     if (class->send_rate > 0)
         slow_wait(c, conn, class->send_rate);
     else if (send_some(c, conn, SIZE_MAX) && class->receive_rate > 0)
         slow_wait(c, conn, class->receive_rate);
+    if (class->one_way)
+        one_way_sent(c, conn);
 }
 
 /* A user's next request, unless the run is over. */
@@ -205,162 +224,7 @@ void exchange_lost_connection(struct client *c, struct connection *conn)
             return;
         arrival = make_arrival(c, pool, c->now_ns);
     }
-    attempt_failed(c, &arrival, ERROR_connect, false);
-}
-
-/* Receiving. */
-static enum outcome judge_reply(const struct client *c, const struct connection *conn)
-{
-    const struct plan_class *class = class_of(c, conn);
-
-    switch (conn->reply.status / 100) {
-    case 2:
-    case 3:
-        if (class->has_digest && !reply_has_digest(&conn->reply, class->digest))
-            return ERROR_digest;
-        return OUTCOME_GOOD;
-    case 4: return ERROR_status_4xx;
-    case 5: return ERROR_status_5xx;
-    default: return ERROR_malformed;
-    }
-}
-
-/* A reply that came before the request was written whole leaves a connection on which the rest
- * would be taken for the next request. */
-static bool can_go_on(const struct client *c, const struct connection *conn)
-{
-    return conn->reply.keep_alive && !conn->peer_closed && conn->sent == request_of(c, conn)->len;
-}
-
-/* After a 503 a user pauses, and up to half of it more: those refused together are not to come
- * together again. */
-static void user_pauses(struct client *c, struct connection *conn)
-{
-    double pause_ns = (double)c->plan->workload.retry_after_ns * (1 + random_unit(&c->random) / 2);
-
-    if (is_closed_loop(c) && pause_ns > 0) {
-        conn->thinks_until_ns = c->now_ns + (int64_t)pause_ns;
-        tally_paused(&c->tally, c->now_ns, conn->thinks_until_ns);
-    }
-}
-
-static void reply_complete(struct client *c, struct connection *conn)
-{
-    struct arrival arrival = conn->arrival;
-    enum outcome outcome = judge_reply(c, conn);
-
-    tally_status(&c->tally, &arrival, conn->reply.status);
-    if (outcome == OUTCOME_GOOD)
-        tally_good(&c->tally, &arrival,
-                   &(struct exchange){.sent_ns = conn->since_ns,
-                                      .came_ns = c->came_ns,
-                                      .read_ns = c->now_ns,
-                                      .lag_ns = conn->lag_ns,
-                                      .echo_ns = conn->echo_ns});
-    else if (!attempt_failed(c, &arrival, outcome, true) && conn->reply.status == 503)
-        user_pauses(c, conn);
-    c->stats->used += !conn->used;
-    conn->used = true;
-    conn->replies++;
-    if (!can_go_on(c, conn))
-        connection_drop(c, conn);
-    else if (c->plan->workload.churn > 0 && conn->replies >= (uint32_t)c->plan->workload.churn)
-        connection_renew(c, conn);
-    else
-        exchange_next(c, conn);
-}
-
-static void received(struct client *c, struct connection *conn, size_t len)
-{
-    if (conn->state != STATE_BUSY) {
-        connection_drop(c, conn); /* nobody asked, e.g. "408 Request Timeout" before a close */
-        return;
-    }
-    switch (reply_feed(&conn->reply, c->buffer, len)) {
-    case REPLY_MORE: break;
-    case REPLY_DONE: reply_complete(c, conn); break;
-    case REPLY_BAD: request_failed(c, conn, ERROR_malformed); break;
-    }
-}
-
-/* The stream ended: with an error, or because the peer closed it. */
-static void stream_ended(struct client *c, struct connection *conn, int error)
-{
-    if (conn->state != STATE_BUSY)
-        connection_drop(c, conn);
-    else if (error)
-        request_failed(c, conn, ERROR_reset);
-    else if (reply_end(&conn->reply) == REPLY_DONE)
-        reply_complete(c, conn);
-    else
-        request_failed(c, conn, reply_begun(&conn->reply) ? ERROR_cut : ERROR_closed);
-}
-
-/* How long ago that was, on the clock of the kernel's stamps. */
-static int64_t age_ns(const struct timespec *stamp)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (now.tv_sec - stamp->tv_sec) * NSEC_PER_SEC + now.tv_nsec - stamp->tv_nsec;
-}
-
-/* When the bytes came, as the kernel says in a control message; now, when it says nothing or what
- * cannot be: the clock may have been set. */
-static int64_t arrival_ns(const struct client *c, const struct connection *conn,
-                          struct msghdr *message)
-{
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
-        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMPING) {
-            struct scm_timestamping stamps;
-            memcpy(&stamps, CMSG_DATA(h), sizeof stamps);
-            int64_t came_ns = c->now_ns - age_ns(&stamps.ts[0]);
-            return came_ns > conn->since_ns && came_ns < c->now_ns ? came_ns : c->now_ns;
-        }
-    }
-    return c->now_ns;
-}
-
-/* One recv of up to `max` bytes and what follows from it. Returns what recv did. */
-static ssize_t receive_some(struct client *c, struct connection *conn, size_t max)
-{
-    char control[CMSG_SPACE(sizeof(struct scm_timestamping))];
-    struct iovec room = {c->buffer, max};
-    struct msghdr message = {.msg_iov = &room,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof control};
-    ssize_t n = recvmsg(conn->fd, &message, 0);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return n;
-    tick(c);
-    c->came_ns = n > 0 ? arrival_ns(c, conn, &message) : c->now_ns;
-    if (n > 0) {
-        received(c, conn, (size_t)n);
-    } else {
-        conn->peer_closed = true;
-        stream_ended(c, conn, n < 0 ? errno : 0);
-    }
-    return n;
-}
-
-/* Read until the socket is empty, or to the very end if the peer has closed; but a peer that sends
- * faster than we parse must not keep us from the others and from the clock. */
-static void receive(struct client *c, struct connection *conn)
-{
-    uint32_t generation = conn->generation;
-    int rounds = 0;
-    ssize_t n;
-
-    do {
-        if (rounds++ == RECEIVE_ROUNDS) {
-            connection_watch(c, conn);
-            return;
-        }
-        n = receive_some(c, conn, RECEIVE_BUFFER);
-    } while (n >= 0 && (n == RECEIVE_BUFFER || conn->peer_closed) && conn->fd >= 0 &&
-             conn->generation == generation);
+    exchange_attempt_failed(c, &arrival, ERROR_connect, false);
 }
 
 /* Whether the timer, and not the socket, says when to go on. */
@@ -374,14 +238,27 @@ static bool writes_slowly(const struct client *c, const struct connection *conn)
     return class_of(c, conn)->send_rate > 0;
 }
 
+/* The socket has room again. Arrivals that waited for a one-way connection go out until it has none. */
+static void go_on_sending(struct client *c, struct connection *conn)
+{
+    struct connections *pool = pool_of(c, conn);
+    struct arrival arrival;
+
+    if (!send_some(c, conn, SIZE_MAX) || !class_of(c, conn)->one_way)
+        return;
+    one_way_sent(c, conn);
+    while (conn->state == STATE_IDLE && unqueue_arrival(c, pool, &arrival))
+        start_request(c, conn, arrival);
+}
+
 void exchange_event(struct client *c, struct connection *conn, uint32_t events)
 {
     conn->peer_closed |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    if (conn->state == STATE_BUSY && events & EPOLLOUT && conn->sent < request_of(c, conn)->len &&
+    if (conn->state == STATE_BUSY && events & EPOLLOUT && !is_sent(c, conn) &&
         !writes_slowly(c, conn))
-        send_some(c, conn, SIZE_MAX);
+        go_on_sending(c, conn);
     if (conn->fd >= 0 && (events & EPOLLIN || conn->peer_closed) && !reads_slowly(c, conn))
-        receive(c, conn);
+        receive_all(c, conn);
 }
 
 /* What is due. */
@@ -390,7 +267,7 @@ void exchange_event(struct client *c, struct connection *conn, uint32_t events)
 static void slow_step(struct client *c, struct connection *conn)
 {
     const struct plan_class *class = class_of(c, conn);
-    bool writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
+    bool writing = class->send_rate > 0 && !is_sent(c, conn);
     double rate = writing ? class->send_rate : class->receive_rate;
     uint32_t generation = conn->generation, replies = conn->replies;
 
@@ -400,7 +277,7 @@ static void slow_step(struct client *c, struct connection *conn)
         receive_some(c, conn, slow_bytes(rate));
     if (conn->fd < 0 || conn->generation != generation || conn->replies != replies)
         return;
-    writing = class->send_rate > 0 && conn->sent < request_of(c, conn)->len;
+    writing = class->send_rate > 0 && !is_sent(c, conn);
     rate = writing ? class->send_rate : class->receive_rate;
     if (rate > 0)
         slow_wait(c, conn, rate);
@@ -429,7 +306,7 @@ void exchange_expire(struct client *c)
     struct connection *conn;
 
     while ((conn = c->list[STATE_BUSY].oldest) && conn->since_ns + c->plan->timeout_ns <= c->now_ns)
-        request_failed(c, conn, ERROR_timeout);
+        exchange_failed(c, conn, ERROR_timeout);
 }
 
 void exchange_abandon(struct client *c)

@@ -18,6 +18,7 @@ import time
 import unittest
 
 from generator_case import LOADGEN, OK, ROOT, Case, Server, always, start, wait_for
+from test_loadgen_websocket import CHAT, Hub
 
 NO = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
 MANUAL = os.path.join(ROOT, "man", "loadgen.1")
@@ -84,6 +85,7 @@ SHARED = [
     (r"^errors\.", "KIND."), (r"^CLASS\.failed_attempts\.", "KIND."),
     (r"^CLASS\.response\.(taken_out|uncertain)\.", "LATENCY."),
     (r"^CLASS\.(response|service|lag)\.(?!taken_out|uncertain)", "LATENCY."),
+    (r"^CLASS\.deliveries\.latency\.", "LATENCY."),
     (r"^connect\.", "LATENCY."), (r"^validity\.refused\..*", "validity.refused"),
     (r"^drift\.(first|second)\.", "HALF."),
 ]
@@ -100,8 +102,10 @@ class Json(Case):
               "[phase rise]\nduration = 100ms\nload = 0.5..1\n[phase top]\nduration = 100ms\n")
 
     def test_every_key_is_documented_and_occurs(self):
-        with Server(always(OK)) as server:
+        chat = self.path("chat.ini", CHAT.format(connections=4, rooms=2, rate=50))
+        with Server(always(OK)) as server, Server(Hub()) as hub:
             runs = [self.load(server.url()), self.load(server.url(), "-r", 100, "--retries", 1),
+                    self.load(hub.url(), "--workload", chat),
                     self.load(server.url(), "--workload", self.path("phases.ini", self.PHASES)),
                     self.load(server.url(), "--find-rate", "errors<1%", "-d", "10ms", "-r",
                               "100000")]

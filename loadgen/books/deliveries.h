@@ -1,0 +1,32 @@
+/* deliveries: what subscribers of topics get of what others publish. Every message is numbered by its
+ * publisher, so that each subscriber sees what is missing, what comes twice and what comes too late.
+ * Pure counting: no clock, no socket. */
+#ifndef ARCHBENCH_DELIVERIES_H
+#define ARCHBENCH_DELIVERIES_H
+
+#include "loadgen/books/stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What one subscriber has got of one publisher. Zeroed: it knows that nothing was published before. */
+struct following {
+    uint32_t last;   /* the highest number that has come */
+    uint32_t before; /* bit i: last - 1 - i has come */
+    bool unknown;    /* it was away: what comes next is where it begins anew */
+};
+
+/* Message `number` of the publisher has come. `skipped`: so many numbers right before it may not have been
+ * published, as their publisher never knew what became of them. False: it has come before. */
+bool deliveries_note(struct delivery_stats *, struct following *, uint32_t number,
+                     uint32_t skipped);
+
+/* The run is over, and so many are known to have been published, the last of them with this number. What
+ * has not come by now is lost. */
+void deliveries_close(struct delivery_stats *, const struct following *, uint32_t published);
+
+/* For each of so many publishers the number of its last message that is known to have been published; zeroed,
+ * in memory that forked children share. Dies when memory is out. */
+uint32_t *deliveries_share(int publishers);
+
+#endif
