@@ -163,7 +163,7 @@ static void work(struct workers *workers, int index)
     server->counters = workers->worker[index].counters;
     loop_init(&self.loop, server, 0);
     loop_source(&self.loop, cluster->bell[index]);
-    news_reader_init(&self.reader, cluster->ring);
+    news_reader_init(&self.reader, cluster->ring, NULL);
     sigprocmask(SIG_UNBLOCK, &workers->signals, NULL);
     run(&self);
     loop_free(&self.loop);

@@ -92,23 +92,25 @@ static void tell_others(struct newsroom *newsroom, const struct publication *new
     int place = 0;
     pid_t listener, own = getpid();
     news_ring_put(newsroom->ring, news);
-    while ((listener = news_ring_listener(newsroom->ring, &place)))
+    while ((listener = news_ring_listener(newsroom->ring, news->topic, &place)))
         if (listener != own)
             kill(listener, SESSION_SIGNAL);
 }
 
 /* The subscriptions have changed. The reader comes before the listing, and a look into the ring after it:
  * so nothing is missed that is published once the subscriber has its reply. */
-static void listen_or_leave(struct newsroom *newsroom, const struct topics *topics)
+static void listen_or_leave(struct newsroom *newsroom, struct topics *topics)
 {
-    bool listens = topics->interest > 0;
-    if (listens && !newsroom->listens) {
-        news_reader_init(&newsroom->reader, newsroom->ring);
-        news_ring_listen(newsroom->ring);
-    } else if (newsroom->listens && !listens) {
-        news_ring_leave(newsroom->ring, getpid());
-    }
+    struct topic_set interest;
+    bool listens = topics_interest(topics, &interest);
+    if (!newsroom->listens)
+        news_reader_init(&newsroom->reader, newsroom->ring, &interest);
+    newsroom->reader.interest = interest;
     newsroom->listens = listens;
+    if (listens)
+        news_ring_listen(newsroom->ring, &interest);
+    else
+        news_ring_leave(newsroom->ring, getpid());
 }
 
 /* Put what the others have published into the outbox; session_run() sends it. */

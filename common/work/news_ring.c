@@ -12,10 +12,18 @@ struct entry {
     uint32_t number; /* how many were put before it */
     uint32_t len;    /* of the frame */
     pid_t process;   /* that put it */
+    uint32_t bit;    /* of the topic */
     char topic[TOPIC_NAME_MAX + 1];
 };
 
 enum { ALIGNMENT = 64 };
+
+/* A process that is to be woken. Read without the lock: a word that is just changing is of a process that looks
+ * into the ring itself. */
+struct listener {
+    atomic_int process; /* 0: the place is free */
+    _Atomic uint64_t topics[TOPIC_BITS / 64];
+};
 
 struct news_ring {
     pthread_mutex_t lock; /* guards what is in the ring, and ... */
@@ -25,7 +33,7 @@ struct news_ring {
     int places;
     atomic_int listeners; /* places below that were ever taken */
     char *bytes;          /* NEWS_RING_BYTES, mapped before the fork: the same address everywhere */
-    atomic_int listener[];
+    struct listener listener[];
 };
 
 static void *share(size_t bytes)
@@ -87,8 +95,11 @@ static void append(struct news_ring *ring, uint32_t bytes, const struct publicat
     }
     make_room(ring, ring->head + bytes);
     struct entry *entry = entry_at(ring, ring->head);
-    *entry = (struct entry){
-        .bytes = bytes, .number = ring->number, .len = news->frame->len, .process = getpid()};
+    *entry = (struct entry){.bytes = bytes,
+                            .number = ring->number,
+                            .len = news->frame->len,
+                            .process = getpid(),
+                            .bit = topic_bit(news->topic)};
     memcpy(entry->topic, news->topic, sizeof entry->topic);
     memcpy(entry + 1, news->frame->bytes, news->frame->len);
     ring->number++;
@@ -107,12 +118,16 @@ bool news_ring_put(struct news_ring *ring, const struct publication *news)
     return true;
 }
 
-void news_reader_init(struct news_reader *reader, struct news_ring *ring)
+void news_reader_init(struct news_reader *reader, struct news_ring *ring,
+                      const struct topic_set *interest)
 {
     lock(ring);
     *reader = (struct news_reader){
         .ring = ring, .at = ring->head, .number = ring->number, .process = getpid()};
     unlock(ring);
+    memset(&reader->interest, 0xff, sizeof reader->interest);
+    if (interest)
+        reader->interest = *interest;
 }
 
 /* Under the lock. Entries without topic only fill the end of the ring. */
@@ -128,7 +143,7 @@ static bool take_next(struct news_reader *reader, struct publication *news, int6
             continue;
         *lost += entry->number - reader->number;
         reader->number = entry->number + 1;
-        if (entry->process == reader->process)
+        if (entry->process == reader->process || !topic_set_has(&reader->interest, entry->bit))
             continue;
         memcpy(news->topic, entry->topic, sizeof news->topic);
         news->frame = frame_copy((const char *)(entry + 1), entry->len);
@@ -145,36 +160,49 @@ bool news_reader_next(struct news_reader *reader, struct publication *news, int6
     return found;
 }
 
-bool news_ring_listen(struct news_ring *ring)
+/* Under the lock: the place of this process, or a free one; NULL: there is none. */
+static struct listener *find_place(struct news_ring *ring, pid_t process)
 {
-    bool found = false;
+    for (int i = 0; i < ring->listeners; i++)
+        if (ring->listener[i].process == process)
+            return &ring->listener[i];
+    for (int i = 0; i < ring->places; i++)
+        if (ring->listener[i].process == 0)
+            return &ring->listener[i];
+    return NULL;
+}
+
+bool news_ring_listen(struct news_ring *ring, const struct topic_set *topics)
+{
     lock(ring);
-    for (int i = 0; i < ring->places && !found; i++) {
-        found = ring->listener[i] == 0;
-        if (!found)
-            continue;
-        ring->listener[i] = getpid();
-        if (i >= ring->listeners)
-            ring->listeners = i + 1;
+    struct listener *listener = find_place(ring, getpid());
+    if (listener) {
+        for (int i = 0; i < TOPIC_BITS / 64; i++)
+            listener->topics[i] = topics->bits[i];
+        listener->process = getpid();
+        if (listener - ring->listener >= ring->listeners)
+            ring->listeners = (int)(listener - ring->listener) + 1;
     }
     unlock(ring);
-    return found;
+    return listener;
 }
 
 void news_ring_leave(struct news_ring *ring, pid_t process)
 {
     lock(ring);
     for (int i = 0; i < ring->listeners; i++)
-        if (ring->listener[i] == process)
-            ring->listener[i] = 0;
+        if (ring->listener[i].process == process)
+            ring->listener[i].process = 0;
     unlock(ring);
 }
 
-pid_t news_ring_listener(const struct news_ring *ring, int *place)
+pid_t news_ring_listener(const struct news_ring *ring, const char *topic, int *next)
 {
-    while (*place < ring->listeners) {
-        pid_t process = ring->listener[(*place)++];
-        if (process)
+    unsigned bit = topic_bit(topic);
+    while (*next < ring->listeners) {
+        const struct listener *listener = &ring->listener[(*next)++];
+        pid_t process = listener->process;
+        if (process && listener->topics[bit / 64] >> bit % 64 & 1)
             return process;
     }
     return 0;

@@ -25,6 +25,7 @@ struct news_reader {
     uint64_t at;     /* of the next news, counted in bytes since the first */
     uint32_t number; /* of the next news, if none is lost */
     pid_t process;
+    struct topic_set interest;
 };
 
 /* In shared memory, for all processes that are forked from here on; `listeners`: how many of them may
@@ -34,18 +35,19 @@ struct news_ring *news_ring_new(int listeners);
 /* Write a news of this process. False: it is larger than a quarter of the ring, and not written. */
 bool news_ring_put(struct news_ring *, const struct publication *);
 
-/* Begin to read: what is put from here on. */
-void news_reader_init(struct news_reader *, struct news_ring *);
+/* Begin to read: what is put from here on. `interest`: news of other topics are passed over; NULL: of none. */
+void news_reader_init(struct news_reader *, struct news_ring *, const struct topic_set *interest);
 /* The next news, of which the caller then holds the frame; false: there is none yet. *lost grows by the
  * number of news that were written over before they were read. */
 bool news_reader_next(struct news_reader *, struct publication *, int64_t *lost);
 
-/* Have this process listed among those that listen, which others are to wake when they have put news. It
- * has a reader already, and looks into the ring once more before it sleeps. False: no place is left. */
-bool news_ring_listen(struct news_ring *);
+/* Have this process listed among those that listen to these topics, which others are to wake when they have
+ * put news of them; again when they change. It has a reader already, and looks into the ring once more before it
+ * sleeps. False: no place is left. */
+bool news_ring_listen(struct news_ring *, const struct topic_set *);
 /* ... no longer. Its parent may say so for one that was killed. */
 void news_ring_leave(struct news_ring *, pid_t process);
-/* The next one listed, from place *next on, which is moved on; 0: there is no other. */
-pid_t news_ring_listener(const struct news_ring *, int *next);
+/* The next process listed that may listen to the topic, from place *next on, which is moved on; 0: there is no other. */
+pid_t news_ring_listener(const struct news_ring *, const char *topic, int *next);
 
 #endif

@@ -65,7 +65,6 @@ static void end_subscription(struct topics *topics, struct subscription *subscri
     SLIST_REMOVE(&subscription->subscriber->subscriptions, subscription, subscription,
                  of_subscriber);
     subscription->subscriber->count--;
-    topics->interest--;
     LIST_REMOVE(subscription, of_topic);
     free(subscription);
     if (LIST_EMPTY(&topic->subscriptions)) {
@@ -121,8 +120,33 @@ static int add_subscription(struct topics *topics, struct subscriber *subscriber
     LIST_INSERT_HEAD(&topic->subscriptions, subscription, of_topic);
     SLIST_INSERT_HEAD(&subscriber->subscriptions, subscription, of_subscriber);
     subscriber->count++;
-    topics->interest++;
     return 0;
+}
+
+/* FNV-1a, folded (http://www.isthe.com/chongo/tech/comp/fnv/). */
+unsigned topic_bit(const char *topic)
+{
+    uint32_t hash = 2166136261u;
+    for (; *topic; topic++)
+        hash = (hash ^ (uint8_t)*topic) * 16777619u;
+    return (hash ^ hash >> 8 ^ hash >> 16 ^ hash >> 24) % TOPIC_BITS;
+}
+
+static void add_to_set(const void *node, VISIT visit, void *set)
+{
+    unsigned bit = topic_bit((*(struct topic *const *)node)->name);
+    if (visit == postorder || visit == leaf)
+        ((struct topic_set *)set)->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
+bool topics_interest(struct topics *topics, struct topic_set *set)
+{
+    *set = (struct topic_set){{0}};
+    pthread_mutex_lock(&topics->lock);
+    twalk_r(topics->topics, add_to_set, set);
+    bool some = topics->topics;
+    pthread_mutex_unlock(&topics->lock);
+    return some;
 }
 
 int topics_subscribe(struct topics *topics, struct subscriber *subscriber, const char *topic)

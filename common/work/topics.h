@@ -38,13 +38,25 @@ struct publication {
     struct frame *frame; /* NULL: it is not news that was published; subscriptions have changed */
 };
 
+/* Topics, each by one bit of its hash: it may say yes to one that is not in it, and never no to one that is. */
+enum { TOPIC_BITS = 256 };
+struct topic_set {
+    uint64_t bits[TOPIC_BITS / 64];
+};
+
+/* The bit of a topic. */
+unsigned topic_bit(const char *topic);
+static inline bool topic_set_has(const struct topic_set *set, unsigned bit)
+{
+    return set->bits[bit / 64] >> bit % 64 & 1;
+}
+
 /* All connections of a process share one. */
 struct topics {
     pthread_mutex_t lock; /* guards all below, unless it is atomic */
     void *topics;         /* a tree of struct topic, see tsearch(3) */
     TAILQ_HEAD(subscribers_with_news, subscriber) news;
     atomic_int waiting;  /* how many those are */
-    atomic_int interest; /* how many subscriptions there are */
     size_t outbox_limit; /* bytes that may wait for a subscriber */
 };
 
@@ -58,6 +70,9 @@ void subscriber_end(struct topics *, struct subscriber *);
 /* Again is the same as once. -EMFILE: it has SUBSCRIPTIONS_MAX already. Dies when there is no memory. */
 int topics_subscribe(struct topics *, struct subscriber *, const char *topic);
 void topics_unsubscribe(struct topics *, struct subscriber *, const char *topic);
+
+/* What this process has subscribed to. Returns false, and an empty set, when that is nothing. */
+bool topics_interest(struct topics *, struct topic_set *);
 
 /* Put the frame into the outboxes of those that subscribed in this process. Returns how many have got
  * it; one whose outbox is full has not, and is listed to be ended. */

@@ -131,7 +131,7 @@ Test(topics, tell_those_that_subscribed)
     subscriber_end(&topics, &one);
     cr_assert_eq(publish("a"), 0);
     subscriber_end(&topics, &two);
-    cr_assert_eq(topics.interest, 0);
+    cr_assert_not(topics_interest(&topics, &(struct topic_set){{0}}));
     cr_assert_null(topics.topics, "a topic without subscribers is forgotten");
 }
 
@@ -228,10 +228,10 @@ Test(news_ring, tells_other_processes_in_order)
     struct news_ring *ring = news_ring_new(1);
     struct news_reader reader, late;
     int64_t lost = 0;
-    news_reader_init(&reader, ring);
+    news_reader_init(&reader, ring, NULL);
     put(ring, 77, 100); /* its own */
     waitpid(put_many(ring, 0, 500, 100), NULL, 0);
-    news_reader_init(&late, ring);
+    news_reader_init(&late, ring, NULL);
     for (int i = 0; i < 500; i++)
         cr_assert_eq(take(&reader, &lost, 100), i);
     cr_assert_eq(take(&reader, &lost, 100), -1);
@@ -246,7 +246,7 @@ Test(news_ring, a_reader_that_is_too_slow_learns_how_much_it_has_lost)
     struct news_reader reader;
     int64_t lost = 0;
     int number, last = -1, read = 0;
-    news_reader_init(&reader, ring);
+    news_reader_init(&reader, ring, NULL);
     waitpid(put_many(ring, 0, NEWS, PAYLOAD), NULL, 0);
     while ((number = take(&reader, &lost, PAYLOAD)) >= 0) {
         cr_assert(last < 0 || number == last + 1);
@@ -271,7 +271,7 @@ Test(news_ring, survives_the_death_of_a_writer)
     struct news_ring *ring = news_ring_new(1);
     struct news_reader reader;
     int64_t lost = 0;
-    news_reader_init(&reader, ring);
+    news_reader_init(&reader, ring, NULL);
     for (int round = 0; round < 60; round++) {
         pid_t victim = put_many(ring, 1 << 20, 2 << 20, 2000);
         usleep((useconds_t)(1000 + round * 37));
@@ -285,25 +285,87 @@ Test(news_ring, survives_the_death_of_a_writer)
     }
 }
 
+static struct topic_set set_of(const char *topic)
+{
+    struct topic_set set = {{0}};
+    unsigned bit = topic_bit(topic);
+    set.bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    return set;
+}
+
+Test(topics, know_what_they_are_interested_in)
+{
+    struct topic_set set;
+    cr_assert_not(topics_interest(&topics, &set));
+    topics_subscribe(&topics, &one, "a");
+    topics_subscribe(&topics, &two, "b");
+    cr_assert(topics_interest(&topics, &set));
+    cr_assert(topic_set_has(&set, topic_bit("a")) && topic_set_has(&set, topic_bit("b")));
+    int others = 0;
+    for (unsigned bit = 0; bit < TOPIC_BITS; bit++)
+        others += topic_set_has(&set, bit);
+    cr_assert_eq(others, 2);
+    topics_unsubscribe(&topics, &one, "a");
+    cr_assert(topics_interest(&topics, &set));
+    cr_assert_not(topic_set_has(&set, topic_bit("a")));
+    subscriber_end(&topics, &one);
+    subscriber_end(&topics, &two);
+}
+
+Test(topics, spread_over_the_bits)
+{
+    int used[TOPIC_BITS] = {0}, most = 0;
+    for (int i = 0; i < 1000; i++) {
+        char name[TOPIC_NAME_MAX + 1];
+        snprintf(name, sizeof name, "room%d", i);
+        int times = ++used[topic_bit(name)];
+        most = times > most ? times : most;
+    }
+    cr_assert_lt(most, 20, "%d of 1000 have one bit", most);
+}
+
+Test(news_ring, passes_over_what_is_of_no_interest)
+{
+    struct news_ring *ring = news_ring_new(1);
+    struct topic_set interest = set_of("another");
+    struct news_reader reader;
+    int64_t lost = 0;
+    news_reader_init(&reader, ring, &interest);
+    waitpid(put_many(ring, 0, 10, 100), NULL, 0);
+    cr_assert_eq(take(&reader, &lost, 100), -1);
+    reader.interest = set_of("t");
+    waitpid(put_many(ring, 10, 11, 100), NULL, 0);
+    cr_assert_eq(take(&reader, &lost, 100), 10);
+    cr_assert_eq(lost, 0);
+}
+
 Test(news_ring, names_those_that_listen)
 {
     struct news_ring *ring = news_ring_new(2);
+    struct topic_set a = set_of("a"), b = set_of("b");
     int place = 0;
-    cr_assert_eq(news_ring_listener(ring, &place), 0);
-    cr_assert(news_ring_listen(ring));
+    cr_assert_eq(news_ring_listener(ring, "a", &place), 0);
+    cr_assert(news_ring_listen(ring, &a));
     pid_t child = fork();
     if (!child)
-        _exit(news_ring_listen(ring) ? 0 : 1);
+        _exit(news_ring_listen(ring, &a) ? 0 : 1);
     int status;
     waitpid(child, &status, 0);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    cr_assert_not(news_ring_listen(ring), "both places are taken");
+    pid_t third = fork();
+    if (!third)
+        _exit(news_ring_listen(ring, &a) ? 0 : 1);
+    waitpid(third, &status, 0);
+    cr_assert_eq(WEXITSTATUS(status), 1, "both places are taken");
     place = 0;
-    cr_assert_eq(news_ring_listener(ring, &place), getpid());
-    cr_assert_eq(news_ring_listener(ring, &place), child);
-    cr_assert_eq(news_ring_listener(ring, &place), 0);
+    cr_assert_eq(news_ring_listener(ring, "a", &place), getpid());
+    cr_assert_eq(news_ring_listener(ring, "a", &place), child);
+    cr_assert_eq(news_ring_listener(ring, "a", &place), 0);
+    cr_assert(news_ring_listen(ring, &b), "again, with another topic");
+    place = 0;
+    cr_assert_eq(news_ring_listener(ring, "a", &place), child);
     news_ring_leave(ring, child); /* as its parent does */
     place = 0;
-    cr_assert_eq(news_ring_listener(ring, &place), getpid());
-    cr_assert_eq(news_ring_listener(ring, &place), 0);
+    cr_assert_eq(news_ring_listener(ring, "b", &place), getpid());
+    cr_assert_eq(news_ring_listener(ring, "b", &place), 0);
 }
