@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Clients that others wrote drive every server: curl, wrk, h2load and ab. A tool that is
+"""Clients that others wrote drive every server: curl, wrk, h2load, ab and python3-websockets. A tool that is
 absent is skipped with a word, unless CI=true."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,6 +10,11 @@ import subprocess
 
 import harness
 from harness import SLOW, ServerCase
+
+try:
+    import websockets
+except ImportError:
+    websockets = None
 
 
 class Peers(ServerCase):
@@ -72,6 +78,38 @@ class Peers(ServerCase):
                 self.assertRegex(output, r"Failed requests: +0\n")
                 self.assertRegex(output, r"Keep-Alive requests: +800\n")
                 self.assertNotIn("Non-2xx", output)
+
+    async def talk(self):
+        """Text, bytes, fragments, a long reply, a ping and a close."""
+        url = f"ws://127.0.0.1:{self.server.port}/ws"
+        async with websockets.connect(url) as peer:
+            await peer.send("a /work?body=5")
+            self.assertEqual(await peer.recv(), "a 200\n01234")
+            await peer.send(b"b /")
+            self.assertEqual(await peer.recv(), "b 200\nok\n")
+            await peer.send(["c /wo", "rk?io=timer:1ms", "&body=300000"])
+            self.assertEqual(len(await peer.recv()), len("c 200\n") + 300000)
+            await (await peer.ping(b"are you there"))
+            await peer.send("d /nothing")
+            self.assertTrue((await peer.recv()).startswith("d 404\n"))
+        self.assertEqual(peer.close_code, 1000)
+
+    async def chat(self):
+        url = f"ws://127.0.0.1:{self.server.port}/ws"
+        async with websockets.connect(url) as one, websockets.connect(url) as other:
+            await other.send("s /subscribe?topic=peers")
+            self.assertEqual(await other.recv(), "s 200\nok\n")
+            await one.send("p /work?publish=peers\nhello")
+            self.assertEqual(await one.recv(), "p 200\nok\n")
+            self.assertEqual(await other.recv(), "*peers p\nhello")
+
+    def test_websockets(self):
+        if not websockets:
+            self.assertNotEqual(os.environ.get("CI"), "true", "python3-websockets is not installed")
+            self.skipTest("python3-websockets is not installed")
+        asyncio.run(asyncio.wait_for(self.talk(), 20 * SLOW))
+        if self.target.about["push"]:
+            asyncio.run(asyncio.wait_for(self.chat(), 20 * SLOW))
 
     def test_ab_without_keep_alive(self):
         output = self.drive("ab", "-q", self.crowd(), f"-n{400 / SLOW:.0f}", "{url}/")
