@@ -27,7 +27,7 @@ class Measure:
 
     def text(self, value):
         """A value for a reader, with its unit."""
-        if self.metric.startswith(("response_", "service_")):
+        if self.metric.startswith(("response_", "service_", "delivery_")):
             return style.duration(value)
         if self.metric.endswith("_share") and math.isfinite(value):
             return f"{style.human(100 * value)} %"
@@ -45,10 +45,11 @@ TAIL = Measure("99th percentile of the response time", METRICS["p99"], of="total
 SHORT_TAIL = Measure("99th percentile of the response time", METRICS["p99"], of="short")
 CPU = Measure("CPU time per request", METRICS["cpu"], unit=" µs")
 MEMORY = Measure("memory per connection", METRICS["memory"], unit=" KiB")
+DELIVERIES = Measure("99th percentile of the time to delivery", METRICS["p99 of deliveries"], of="total")
 ERRORS = Measure("share of requests without a good reply", METRICS["errors"])
 
 BY_NAME = {"throughput": RATE, "p99": TAIL, "p99 of short": SHORT_TAIL, "cpu": CPU,
-           "memory": MEMORY, "errors": ERRORS}  # as a workload's [report] names them
+           "memory": MEMORY, "errors": ERRORS, "p99 of deliveries": DELIVERIES}  # as a workload's [report] names them
 
 
 def of_workload(run, workload):

@@ -5,6 +5,7 @@ import os
 
 COLUMNS = ["workload", "point", "arch", "trial", "verdict", "class", "metric", "value"]
 PERCENTILES = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us", "mean_us"]
+DELIVERIES = ["published", "delivered", "lost", "doubled", "disordered"]
 MEMORY = ["user_kb", "page_tables_kb", "kernel_stacks_kb", "sockets_kb", "total_kb"]
 
 
@@ -19,12 +20,22 @@ def latencies(data):
                 yield f"{kind}_{name}", float("inf") if value is None else value
 
 
+def deliveries(data):
+    """What subscribers got, of a class that publishes; nothing of another."""
+    found = data.get("deliveries") or {}
+    for name in PERCENTILES if found else ():
+        yield f"delivery_{name}", found["latency"].get(name)
+    for name in DELIVERIES if found else ():
+        yield f"deliveries_{name}", found[name]
+
+
 def class_metrics(data, duration_s):
     for name in ("requests", "good", "errors"):
         yield name, data.get(name)
     if data.get("good") is not None and duration_s:
         yield "good_rate", data["good"] / duration_s
     yield from latencies(data)
+    yield from deliveries(data)
 
 
 def load_metrics(load):

@@ -9,7 +9,8 @@ UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 # What a workload's [report] may name as its measure, as summary.csv calls it.
 METRICS = {"throughput": "achieved_rate", "p99": "response_p99_us",
            "p99 of short": "response_p99_us", "cpu": "cpu_us_per_request",
-           "memory": "memory_total_kb_per_connection", "errors": "error_share"}
+           "memory": "memory_total_kb_per_connection", "errors": "error_share",
+           "p99 of deliveries": "delivery_p99_us"}
 UNITS_BYTES = {"": 1, "k": 2 ** 10, "m": 2 ** 20, "g": 2 ** 30}
 WAITS = "io=timer|io=upstream"  # steps that wait for as long as they say
 
@@ -110,6 +111,11 @@ class Workload:
         return {name: {key: value for key, value in self.section(name).items()
                        if key != "question"}
                 for name in self.ini.sections() if name not in ("report", *leaving_out)}
+
+    @property
+    def subscribes(self):
+        """Connections of some class subscribe to rooms: its server has to be able to push."""
+        return any(self.section(f"class {name}").get("rooms", "0") != "0" for name in self.classes)
 
     @property
     def phases(self):

@@ -206,6 +206,18 @@ def with_twin(entrants, word):
                        if word and one == entrant(word)]
 
 
+def that_can_push(workload, entrants, servers, left_out):
+    """Where connections subscribe, an architecture that has no way to push has no part."""
+    if not workload.subscribes:
+        return entrants
+    able = [one for one in entrants if servers[one.program].get("push")]
+    left_out += [f"{one.name}, which cannot push to its connections" for one in entrants
+                 if one not in able]
+    if not able:
+        raise PlanError("none of its servers can push")
+    return able
+
+
 def pair(chosen, connections, entrants, servers, left_out):
     """[(point, entrant, options)]: who runs where, and with which options. `connections`: how many
     by point."""
@@ -250,6 +262,7 @@ def share_of(file, programs, only, profile, trials, left_out):
             left_out.append(f"workload {file} takes no part in profile {profile}")
             return Share(file, 0, chosen, [])
         entrants = with_twin(line_up(only or chosen["servers"], servers, absent), chosen["twin"])
+        entrants = that_can_push(workload, entrants, servers, absent)
         connections = {point: connections_at(workload, point, chosen["connections"],
                                              programs.decided["defaults"])
                        for point in chosen["points"]}

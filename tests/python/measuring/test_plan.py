@@ -101,9 +101,23 @@ class PlanTest(RunnerTest):
             self.assertEqual(status, 0, err)
             names = {name.partition("/")[0] for name in out.split()}
             absent = {"--smoke": {"scale", "challenge"}, "--full": set(),
-                      "--quick": {"scale", "challenge", "mix_map"}}[profile]
+                      "--quick": {"scale", "challenge", "mix_map", "rooms"}}[profile]
             self.assertEqual({path.stem for path in (ROOT / "workloads").glob("*.ini")} - names,
                              absent)
+
+    def test_who_cannot_push_is_left_out_by_name(self):
+        chat = self.workload("chat", "[workload]\nconnections = 2\n[class a]\nrequest = /\n"
+                                     "protocol = websocket\nrooms = 1\n")
+        runner = self.runner("--dry-run", "--workloads", chat)
+        status, out, err = self.do(*runner)
+        self.assertEqual(status, 0, err)
+        planned = {line.split()[1].partition(".")[0] for line in out.splitlines()}
+        self.assertIn("event", planned)
+        self.assertFalse({"thread_pool", "prefork"} & planned)
+        self.assertIn("thread_pool, which cannot push to its connections", err)
+        status, _, err = self.do(*runner, "--only", "thread_pool")
+        self.assertEqual(status, 2)
+        self.assertIn("none of its servers can push", err)
 
     def test_workloads_that_are_not_of_the_matrix(self):
         examples = sorted((ROOT / "loadgen" / "examples").glob("*.ini"))
