@@ -19,7 +19,7 @@ enum fate behaviour_draw_fate(struct behaviour *behaviour)
     double draw = 100 * erand48(behaviour->random);
     if (draw < behaviour->drop_percent)
         return FATE_DROP;
-    return draw < behaviour->drop_percent + behaviour->fail_percent ? FATE_FAIL : FATE_NIL;
+    return draw < behaviour->drop_percent + behaviour->fail_percent ? FATE_FAIL : FATE_GOOD;
 }
 
 static bool set_delay(struct behaviour *behaviour, const char *value)

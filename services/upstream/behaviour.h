@@ -15,7 +15,7 @@ struct behaviour {
 };
 
 /* Decided when a call begins, carried out when it is over. */
-enum fate { FATE_NIL, FATE_FAIL, FATE_DROP };
+enum fate { FATE_GOOD, FATE_FAIL, FATE_DROP };
 
 /* The same calls go wrong for the same seed. */
 void behaviour_seed(struct behaviour *, int seed);

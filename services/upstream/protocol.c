@@ -1,8 +1,7 @@
 #include "services/upstream/upstream.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -17,18 +16,20 @@ static void *begin_request(const redisReadTask *task, int elements)
     if (task->parent || elements > WORDS_MAX)
         return NULL;
     request->count = 0;
+    buffer_drop(&request->text, request->text.len);
     return request;
 }
 
 static void *add_word(const redisReadTask *task, char *bytes, size_t len)
 {
     struct request *request = task->privdata;
-    if (!task->parent || task->type != REDIS_REPLY_STRING || len >= WORD_SIZE)
+    if (!task->parent || task->type != REDIS_REPLY_STRING ||
+        request->text.len + len > REQUEST_MAX || (!request->count && len > COMMAND_LEN_MAX))
         return NULL;
-    char *word = request->word[request->count++];
-    memcpy(word, bytes, len);
-    word[len] = 0;
-    return word;
+    request->word[request->count++].len = len;
+    buffer_put(&request->text, (struct span){bytes, len});
+    buffer_put(&request->text, (struct span){(char *)"", 1});
+    return request;
 }
 
 static void *refuse_integer(const redisReadTask *task, long long value)
@@ -59,65 +60,74 @@ bool client_open_reader(struct client *peer)
     return peer->reader != NULL;
 }
 
+void client_free_reader(struct client *peer)
+{
+    buffer_free(&peer->request.text);
+    redisReaderFree(peer->reader);
+}
+
 size_t client_unparsed(const struct client *peer)
 {
     return peer->reader->len - peer->reader->pos;
 }
 
-/* The next request, if it is here as a whole. What cannot become one ends the connection. */
+/* What has come is the length of a word, and perhaps a part of the word. hiredis waits for the rest,
+ * however long it is said to be; we do not keep so much. */
+static bool is_too_long(const struct client *peer)
+{
+    enum { LENGTH_MAX = 32 }; /* bytes of the length; the type before it has been taken already */
+    const char *length = peer->reader->buf + peer->reader->pos;
+    size_t len = client_unparsed(peer);
+    if (!memmem(length, len < LENGTH_MAX ? len : LENGTH_MAX, "\r\n", 2))
+        return len >= LENGTH_MAX;
+    return strtoll(length, NULL, 10) > REQUEST_MAX;
+}
+
+/* The text has moved while it grew: only now can it be told where its words are. */
+static void find_words(struct request *request)
+{
+    char *at = request->text.data;
+    for (int i = 0; i < request->count; i++) {
+        request->word[i].data = at;
+        at += request->word[i].len + 1;
+    }
+}
+
 bool client_take_request(struct client *peer)
 {
     void *taken = NULL;
-    if (redisReaderGetReply(peer->reader, &taken) != REDIS_OK ||
-        (!taken && client_unparsed(peer) > REQUEST_MAX)) {
-        client_answer(peer,
-                      "-ERR Protocol error: a request is an array of up to %d bulk strings\r\n",
-                      WORDS_MAX);
+    if (redisReaderGetReply(peer->reader, &taken) != REDIS_OK || (!taken && is_too_long(peer))) {
+        buffer_print(&peer->output,
+                     "-ERR Protocol error: a request is an array of up to %d bulk strings, of up "
+                     "to %d bytes together\r\n",
+                     WORDS_MAX, REQUEST_MAX);
         peer->state = STATE_LEAVING;
         return false;
     }
+    if (taken)
+        find_words(&peer->request);
     return taken != NULL;
 }
 
 /* --- replies out --------------------------------------------------------------------------------- */
 
-/* A whole reply, or with a bulk string a part of one; client_has_room() was true before. */
-void client_answer(struct client *peer, const char *format, ...)
-{
-    va_list arguments;
-    size_t room = OUTPUT_SIZE - peer->output_len;
-    va_start(arguments, format);
-    int len = vsnprintf(peer->output + peer->output_len, room, format, arguments);
-    va_end(arguments);
-    if (len < 0 || (size_t)len >= room)
-        peer->state = STATE_BROKEN; /* it would be half a reply */
-    else
-        peer->output_len += (size_t)len;
-}
-
-void client_answer_text(struct client *peer, const char *text)
-{
-    client_answer(peer, "$%zu\r\n%s\r\n", strlen(text), text);
-}
-
 void client_send(struct client *peer)
 {
-    if (!peer->output_len || peer->congested)
+    struct buffer *output = &peer->output;
+    if (!output->len || peer->congested)
         return;
-    ssize_t n = send(peer->io.fd, peer->output, peer->output_len, MSG_NOSIGNAL);
+    ssize_t n = send(peer->io.fd, output->data, output->len, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         peer->state = STATE_BROKEN;
         return;
     }
-    size_t sent = n > 0 ? (size_t)n : 0;
-    peer->output_len -= sent;
-    memmove(peer->output, peer->output + sent, peer->output_len);
-    peer->congested = peer->output_len > 0;
+    buffer_drop(output, n > 0 ? (size_t)n : 0);
+    peer->congested = output->len > 0;
 }
 
 bool client_has_room(struct client *peer)
 {
-    if (OUTPUT_SIZE - peer->output_len < REPLY_MAX)
+    if (peer->output.len >= OUTPUT_MAX)
         client_send(peer);
-    return OUTPUT_SIZE - peer->output_len >= REPLY_MAX;
+    return peer->output.len < OUTPUT_MAX;
 }

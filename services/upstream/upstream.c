@@ -1,19 +1,21 @@
-/* upstream: a remote service to wait for. Servers call it for io=upstream:D; the delay is the only
- * work it has.
+/* upstream: a remote service to wait for, that stores values and passes messages on. Servers call it
+ * for io=upstream:D and io=redis:COMMAND.
  *
  * This is no server architecture and is not compared with any: it stands in for the database or
- * service behind one. It speaks RESP2, the protocol of Redis, and the command that waits is one of
- * Redis, BLPOP, so that a server's client side runs against a real Redis too. But it waits with the
- * precision of the kernel's timers (an idle Redis looks at its clock ten times a second), and it
+ * service behind one. It speaks RESP2, the protocol of Redis, and its commands are those of Redis with
+ * Redis's replies, so that a server's client side runs against a real Redis too. But it waits with
+ * the precision of the kernel's timers (an idle Redis looks at its clock ten times a second), and it
  * fails when it is told to:
  *
  *     build/upstream --port 6380 &
  *     redis-cli -p 6380 blpop archbench:none 0.02      # nothing, after 20 ms
  *     redis-cli -p 6380 config set fail 10             # from now on every tenth call is an error
+ *     redis-cli -p 6380 subscribe news &               # hears of what is published, as here:
+ *     redis-cli -p 6380 publish news 'good news'
  *
  * One thread, one loop: a call in progress costs a connection and a timer, so that what is measured
  * is how the server waits, not how the upstream does. Deliberately simple: no inline commands, a
- * request has at most WORDS_MAX words of less than WORD_SIZE bytes, no key has ever a value.
+ * request has at most WORDS_MAX words, values are strings that never expire.
  *
  * Which calls fail is drawn when a call begins, and happens when its time is over: `fail` changes the
  * outcome and not the load. One number per call decides, from a seed, so that the same calls fail in
@@ -21,7 +23,9 @@
  *
  * Memory is bounded by not reading. A peer that has not read its replies is not read, and behind a
  * call no more than 16 KiB of further commands are; the rest waits in the sockets, as TCP means it
- * to. A peer in a call is read so far, since nothing else tells that it has left. */
+ * to. A peer in a call is read so far, since nothing else tells that it has left. What is published
+ * cannot be held back in this way, since others ask for it: a subscriber that does not read loses its
+ * connection when more than the outbox waits for it. What is stored is bounded as a whole. */
 #include "services/upstream/upstream.h"
 #include "common/base/net.h"
 #include "common/base/options.h"
@@ -46,8 +50,12 @@ static void close_peer(struct client *peer)
     timers_remove(&upstream->timers, &peer->timer);
     LIST_REMOVE(peer, all);
     upstream->present--;
+    channels_leave_all(peer);
+    if (peer->listed)
+        TAILQ_REMOVE(&upstream->told, peer, told);
     close(peer->io.fd);
-    redisReaderFree(peer->reader);
+    client_free_reader(peer);
+    buffer_free(&peer->output);
     free(peer);
 }
 
@@ -55,9 +63,9 @@ static void close_peer(struct client *peer)
  * One in a call is read, up to a limit: only so do we learn that it has left. */
 static int wanted_events(const struct client *peer)
 {
-    if (peer->output_len)
+    if (peer->output.len)
         return EV_WRITE;
-    return client_unparsed(peer) < INPUT_MAX ? EV_READ : 0;
+    return peer->state == STATE_SERVING || client_unparsed(peer) < INPUT_MAX ? EV_READ : 0;
 }
 
 static void watch(struct client *peer)
@@ -72,6 +80,27 @@ static void watch(struct client *peer)
         ev_io_start(peer->upstream->ev, &peer->io);
 }
 
+/* What follows when a client has been sent to. It may be gone afterwards. */
+static void settle(struct client *peer)
+{
+    if (peer->state == STATE_BROKEN || (peer->state == STATE_LEAVING && !peer->output.len))
+        close_peer(peer);
+    else
+        watch(peer);
+}
+
+/* Those that something was published to. */
+static void serve_told(struct upstream *upstream)
+{
+    struct client *peer;
+    while ((peer = TAILQ_FIRST(&upstream->told))) {
+        TAILQ_REMOVE(&upstream->told, peer, told);
+        peer->listed = false;
+        client_send(peer);
+        settle(peer);
+    }
+}
+
 /* Answer what has come, in order, until a call must be waited for or the peer takes no replies. The
  * peer may be gone afterwards. */
 static void advance(struct client *peer)
@@ -79,10 +108,8 @@ static void advance(struct client *peer)
     while (client_has_room(peer) && peer->state == STATE_SERVING && client_take_request(peer))
         client_execute(peer);
     client_send(peer);
-    if (peer->state == STATE_BROKEN || (peer->state == STATE_LEAVING && !peer->output_len))
-        close_peer(peer);
-    else
-        watch(peer);
+    serve_told(peer->upstream); /* not the peer itself: a subscriber cannot publish */
+    settle(peer);
 }
 
 static void receive(struct client *peer)
@@ -125,6 +152,7 @@ static void welcome(struct upstream *upstream, int fd)
     peer->upstream = upstream;
     if (!client_open_reader(peer))
         die("out of memory");
+    TAILQ_INIT(&peer->subscriptions.list);
     ev_io_init(&peer->io, on_ready, fd, EV_READ);
     ev_io_start(upstream->ev, &peer->io);
     LIST_INSERT_HEAD(&upstream->peers, peer, all);
@@ -170,6 +198,8 @@ static void set_up(struct upstream *upstream, int argc, char **argv)
          "calls that end with the connection, unanswered", 0, 100},
         {"stall", 0, OPTION_FLAG, &behaviour->stall, NULL,
          "keep connections and answer nothing but CONFIG", 0, 0},
+        {"outbox", 0, OPTION_SIZE, &upstream->outbox_limit, "SIZE",
+         "bytes that may wait for a subscriber; with more its connection ends", 0, 0},
         {"seed", 0, OPTION_INT, &seed, "N", "the same calls go wrong for the same seed", 0, 0},
         {0},
     };
@@ -219,6 +249,7 @@ static void tear_down(struct upstream *upstream)
 {
     while (!LIST_EMPTY(&upstream->peers))
         close_peer(LIST_FIRST(&upstream->peers));
+    store_free(&upstream->store);
     timers_free(&upstream->timers);
     ev_loop_destroy(upstream->ev);
     close(upstream->listener_fd);
@@ -227,14 +258,17 @@ static void tear_down(struct upstream *upstream)
 static void report(const struct tally *tally)
 {
     printf("{\"name\":\"upstream\",\"connections\":%lld,\"refused\":%lld,\"commands\":%lld,"
-           "\"calls\":%lld,\"failed\":%lld,\"dropped\":%lld}\n",
+           "\"calls\":%lld,\"failed\":%lld,\"dropped\":%lld,\"published\":%lld,"
+           "\"delivered\":%lld,\"slow\":%lld}\n",
            tally->connections, tally->refused, tally->commands, tally->calls, tally->failed,
-           tally->dropped);
+           tally->dropped, tally->published, tally->delivered, tally->slow);
 }
 
 int main(int argc, char **argv)
 {
-    struct upstream upstream = {.peers = LIST_HEAD_INITIALIZER(upstream.peers)};
+    struct upstream upstream = {.peers = LIST_HEAD_INITIALIZER(upstream.peers),
+                                .told = TAILQ_HEAD_INITIALIZER(upstream.told),
+                                .outbox_limit = OUTBOX_LIMIT_DEFAULT};
     set_up(&upstream, argc, argv);
     run(&upstream);
     tear_down(&upstream);

@@ -4,6 +4,9 @@
 
 #include "common/base/timers.h"
 #include "services/upstream/behaviour.h"
+#include "services/upstream/buffer.h"
+#include "services/upstream/channels.h"
+#include "services/upstream/store.h"
 
 #include <ev.h>
 #include <hiredis/read.h>
@@ -13,15 +16,16 @@
 
 enum {
     WORDS_MAX = 8,
-    WORD_SIZE = 64,
-    REQUEST_MAX = 1024, /* bytes of a longest request; more without an end is none */
-    INPUT_MAX = 16384,  /* pipelined bytes kept while a call is waited for */
-    OUTPUT_SIZE = 2048, /* replies kept for a peer that does not take them */
-    REPLY_MAX = 512,    /* bytes of a longest reply */
+    COMMAND_LEN_MAX = 63,               /* bytes of the first word */
+    REQUEST_MAX = (64 + 4) * 1024,      /* bytes of all words together */
+    INPUT_MAX = 16384,                  /* pipelined bytes kept while a call is waited for */
+    OUTPUT_MAX = 2048,                  /* bytes of replies: with more nothing new is answered */
+    OUTBOX_LIMIT_DEFAULT = 1024 * 1024, /* bytes that wait for a subscriber; as in Redis, smaller */
 };
 
 struct tally {
     long long connections, refused, commands, calls, failed, dropped;
+    long long published, delivered, slow;
 };
 
 struct upstream {
@@ -31,9 +35,13 @@ struct upstream {
     int listener_fd, reserve; /* see net_accept() */
     struct timers timers;     /* of the calls in progress */
     struct behaviour behaviour;
+    struct store store;
+    struct channels channels;
+    size_t outbox_limit; /* bytes that may wait for a subscriber */
     struct tally tally;
     int present; /* connections now */
     LIST_HEAD(peers, client) peers;
+    TAILQ_HEAD(told, client) told; /* those to serve, because something was published to them */
 };
 
 enum state {
@@ -46,7 +54,8 @@ enum state {
 
 struct request {
     int count;
-    char word[WORDS_MAX][WORD_SIZE]; /* strings */
+    struct span word[WORDS_MAX];
+    struct buffer text; /* the words, each with a zero behind it */
 };
 
 /* One connection. The upstream owns it, from welcome() to close_peer(). */
@@ -57,17 +66,21 @@ struct client {
     struct timer timer; /* the end of its call */
     enum state state;
     enum fate fate;
+    void (*carry_out)(struct client *); /* what the call is for, when its time is over */
     redisReader *reader;
-    struct request request; /* the reader fills it */
+    struct request request; /* the reader fills it; kept until the next one begins */
     bool congested;         /* the socket takes no more until it says so */
-    size_t output_len;
-    char output[OUTPUT_SIZE];
+    bool listed;            /* in upstream->told */
+    TAILQ_ENTRY(client) told;
+    struct subscriptions subscriptions;
+    struct buffer output;
 };
 
 /* --- protocol.c: RESP, requests in and replies out ---------------------------------------------- */
 
 /* Give a client its reader. False: memory is out. */
 bool client_open_reader(struct client *);
+void client_free_reader(struct client *);
 /* Bytes that have come and are no request yet. */
 size_t client_unparsed(const struct client *);
 /* The next request into client->request, if it is here as a whole. What cannot become one ends the
@@ -76,9 +89,6 @@ bool client_take_request(struct client *);
 
 /* Is there room for any one reply? Sends what is kept to make some. */
 bool client_has_room(struct client *);
-/* A whole reply, or with a bulk string a part of one; client_has_room() was true before. */
-void client_answer(struct client *, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void client_answer_text(struct client *, const char *text);
 /* Send as much as the socket takes. */
 void client_send(struct client *);
 
@@ -87,5 +97,18 @@ void client_send(struct client *);
 void client_execute(struct client *);
 /* The time of the call under way is over. */
 void client_end_call(struct client *);
+
+/* --- data_commands.c, subscribing.c: some of the commands ---------------------------------------- */
+
+void do_get(struct client *);
+void do_set(struct client *);
+void do_del(struct client *);
+void do_incr(struct client *);
+void do_publish(struct client *);
+
+void do_subscribe(struct client *);
+void do_psubscribe(struct client *);
+void do_unsubscribe(struct client *);
+void do_punsubscribe(struct client *);
 
 #endif

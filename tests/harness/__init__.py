@@ -9,6 +9,7 @@ from .processes import children, cpu_seconds, descriptors, memory_kb, proc_stat,
 from .servers import Server, Target, find_targets, kill_servers
 from .upstream import Upstream
 from .peers import Peer, Reply, request
+from .resp import Failure, RespClient, UpstreamProgram, encoded
 from .websocket import (BINARY, CLOSE, CONTINUATION, NO_CODE, PING, PONG, TEXT, Answer, Delivery,
                         Ended, Message, WebSocket, accept_of, close_frame, composed, fragments,
                         frame, framed, upgrade)

@@ -49,8 +49,8 @@ class Commands(UpstreamCase):
     def test_wrong_commands(self):
         client = self.client()
         for words in (("BLPOP",), ("BLPOP", "1"), ("PING", "a", "b"), ("CONFIG",), ("QUIT", "now"),
-                      ("CONFIG", "SET", "delay"), ("CONFIG", "DROP", "delay"), ("GET", "a"),
-                      ("",), ("evil\r\n+OK\r\n",)):
+                      ("CONFIG", "SET", "delay"), ("CONFIG", "DROP", "delay"), ("GETS", "a"),
+                      ("PING\0",), ("",), ("evil\r\n+OK\r\n",)):
             self.assert_fails(client.call(*words))
         self.assertEqual(client.call("PING"), "PONG")
 

@@ -17,7 +17,8 @@ class LifeTest(UpstreamCase):
         status, counters, err = self.upstream.stop()
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(counters, {"name": "upstream", "connections": 1, "refused": 0,
-                                    "commands": 3, "calls": 3, "failed": 0, "dropped": 0})
+                                    "commands": 3, "calls": 3, "failed": 0, "dropped": 0,
+                                    "published": 0, "delivered": 0, "slow": 0})
 
     def test_calls_in_progress_do_not_hold_it(self):
         for how in signal.SIGTERM, signal.SIGINT:
@@ -53,5 +54,5 @@ class LifeTest(UpstreamCase):
 
     def test_help(self):
         done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
-        for option in "host port delay fail drop stall seed".split():
+        for option in "host port delay fail drop stall outbox seed".split():
             self.assertIn(f"--{option} ", done.stdout)
