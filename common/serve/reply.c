@@ -104,12 +104,19 @@ enum want conn_reply_metrics(struct conn *conn)
 static enum want reply_failure(struct conn *conn)
 {
     const struct job *job = conn->job;
-    enum step_kind kind = job->program.step[job->next].kind;
-    if (kind == STEP_SUBSCRIBE)
-        return conn_refuse(conn, 400, "a connection has 64 subscriptions at most");
-    if (kind != STEP_UPSTREAM)
-        return conn_refuse(conn, 500, "a step failed: the data file cannot be read");
-    return conn_refuse(conn, job->error == -ETIMEDOUT ? 504 : 502, upstream_reason(job->error));
+    switch (job->program.step[job->next].kind) {
+    case STEP_UPSTREAM:
+    case STEP_REDIS:
+        return conn_refuse(conn, job->error == -ETIMEDOUT ? 504 : 502, upstream_reason(job->error));
+    case STEP_SUBSCRIBE: return conn_refuse(conn, 400, "a connection has 64 subscriptions at most");
+    case STEP_DISK:
+    case STEP_TIMER: /* these cannot fail */
+    case STEP_WORK:
+    case STEP_COUNT:
+    case STEP_PUBLISH:
+    case STEP_UNSUBSCRIBE: break;
+    }
+    return conn_refuse(conn, 500, "a step failed: the data file cannot be read");
 }
 
 static enum want reply_to_job(struct conn *conn)

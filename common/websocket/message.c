@@ -37,21 +37,41 @@ static char *put(char *at, const char *text, size_t len)
     return at + len;
 }
 
-struct frame *message_delivery(const char *topic, const struct client_message *message)
+/* What is published when nothing came with the request. */
+static const struct client_message nothing = {
+    .opcode = OPCODE_TEXT, .id = {(char *)"-", 1}, .payload = {(char *)"", 0}};
+
+static size_t text_len(const struct client_message *message)
 {
-    static const struct client_message empty = {
-        .opcode = OPCODE_TEXT, .id = {(char *)"-", 1}, .payload = {(char *)"", 0}};
-    if (!message)
-        message = &empty;
-    size_t topic_len = strlen(topic);
-    char *at;
-    struct frame *frame = frame_new(
-        message->opcode, 1 + topic_len + 1 + message->id.len + 1 + message->payload.len, &at);
-    at = put(at, "*", 1);
-    at = put(at, topic, topic_len);
-    at = put(at, " ", 1);
+    return message->id.len + 1 + message->payload.len;
+}
+
+static void put_text(char *at, const struct client_message *message)
+{
     at = put(at, message->id.data, message->id.len);
     at = put(at, "\n", 1);
     put(at, message->payload.data, message->payload.len);
+}
+
+struct frame *message_delivery(const char *topic, const struct client_message *message)
+{
+    if (!message)
+        message = &nothing;
+    size_t topic_len = strlen(topic);
+    char *at;
+    struct frame *frame = frame_new(message->opcode, 1 + topic_len + 1 + text_len(message), &at);
+    at = put(at, "*", 1);
+    at = put(at, topic, topic_len);
+    at = put(at, " ", 1);
+    put_text(at, message);
     return frame;
+}
+
+struct span message_text(const struct client_message *message)
+{
+    if (!message)
+        message = &nothing;
+    struct span text = {must_calloc(1, text_len(message)), text_len(message)};
+    put_text(text.data, message);
+    return text;
 }

@@ -12,7 +12,8 @@ static enum wait wait_of(enum step_kind kind)
     case STEP_COUNT: return WAIT_COMPUTE;
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
-    case STEP_UPSTREAM: return WAIT_UPSTREAM;
+    case STEP_UPSTREAM:
+    case STEP_REDIS: return WAIT_UPSTREAM;
     case STEP_WORK: return WAIT_COMPUTE;
     case STEP_PUBLISH:
     case STEP_SUBSCRIBE:
@@ -44,14 +45,23 @@ static void change_topics(struct job *job, const struct step *step)
         topics_unsubscribe(job->topics, job->subscriber, topic);
 }
 
+static void begin_call(struct job *job, const struct step *step)
+{
+    struct upstream_command command = {.verb = step->verb,
+                                       .duration_ns = step->amount_ns,
+                                       .name = program_topic(&job->program, step),
+                                       .message = job->message};
+    upstream_begin(&job->call, job->upstream, job->counters, command);
+}
+
 /* What a step needs before its wait can begin. */
 static void prepare(struct job *job)
 {
     const struct step *step = &job->program.step[job->next];
     if (step->kind == STEP_DISK)
         job->error = disk_begin(job->disk, step->bytes, &job->read);
-    if (step->kind == STEP_UPSTREAM)
-        upstream_begin(&job->call, job->upstream, job->counters, step->amount_ns);
+    if (wait_of(step->kind) == WAIT_UPSTREAM)
+        begin_call(job, step);
     if (wait_of(step->kind) == WAIT_NEWS)
         change_topics(job, step);
 }
@@ -156,7 +166,8 @@ void job_block(struct job *job)
         if (n < 0)
             job->error = (int)n;
         break;
-    case STEP_UPSTREAM: job->error = upstream_perform(&job->call); break;
+    case STEP_UPSTREAM:
+    case STEP_REDIS: job->error = upstream_perform(&job->call); break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     case STEP_COUNT: count_up(job, step->count); break;

@@ -34,7 +34,7 @@ struct job {
     struct subscriber
         *subscriber; /* that may subscribe; NULL: the request did not come by WebSocket */
     const struct client_message
-        *message; /* what is published; NULL: nothing came with the request */
+        *message; /* what is published or stored; NULL: nothing came with the request */
     struct program program;
     uint8_t next; /* the step under way */
     bool started;

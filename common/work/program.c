@@ -13,6 +13,7 @@ static const struct kind {
     {"io", "timer", {.kind = STEP_TIMER}},
     {"io", "disk", {.kind = STEP_DISK}},
     {"io", "upstream", {.kind = STEP_UPSTREAM}},
+    {"io", "redis", {.kind = STEP_REDIS}},
     {"io", "backend", {.kind = STEP_UPSTREAM}}, /* the older spelling, in files that people have */
     {"cpu", "hash", {.kind = STEP_WORK, .work = WORK_HASH}},
     {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
@@ -29,7 +30,8 @@ static bool is_cpu(enum step_kind kind)
     case STEP_UNSUBSCRIBE:
     case STEP_TIMER:
     case STEP_DISK:
-    case STEP_UPSTREAM: return false;
+    case STEP_UPSTREAM:
+    case STEP_REDIS: return false;
     case STEP_WORK: return true;
     }
     return false;
@@ -69,20 +71,71 @@ static bool equals(const char *text, size_t len, const char *word)
     return strlen(word) == len && memcmp(text, word, len) == 0;
 }
 
-static const char *set_amount(struct step *step, const char *text, size_t len)
+static bool is_name(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", text[i]))
+            return false;
+    return len > 0 && len <= PROGRAM_CLASS_MAX;
+}
+
+/* Of a topic, a key or a channel, which `step` is about. */
+static const char *set_name(struct program *program, struct step *step, const char *text,
+                            size_t len)
+{
+    _Static_assert((int)TOPIC_NAME_MAX == (int)PROGRAM_CLASS_MAX &&
+                       (int)UPSTREAM_NAME_MAX == (int)PROGRAM_CLASS_MAX,
+                   "is_name() is for all of them");
+    if (!is_name(text, len))
+        return "topics, keys and channels are names of 1 to 31 letters, digits, _ and -";
+    if (program->topics_len + len >= PROGRAM_TOPICS_BYTES)
+        return "too many topics, keys and channels";
+    char *name = program->topics + program->topics_len;
+    memcpy(name, text, len);
+    name[len] = 0;
+    step->topic = program->topics_len;
+    program->topics_len = (uint8_t)(program->topics_len + len + 1);
+    return NULL;
+}
+
+/* VERB:NAME behind io=redis: */
+static const char *set_command(struct program *program, struct step *step, const char *text,
+                               size_t len)
+{
+    const char *colon = memchr(text, ':', len);
+    size_t verb_len = colon ? (size_t)(colon - text) : 0;
+    if (!upstream_verb_of(text, verb_len, &step->verb))
+        return "io=redis takes get:KEY, set:KEY, incr:KEY or publish:CHANNEL";
+    return set_name(program, step, colon + 1, len - verb_len - 1);
+}
+
+static const char *set_bytes(struct step *step, const char *text, size_t len)
 {
     uint64_t bytes;
-    if (step->kind == STEP_DISK) {
-        if (!parse_size(text, len, &bytes) || bytes == 0 || bytes > DISK_READ_MAX)
-            return "a read is of 1 to 1048576 bytes, written 4096 or 64k";
-        step->bytes = (uint32_t)bytes;
-        return NULL;
-    }
+    if (!parse_size(text, len, &bytes) || bytes == 0 || bytes > DISK_READ_MAX)
+        return "a read is of 1 to 1048576 bytes, written 4096 or 64k";
+    step->bytes = (uint32_t)bytes;
+    return NULL;
+}
+
+static const char *set_duration(struct step *step, const char *text, size_t len)
+{
     if (!parse_duration(text, len, &step->amount_ns))
         return "a duration is written 250us, 10ms or 1.5s";
     if (step->amount_ns > PROGRAM_STEP_MAX_S * NSEC_PER_SEC)
         return "a step may last 60s at most";
     return NULL;
+}
+
+/* What is behind the step's kind. */
+static const char *set_amount(struct program *program, struct step *step, const char *text,
+                              size_t len)
+{
+    if (step->kind == STEP_DISK)
+        return set_bytes(step, text, len);
+    if (step->kind == STEP_REDIS)
+        return set_command(program, step, text, len);
+    return set_duration(step, text, len);
 }
 
 /* KIND:AMOUNT behind io= or cpu=. */
@@ -100,7 +153,7 @@ static const char *add_step(struct program *program, const char *key, size_t key
             return "too many steps";
         struct step *step = &program->step[program->steps++];
         *step = kinds[i].step;
-        return set_amount(step, colon + 1, len - (size_t)(colon + 1 - value));
+        return set_amount(program, step, colon + 1, len - (size_t)(colon + 1 - value));
     }
     return "unknown kind of step";
 }
@@ -132,14 +185,6 @@ static const char *set_body(struct program *program, const char *value, size_t l
     return NULL;
 }
 
-static bool is_name(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", text[i]))
-            return false;
-    return len > 0 && len <= PROGRAM_CLASS_MAX;
-}
-
 static const char *set_class(struct program *program, const char *value, size_t len)
 {
     if (*program->class_name)
@@ -154,19 +199,11 @@ static const char *set_class(struct program *program, const char *value, size_t 
 static const char *add_topic(struct program *program, enum step_kind kind, const char *value,
                              size_t len)
 {
-    _Static_assert((int)TOPIC_NAME_MAX == (int)PROGRAM_CLASS_MAX, "is_name() is for both");
     if (program->steps == PROGRAM_STEPS_MAX)
         return "too many steps";
-    if (!is_name(value, len))
-        return "a topic is a name of 1 to 31 letters, digits, _ and -";
-    if (program->topics_len + len >= PROGRAM_TOPICS_BYTES)
-        return "too many topics";
-    char *name = program->topics + program->topics_len;
-    memcpy(name, value, len);
-    name[len] = 0;
-    program->step[program->steps++] = (struct step){.kind = kind, .topic = program->topics_len};
-    program->topics_len = (uint8_t)(program->topics_len + len + 1);
-    return NULL;
+    struct step *step = &program->step[program->steps++];
+    *step = (struct step){.kind = kind};
+    return set_name(program, step, value, len);
 }
 
 static const char *add_pair(struct program *program, const char *pair, size_t len)
@@ -246,9 +283,29 @@ bool program_parse_subscription(struct program *program, const char *target, siz
     return !*reason;
 }
 
+static bool is_about_topic(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_PUBLISH:
+    case STEP_SUBSCRIBE:
+    case STEP_UNSUBSCRIBE: return true;
+    case STEP_COUNT:
+    case STEP_TIMER:
+    case STEP_DISK:
+    case STEP_UPSTREAM:
+    case STEP_REDIS:
+    case STEP_WORK: return false;
+    }
+    return false;
+}
+
 bool program_has_topic(const struct program *program)
 {
-    return program->topics_len;
+    if (program->topics_len)
+        for (int i = 0; i < program->steps; i++)
+            if (is_about_topic(program->step[i].kind))
+                return true;
+    return false;
 }
 
 const char *program_topic(const struct program *program, const struct step *step)
@@ -264,8 +321,8 @@ static const struct kind *kind_of(const struct step *step)
     return kind;
 }
 
-static int format_step(const struct program *program, const struct step *step, char *text,
-                       size_t size)
+static int format_duration(const struct step *step, const struct kind *kind, char *text,
+                           size_t size)
 {
     static const struct unit {
         const char *name;
@@ -273,17 +330,26 @@ static int format_step(const struct program *program, const struct step *step, c
     } units[] = {{"s", NSEC_PER_SEC}, {"ms", NSEC_PER_MSEC}, {"us", NSEC_PER_USEC}, {"ns", 1}};
     const struct unit *unit = units;
 
-    if (step->kind == STEP_COUNT)
-        return snprintf(text, size, "count=%u", step->count);
-    if (step->kind == STEP_PUBLISH)
-        return snprintf(text, size, "publish=%s", program_topic(program, step));
-    const struct kind *kind = kind_of(step);
-    if (step->kind == STEP_DISK)
-        return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
     while (step->amount_ns % unit->ns)
         unit++;
     return snprintf(text, size, "%s=%s:%lld%s", kind->key, kind->name,
                     (long long)(step->amount_ns / unit->ns), unit->name);
+}
+
+static int format_step(const struct program *program, const struct step *step, char *text,
+                       size_t size)
+{
+    if (step->kind == STEP_COUNT)
+        return snprintf(text, size, "count=%u", step->count);
+    if (step->kind == STEP_PUBLISH)
+        return snprintf(text, size, "publish=%s", program_topic(program, step));
+    if (step->kind == STEP_REDIS)
+        return snprintf(text, size, "io=redis:%s:%s", upstream_verb_name(step->verb),
+                        program_topic(program, step));
+    const struct kind *kind = kind_of(step);
+    if (step->kind == STEP_DISK)
+        return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
+    return format_duration(step, kind, text, size);
 }
 
 void program_format(const struct program *program, char *text)
@@ -333,7 +399,8 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
     case STEP_UNSUBSCRIBE:
     case STEP_TIMER:
     case STEP_DISK:
-    case STEP_UPSTREAM: return digest;
+    case STEP_UPSTREAM:
+    case STEP_REDIS: return digest;
     case STEP_WORK:
         return work_perform(step->work, digest,
                             (uint64_t)(ms * calibration->units_per_ms[step->work] + 0.5));

@@ -4,6 +4,7 @@
 
 #include "common/work/calibration.h"
 #include "common/work/topics.h"
+#include "common/work/upstream_command.h"
 #include "common/work/work.h"
 
 #include <stdbool.h>
@@ -16,16 +17,17 @@ enum {
     PROGRAM_BODY_MAX = 16 << 20,
     PROGRAM_STEP_MAX_S = 60,
     PROGRAM_COUNT_MAX = 1000000, /* of each count= */
-    PROGRAM_TOPICS_BYTES = 128,  /* of the names of all topics, with a zero behind each */
+    PROGRAM_TOPICS_BYTES = 128,  /* of all names of topics, keys and channels, each with a zero */
 };
 
 enum step_kind {
     STEP_TIMER,    /* io=timer:D  wait, as for a remote call */
     STEP_DISK,     /* io=disk:B   read B bytes at a random place of a file, past the page cache */
     STEP_UPSTREAM, /* io=upstream:D  a call that keeps a connection to the upstream busy for D */
-    STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
-    STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
-    STEP_PUBLISH,  /* publish=TOPIC  tell those that subscribed: see topics.h */
+    STEP_REDIS, /* io=redis:VERB:NAME  a call that has the upstream store a value, or tell others */
+    STEP_WORK,  /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
+    STEP_COUNT, /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_PUBLISH, /* publish=TOPIC  tell those that subscribed: see topics.h */
     /* Of the paths /subscribe and /unsubscribe: */
     STEP_SUBSCRIBE,
     STEP_UNSUBSCRIBE,
@@ -33,11 +35,13 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    enum work_kind work; /* of STEP_WORK */
-    int64_t amount_ns;   /* of a timer, a call or work */
-    uint32_t bytes;      /* of a read */
-    uint32_t count;      /* of STEP_COUNT */
-    uint8_t topic;       /* of one that has a topic: where its name begins in program.topics */
+    enum work_kind work;     /* of STEP_WORK */
+    int64_t amount_ns;       /* of a timer, a call or work */
+    uint32_t bytes;          /* of a read */
+    uint32_t count;          /* of STEP_COUNT */
+    uint8_t topic;           /* of one that has a topic, key or channel: where its name begins in
+                            program.topics */
+    enum upstream_verb verb; /* of STEP_REDIS */
 };
 
 struct program {
@@ -46,7 +50,7 @@ struct program {
     uint32_t body_bytes;
     char class_name[PROGRAM_CLASS_MAX + 1];
     uint8_t topics_len;
-    char topics[PROGRAM_TOPICS_BYTES]; /* names of topics, each with a zero behind it */
+    char topics[PROGRAM_TOPICS_BYTES]; /* names, each with a zero behind it */
     struct step step[PROGRAM_STEPS_MAX];
 };
 
@@ -60,9 +64,9 @@ bool program_parse(struct program *, const char *target, size_t len, const char 
 /* The same of "/subscribe?topic=NAME" and "/unsubscribe?topic=NAME", which are programs of one step. */
 bool program_parse_subscription(struct program *, const char *target, size_t len,
                                 const char **reason);
-/* Does it need topics? */
+/* Does it need the topics of this server? */
 bool program_has_topic(const struct program *);
-/* The topic of a step that has one. */
+/* The name of a step that has one. */
 const char *program_topic(const struct program *, const struct step *);
 
 enum { PROGRAM_TEXT_MAX = 1024 };

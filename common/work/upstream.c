@@ -187,7 +187,7 @@ static int leave_turn(struct upstream_call *call)
         call->connection = upstream_connection_open(&call->pool->address, &error);
     }
     if (!error)
-        upstream_connection_set_command(call->connection, call->duration_ns);
+        upstream_connection_set_command(call->connection, &call->command);
     return error;
 }
 
@@ -254,12 +254,12 @@ static void fail(struct upstream_call *call, int error)
 /* --- what others call ------------------------------------------------------------------------ */
 
 void upstream_begin(struct upstream_call *call, struct upstream_pool *pool,
-                    struct counter_slot *counters, int64_t duration_ns)
+                    struct counter_slot *counters, struct upstream_command command)
 {
     int64_t at_ns = now_ns();
     *call = (struct upstream_call){.pool = pool,
                                    .counters = counters,
-                                   .duration_ns = duration_ns,
+                                   .command = command,
                                    .since_ns = at_ns,
                                    .deadline_ns = at_ns + pool->timeout_ns};
     count_add(counters, COUNTER_upstream_calls, 1);

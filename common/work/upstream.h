@@ -22,14 +22,14 @@
  * descriptor out of its epoll set only when it next reports something, and by then its number may be
  * a new socket's.
  *
- * The command is BLPOP on a list that is never filled, a command of Redis itself that keeps a
- * connection busy for a time one can choose. So the same code calls the bundled upstream or a real
- * Redis. */
+ * The commands are those of Redis itself (upstream_command.h). So the same code calls the bundled
+ * upstream or a real Redis. */
 #ifndef ARCHBENCH_UPSTREAM_H
 #define ARCHBENCH_UPSTREAM_H
 
 #include "common/base/counters.h"
 #include "common/base/net.h"
+#include "common/work/upstream_command.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -57,8 +57,8 @@ struct upstream_call {
     struct upstream_pool *pool;
     struct counter_slot *counters;
     struct upstream_connection *connection; /* NULL once granted: the right to make one */
-    int64_t duration_ns;                    /* of what the upstream is asked to do */
-    int64_t since_ns;                       /* when it began */
+    struct upstream_command command;
+    int64_t since_ns; /* when it began */
     int64_t deadline_ns;
     enum upstream_state state;
     int result; /* of a call that is over */
@@ -90,10 +90,9 @@ void upstream_init(struct upstream_pool *, const char *where, int limit, int64_t
 /* Close what is idle. No call may be under way. */
 void upstream_free(struct upstream_pool *);
 
-/* Begin a call that keeps a connection, and the upstream, busy for duration_ns. Touches no
- * descriptor: upstream_advance() comes next. */
+/* Begin a call with this command. Touches no descriptor: upstream_advance() comes next. */
 void upstream_begin(struct upstream_call *, struct upstream_pool *, struct counter_slot *,
-                    int64_t duration_ns);
+                    struct upstream_command);
 
 /* Do what can be done without waiting. Returns
  *   -EAGAIN: wait until upstream_fd() is ready, or if it is -1 until the turn has come, but not

@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RECEIVE_BYTES = 512 };
-
 static int outcome(ssize_t n)
 {
     if (n < 0)
@@ -46,15 +44,10 @@ bool upstream_connection_is_stale(const struct upstream_connection *connection)
     return outcome(recv(connection->fd, &byte, 1, MSG_PEEK)) != -EAGAIN;
 }
 
-void upstream_connection_set_command(struct upstream_connection *connection, int64_t duration_ns)
+void upstream_connection_set_command(struct upstream_connection *connection,
+                                     const struct upstream_command *command)
 {
-    double seconds = (double)duration_ns / (double)NSEC_PER_SEC;
-    int len = duration_ns
-                  ? redisFormatCommand(&connection->command, "BLPOP archbench:none %.9f", seconds)
-                  : redisFormatCommand(&connection->command, "PING");
-    if (len < 0)
-        die("out of memory");
-    connection->len = (size_t)len;
+    connection->len = upstream_command_format(command, &connection->command);
     connection->sent = 0;
 }
 
@@ -85,8 +78,8 @@ int upstream_connection_send(struct upstream_connection *connection)
 
 int upstream_connection_receive(struct upstream_connection *connection, redisReply **reply)
 {
-    char bytes[RECEIVE_BYTES];
-    int n = outcome(recv(connection->fd, bytes, sizeof bytes, 0));
+    char *bytes = connection->received;
+    int n = outcome(recv(connection->fd, bytes, sizeof connection->received, 0));
     if (n < 0)
         return n;
     if (n == 0)

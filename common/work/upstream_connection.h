@@ -4,11 +4,14 @@
 #define ARCHBENCH_UPSTREAM_CONNECTION_H
 
 #include "common/base/net.h"
+#include "common/work/upstream_command.h"
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+enum { UPSTREAM_RECEIVE_BYTES = 4096 };
 
 struct upstream_connection {
     int fd;
@@ -16,6 +19,7 @@ struct upstream_connection {
     size_t len, sent;
     redisReader *reader;
     SLIST_ENTRY(upstream_connection) link;
+    char received[UPSTREAM_RECEIVE_BYTES]; /* here, since a coroutine's stack is small */
 };
 
 /* Start to connect, without waiting. NULL with -errno in *error. */
@@ -27,10 +31,8 @@ void upstream_connection_close(struct upstream_connection *);
  * second attempt safe: a command without a reply may have been carried out. */
 bool upstream_connection_is_stale(const struct upstream_connection *);
 
-/* The command that keeps the upstream busy for duration_ns. To wait for an element of a list that
- * nobody fills keeps a Redis connection busy for as long as one likes, and the server behind it
- * idle. No time means for ever there, so it is a PING. */
-void upstream_connection_set_command(struct upstream_connection *, int64_t duration_ns);
+/* The command that is sent next. */
+void upstream_connection_set_command(struct upstream_connection *, const struct upstream_command *);
 
 /* Each of these returns -EAGAIN when it must wait for the descriptor, or another -errno when the
  * connection is of no further use. */

@@ -199,7 +199,7 @@ static void set_up(struct upstream *upstream, int argc, char **argv)
         {"stall", 0, OPTION_FLAG, &behaviour->stall, NULL,
          "keep connections and answer nothing but CONFIG", 0, 0},
         {"outbox", 0, OPTION_SIZE, &upstream->outbox_limit, "SIZE",
-         "bytes that may wait for a subscriber; with more its connection ends", 0, 0},
+         "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
         {"seed", 0, OPTION_INT, &seed, "N", "the same calls go wrong for the same seed", 0, 0},
         {0},
     };

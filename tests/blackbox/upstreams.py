@@ -8,15 +8,17 @@ from harness import SLOW, ServerCase, request, wait_until
 from .helpers import together
 
 
-class Upstreams(ServerCase):
-    """io=upstream: a call over a pooled connection, and an upstream that fails in every way."""
+class Calling:
+    """What the themes over calls have in common: servers of their own, which call self.upstream."""
 
     options = None
+    upstream = None
 
     def setUp(self):
         self.upstream = self.start_upstream()
 
     def start_upstream(self, port=0):
+        """One that fails as it is told."""
         upstream = harness.Upstream(port)
         self.addCleanup(upstream.stop)
         return upstream
@@ -26,6 +28,10 @@ class Upstreams(ServerCase):
             options = (*options, "--retries", "0")
         return super().start("--upstream-address", f"127.0.0.1:{self.upstream.port}",
                              "--upstream-timeout", f"{timeout_s * SLOW * 1000:g}ms", *options)
+
+
+class Upstreams(Calling, ServerCase):
+    """io=upstream: a call over a pooled connection, and an upstream that fails in every way."""
 
     def get_all(self, server, target, count):
         """`count` peers ask at the same time: the statuses, and how long it took."""
@@ -212,3 +218,161 @@ class Upstreams(ServerCase):
         self.assertEqual(together(24, ask), [[502] * 15] * 24)
         self.upstream.mood = "well"
         self.assertEqual(together(24, ask), [[200] * 15] * 24)
+
+
+class UpstreamCommands(Calling, ServerCase):
+    """io=redis: the same calls, of build/upstream, with which values are stored and messages told."""
+
+    FIXED = "0123456789abcdef" * 4
+
+    def start_upstream(self, port=0):
+        upstream = harness.UpstreamProgram(port=port)
+        self.addCleanup(upstream.kill)
+        return upstream
+
+    def redis(self, *words):
+        """What the service itself answers."""
+        with self.upstream.client() as client:
+            return client.call(*words)
+
+    def value(self, key):
+        return self.redis("GET", f"archbench:{key}")
+
+    def ask(self, server, target, payload=None, name="a"):
+        """The status of a message on a WebSocket of its own."""
+        with server.websocket() as websocket:
+            return websocket.ask(name, target, payload).status
+
+    def test_set_get_and_incr(self):
+        server = self.start()
+        with server.peer() as peer:
+            for verb, key in (("get", "none"), ("set", "a"), ("get", "a"), ("incr", "n"),
+                              ("incr", "n"), ("set", "A-b_9"), ("set", "x" * 31)):
+                reply = peer.get(f"/work?io=redis:{verb}:{key}")
+                self.assertEqual((reply.status, reply.body), (200, b"ok\n"))
+        self.assertEqual([self.value(key) for key in ("none", "a", "n", "A-b_9", "x" * 31)],
+                         [None, self.FIXED, "2", self.FIXED, self.FIXED])
+        metrics = server.metrics()
+        self.assertEqual([metrics["upstream_" + name] for name in
+                          ("calls", "waits", "connects", "failed", "late")], [7, 0, 1, 0, 0])
+
+    def test_what_a_message_brings_is_stored(self):
+        server = self.start()
+        for payload in ("text", "", "two\nlines\n\u20ac", "x" * 65000):
+            self.assertEqual(self.ask(server, "/work?io=redis:set:a", payload), 200)
+            self.assertEqual(self.value("a"), payload)
+        self.assertEqual(self.ask(server, "/work?io=redis:set:a", b"\0\xff\r\n"), 200)
+        self.assertEqual(self.value("a").encode(errors="surrogateescape"), b"\0\xff\r\n")
+        self.assertEqual(self.ask(server, "/work?io=redis:set:a"), 200)
+        self.assertEqual(self.value("a"), "")
+        with server.websocket() as websocket:
+            websocket.send("- /work?io=redis:set:a\none way")
+            self.assertEqual(websocket.ask("b", "/work?io=redis:get:a").status, 200)
+        self.assertEqual(self.value("a"), "one way")
+        self.assertEqual(server.get("/work?io=redis:set:a").status, 200)
+        self.assertEqual(self.value("a"), self.FIXED)
+
+    def test_publish_reaches_a_subscriber_of_the_service(self):
+        server = self.start()
+        with self.upstream.client() as subscriber:
+            self.assertEqual(subscriber.call("SUBSCRIBE", "archbench:news")[2], 1)
+            for name, payload in (("m1", "hello"), ("x" * 32, ""), ("m2", "x" * 65000)):
+                self.assertEqual(self.ask(server, "/work?io=redis:publish:news", payload, name), 200)
+                self.assertEqual(subscriber.reply(),
+                                 ["message", "archbench:news", f"{name}\n{payload}"])
+            self.assertEqual(server.get("/work?io=redis:publish:news").status, 200)
+            self.assertEqual(server.get("/work?io=redis:publish:other").status, 200)
+            self.assertEqual(server.get("/work?io=redis:publish:news").status, 200)
+            self.assertEqual([subscriber.reply() for _ in range(2)],
+                             [["message", "archbench:news", "-\n"]] * 2)
+
+    def test_among_steps(self):
+        server = self.start()
+        for query in ("io=redis:incr:n&io=redis:incr:n&body=5",
+                      "cpu=hash:1ms&io=redis:incr:n&io=timer:1ms&io=redis:get:n&body=5",
+                      "io=upstream:1ms&io=redis:incr:n&io=upstream:0&cpu=hash:1ms&body=5"):
+            reply = server.get(f"/work?{query}")
+            self.assertEqual((reply.status, len(reply.body)), (200, 5))
+        self.assertEqual(self.value("n"), "4")
+
+    def test_many_count_exactly(self):
+        server = self.start("--upstream-pool", "8", timeout_s=30)
+        count, each = int(min(50, server.room)), 10
+
+        def ask(_):
+            with server.peer() as peer:
+                peer.send(request("/work?io=redis:incr:n") * each)
+                return [peer.reply().status for _ in range(each)]
+        self.assertEqual(together(count, ask), [[200] * each] * count)
+        self.assertEqual(self.value("n"), str(count * each))
+
+    def test_a_call_takes_its_time(self):
+        server = self.start()
+        self.redis("CONFIG", "SET", "delay", "50ms")
+        for verb in "set", "get", "publish":
+            begin = time.monotonic()
+            self.assertEqual(server.get(f"/work?io=redis:{verb}:a").status, 200)
+            self.assertGreaterEqual(time.monotonic() - begin, 0.05)
+
+    def refused(self, server, *queries, status=502, reason="with an error"):
+        for query in queries:
+            reply = server.get(f"/work?{query}&io=timer:50s")
+            self.assertEqual(reply.status, status, query)
+            self.assertIn(reason, reply.body.decode())
+            self.assertEqual(server.get().status, 200)
+
+    ALL = tuple(f"io=redis:{verb}:a" for verb in ("get", "set", "incr", "publish"))
+
+    def test_errors(self):
+        server = self.start()
+        self.redis("SET", "archbench:a", "no number")
+        self.refused(server, "io=redis:incr:a")
+        self.redis("CONFIG", "SET", "fail", "100")
+        self.refused(server, *self.ALL)
+        self.redis("CONFIG", "SET", "fail", "0")
+        self.assertEqual(server.get("/work?io=redis:get:a").status, 200)
+        self.assertEqual(self.value("a"), "no number")
+        self.redis("CONFIG", "SET", "drop", "100")
+        self.refused(server, *self.ALL, reason="closed the connection")
+        self.assertEqual(server.metrics()["upstream_failed"], 9)
+
+    def test_stalled(self):
+        server = self.start(timeout_s=0.2)
+        with self.upstream.client() as control:
+            control.call("CONFIG", "SET", "stall", "yes")
+            self.refused(server, *self.ALL, status=504, reason="in time")
+            control.call("CONFIG", "SET", "stall", "no")
+        self.assertEqual(server.get("/work?io=redis:get:a").status, 200)
+        metrics = server.metrics()
+        self.assertEqual((metrics["upstream_late"], metrics["upstream_failed"]), (4, 0))
+
+    def test_gone(self):
+        server = self.start()
+        self.assertEqual(server.get("/work?io=redis:incr:a").status, 200)
+        self.upstream.stop()
+        self.refused(server, *self.ALL, reason="cannot be reached")
+        self.upstream = self.start_upstream(self.upstream.port)
+        self.assertEqual(server.get("/work?io=redis:incr:a").status, 200)
+        self.assertEqual(self.value("a"), "1")
+
+    def test_pushes_of_the_server_are_another_matter(self):
+        """They need no service, and io=redis:publish needs no subscribers of the server's."""
+        server = self.start()
+        pushes = self.target.about.get("push") is not None
+        self.assertEqual(server.get("/work?publish=a").status, 200 if pushes else 501)
+        self.assertEqual(server.get("/work?io=redis:publish:a").status, 200)
+        self.assertEqual(server.get("/work?io=redis:publish:a&publish=a").status,
+                         200 if pushes else 501)
+        self.assertEqual(self.upstream.stop()[1]["published"], 2 if pushes else 1)
+
+    def test_long_pipelines_of_subscribers_do_not_matter(self):
+        """A subscriber of the service that does not read costs the servers nothing."""
+        server = self.start()
+        with self.upstream.client(receive_buffer=8192) as lazy, server.websocket() as websocket:
+            self.assertEqual(lazy.call("SUBSCRIBE", "archbench:a")[2], 1)
+            for _ in range(400):
+                answer = websocket.ask("p", "/work?io=redis:publish:a", "x" * 60000)
+                self.assertEqual(answer.status, 200)
+                if self.upstream.info()["slow"]:
+                    return
+        self.fail("what waits for a subscriber has no bound")

@@ -42,7 +42,8 @@ static inline void open_pool(int limit, int64_t timeout_ns)
 
 static inline void begin(struct upstream_call *call)
 {
-    upstream_begin(call, &pool, slot, 50 * NSEC_PER_MSEC);
+    struct upstream_command wait = {.verb = UPSTREAM_WAIT, .duration_ns = 50 * NSEC_PER_MSEC};
+    upstream_begin(call, &pool, slot, wait);
 }
 
 static inline bool is_readable(int fd, int timeout_ms)

@@ -2,6 +2,8 @@
  * order, every cut of a reply, and everything that can go wrong on the way. */
 #include "tests/unit/common/scripted_upstream.h"
 
+#include <hiredis/hiredis.h>
+
 TestSuite(upstream, .init = setup, .timeout = 60);
 
 Test(upstream, nothing_is_connected_before_the_first_call)
@@ -44,13 +46,121 @@ Test(upstream, no_time_at_all_is_a_ping)
 {
     struct upstream_call call;
     open_pool(1, NSEC_PER_SEC);
-    upstream_begin(&call, &pool, slot, 0);
+    upstream_begin(&call, &pool, slot, (struct upstream_command){.verb = UPSTREAM_WAIT});
     go_to_reply(&call);
     int fd = take_connection();
     expect(fd, "*1\r\n$4\r\nPING\r\n");
     say(fd, "+PONG\r\n");
     cr_assert_eq(go_on(&call), 0);
 }
+
+/* --- commands -------------------------------------------------------------------------------- */
+
+static const struct client_message message = {
+    .opcode = OPCODE_TEXT, .id = {(char *)"m1", 2}, .payload = {(char *)"\0\r\n", 3}};
+static const struct client_message without_payload = {
+    .opcode = OPCODE_TEXT, .id = {(char *)"-", 1}, .payload = {(char *)"", 0}};
+
+#define FIXED "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const struct {
+    struct upstream_command command;
+    struct span text;
+} formats[] = {
+#define TEXT(text)                                                                                 \
+    {                                                                                              \
+        (char *)text, sizeof text - 1                                                              \
+    }
+    {{.verb = UPSTREAM_GET, .name = "a"}, TEXT("*2\r\n$3\r\nGET\r\n$11\r\narchbench:a\r\n")},
+    {{.verb = UPSTREAM_GET, .name = "1234567890123456789012345678901"},
+     TEXT("*2\r\n$3\r\nGET\r\n$41\r\narchbench:1234567890123456789012345678901\r\n")},
+    {{.verb = UPSTREAM_INCR, .name = "b-"}, TEXT("*2\r\n$4\r\nINCR\r\n$12\r\narchbench:b-\r\n")},
+    {{.verb = UPSTREAM_SET, .name = "a"},
+     TEXT("*3\r\n$3\r\nSET\r\n$11\r\narchbench:a\r\n$64\r\n" FIXED "\r\n")},
+    {{.verb = UPSTREAM_SET, .name = "a", .message = &message},
+     TEXT("*3\r\n$3\r\nSET\r\n$11\r\narchbench:a\r\n$3\r\n\0\r\n\r\n")},
+    {{.verb = UPSTREAM_SET, .name = "a", .message = &without_payload},
+     TEXT("*3\r\n$3\r\nSET\r\n$11\r\narchbench:a\r\n$0\r\n\r\n")},
+    {{.verb = UPSTREAM_PUBLISH, .name = "a"},
+     TEXT("*3\r\n$7\r\nPUBLISH\r\n$11\r\narchbench:a\r\n$2\r\n-\n\r\n")},
+    {{.verb = UPSTREAM_PUBLISH, .name = "a", .message = &message},
+     TEXT("*3\r\n$7\r\nPUBLISH\r\n$11\r\narchbench:a\r\n$6\r\nm1\n\0\r\n\r\n")},
+    {{.verb = UPSTREAM_WAIT, .duration_ns = 50 * NSEC_PER_MSEC}, TEXT(BLPOP_50MS)},
+#undef TEXT
+};
+
+Test(upstream, commands_are_written_in_resp)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        char *text = NULL;
+        size_t len = upstream_command_format(&formats[i].command, &text);
+        cr_assert_eq(len, formats[i].text.len, "%s", text);
+        cr_assert(memcmp(text, formats[i].text.data, len) == 0, "%s", text);
+        redisFreeCommand(text);
+    }
+}
+
+Test(upstream, verbs_have_names)
+{
+    enum upstream_verb verb;
+    for (enum upstream_verb v = UPSTREAM_GET; v <= UPSTREAM_PUBLISH; v++) {
+        const char *name = upstream_verb_name(v);
+        cr_assert(upstream_verb_of(name, strlen(name), &verb) && verb == v);
+        cr_assert(!upstream_verb_of(name, strlen(name) - 1, &verb));
+    }
+    cr_assert(!upstream_verb_of("", 0, &verb));
+}
+
+/* Any reply is as good as another, but an error. */
+Test(upstream, replies_to_commands)
+{
+    static const char *const replies[] = {"+OK\r\n", ":7\r\n", "$-1\r\n", "$3\r\na\r\n\r\n",
+                                          "-OOM command not allowed\r\n"};
+    static const int results[] = {0, 0, 0, 0, -EREMOTEIO};
+    open_pool(1, 10 * NSEC_PER_SEC);
+    int fd = -1;
+    for (int i = 0; i < 5; i++) {
+        struct upstream_call call;
+        upstream_begin(&call, &pool, slot, formats[0].command);
+        go_to_reply(&call);
+        fd = fd < 0 ? take_connection() : fd;
+        expect(fd, formats[0].text.data);
+        say(fd, replies[i]);
+        cr_assert_eq(go_on(&call), results[i], "%s", replies[i]);
+    }
+    cr_assert_eq(counted(COUNTER_upstream_connects), 1);
+}
+
+/* Sent and received in many pieces. */
+Test(upstream, a_long_value_both_ways)
+{
+    enum { LEN = 65536 };
+    static char payload[LEN], got[LEN + 64];
+    struct client_message long_message = {.id = {(char *)"-", 1}, .payload = {payload, LEN}};
+    struct upstream_command set = {.verb = UPSTREAM_SET, .name = "a", .message = &long_message};
+    struct upstream_call call;
+    memset(payload, 'x', LEN);
+    open_pool(1, 10 * NSEC_PER_SEC);
+    upstream_begin(&call, &pool, slot, set);
+    go_to_reply(&call);
+    int fd = take_connection();
+    int head = sprintf(got, "*3\r\n$3\r\nSET\r\n$11\r\narchbench:a\r\n$%d\r\n", LEN);
+    cr_assert_eq(recv(fd, got, (size_t)head + LEN + 2, MSG_WAITALL), head + LEN + 2);
+    cr_assert(memcmp(got + head, payload, LEN) == 0);
+    head = sprintf(got, "$%d\r\n", LEN);
+    memcpy(got + head, payload, LEN);
+    strcpy(got + head + LEN, "\r\n");
+    int result = -EAGAIN;
+    for (int i = 0; i < head + LEN + 2; i += 1000) {
+        cr_assert_eq(result, -EAGAIN);
+        int n = head + LEN + 2 - i < 1000 ? head + LEN + 2 - i : 1000;
+        cr_assert_eq(send(fd, got + i, (size_t)n, MSG_NOSIGNAL), n);
+        result = go_on(&call);
+    }
+    cr_assert_eq(result, 0);
+}
+
+/* --- failures -------------------------------------------------------------------------------- */
 
 static void fails_with(const char *before_the_end, int error)
 {
@@ -193,5 +303,3 @@ Test(upstream, a_connection_that_was_closed_while_idle_is_replaced)
     cr_assert_eq(counted(COUNTER_upstream_failed), 0);
     cr_assert_eq(pool.open, 1);
 }
-
-/* --- turns ----------------------------------------------------------------------------------- */

@@ -275,6 +275,33 @@ Test(upstream_turns, a_job_hands_its_waits_back)
     cr_assert_eq(job.error, 0);
 }
 
+/* A redis step waits as any call does, and takes what it stores from the message that asked. */
+Test(upstream_turns, a_job_calls_with_its_message)
+{
+    static const char target[] = "/work?io=redis:set:k&io=timer:1ms&io=redis:publish:c";
+    struct client_message message = {.id = {(char *)"m", 1}, .payload = {(char *)"text", 4}};
+    struct job job = {.upstream = &pool, .counters = slot, .message = &message};
+    const char *reason;
+    open_pool(1, 10 * NSEC_PER_SEC);
+    cr_assert(program_parse(&job.program, target, sizeof target - 1, &reason));
+    cr_assert_eq(job_start(&job, WAIT_UPSTREAM), WAIT_UPSTREAM);
+    int fd = take_connection();
+    while (job_wait_events(&job) == POLLOUT)
+        cr_assert_eq(job_resume(&job, 0), WAIT_UPSTREAM);
+    expect(fd, "*3\r\n$3\r\nSET\r\n$11\r\narchbench:k\r\n$4\r\ntext\r\n");
+    say(fd, "+OK\r\n");
+    cr_assert(is_readable(job_wait_fd(&job), PATIENCE_MS));
+    cr_assert_eq(job_resume(&job, 0), WAIT_UPSTREAM);
+    while (job_wait_events(&job) == POLLOUT)
+        cr_assert_eq(job_resume(&job, 0), WAIT_UPSTREAM);
+    expect(fd, "*3\r\n$7\r\nPUBLISH\r\n$11\r\narchbench:c\r\n$6\r\nm\ntext\r\n");
+    say(fd, "-ERR no\r\n");
+    cr_assert(is_readable(job_wait_fd(&job), PATIENCE_MS));
+    cr_assert_eq(job_resume(&job, 0), WAIT_NONE);
+    cr_assert_eq(job.error, -EREMOTEIO);
+    cr_assert_eq(job.next, 2);
+}
+
 Test(upstream_turns, a_failed_call_is_the_last_step)
 {
     static const char target[] = "/work?io=upstream:1ms&io=timer:60s";
