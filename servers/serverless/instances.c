@@ -50,11 +50,12 @@ bool instances_start(struct instances *instances, struct function *function)
     return true;
 }
 
-bool instances_give(struct function *function, const struct program *program, void *task)
+bool instances_give(struct function *function, const struct program *program,
+                    const struct client_message *message, void *task)
 {
     struct instance *instance = LIST_FIRST(&function->idle);
     set_state(instance, INSTANCE_BUSY); /* billed from here on */
-    bool given = performer_give(&instance->performer, program);
+    bool given = performer_give(&instance->performer, program, message);
     instance->task = given ? task : NULL;
     function->account[ACCOUNT_invocations] += given;
     return given;

@@ -66,10 +66,11 @@ void instances_watch(struct instances *, int fd);
 /* Start an instance of this function. It takes a place, and there must be a free one. False when
  * the system has no process or descriptor left. */
 bool instances_start(struct instances *, struct function *);
-/* Hand a program to an idle instance of this function; there must be one. It is BUSY until its
- * report, which comes with `task`. False when that instance has just died; instances_next() will
- * tell of its death without a task. */
-bool instances_give(struct function *, const struct program *, void *task);
+/* Hand a program, and the message that came with it or NULL, to an idle instance of this function;
+ * there must be one. It is BUSY until its report, which comes with `task`. False when that instance
+ * has just died; instances_next() will tell of its death without a task. */
+bool instances_give(struct function *, const struct program *, const struct client_message *,
+                    void *task);
 /* Kill it; instances_next() will tell of its end. An instance that idles loses nothing, and one
  * that takes too long would not listen to anything milder. */
 void instances_end(struct instances *, struct instance *);

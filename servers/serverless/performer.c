@@ -1,4 +1,5 @@
 #include "servers/serverless/performer.h"
+#include "common/websocket/websocket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,19 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What goes over: a program, then the ID and the payload of the message that asked for it. Without
+ * one the length of the ID is 0. */
+struct about_message {
+    size_t id_len;
+    enum opcode opcode;
+};
+
+struct order {
+    struct program program;
+    struct about_message about;
+    char text[MESSAGE_ID_MAX + WEBSOCKET_MESSAGE_MAX];
+};
 
 /* --- the child -------------------------------------------------------------------------------- */
 
@@ -52,6 +66,24 @@ static bool say(int socket, int statm, const struct job *job)
     return send(socket, &report, sizeof report, MSG_NOSIGNAL) == sizeof report;
 }
 
+/* The next program, and its message if it has one, which is in `order`. False: there is none. */
+static bool take(int socket, struct order *order, struct job *job, struct client_message *message)
+{
+    ssize_t n = recv(socket, order, sizeof *order, 0);
+    ssize_t text_len = n - (ssize_t)offsetof(struct order, text);
+    if (text_len < 0)
+        return false;
+    size_t id_len = order->about.id_len;
+    *message = (struct client_message){
+        .opcode = order->about.opcode,
+        .id = {order->text, id_len},
+        .payload = {order->text + id_len, (size_t)text_len - id_len},
+    };
+    job->program = order->program;
+    job->message = id_len ? message : NULL;
+    return true;
+}
+
 static _Noreturn void perform(struct service *service, const struct performer_manner *manner,
                               int socket)
 {
@@ -65,7 +97,9 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
     int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     nanosleep(&start_up, NULL);
     bool heard = say(socket, statm, &job);
-    while (heard && recv(socket, &job.program, sizeof job.program, 0) == sizeof job.program) {
+    struct client_message message;
+    struct order order;
+    while (heard && take(socket, &order, &job, &message)) {
         if ((int)arc4random_uniform(100) < manner->crash_percent)
             abort();
         job_start(&job, WAIT_NONE);
@@ -93,10 +127,19 @@ bool performer_start(struct performer *performer, struct service *service,
     return pid > 0;
 }
 
-bool performer_give(const struct performer *performer, const struct program *program)
+bool performer_give(const struct performer *performer, const struct program *program,
+                    const struct client_message *message)
 {
-    return send(performer->socket, program, sizeof *program, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           sizeof *program;
+    _Static_assert(offsetof(struct order, about) == sizeof *program, "no gap between the parts");
+    static const struct client_message none = {0};
+    const struct client_message *sent = message ? message : &none;
+    struct about_message about = {.id_len = sent->id.len, .opcode = sent->opcode};
+    struct iovec parts[] = {{(void *)program, sizeof *program},
+                            {&about, sizeof about},
+                            {sent->id.data, sent->id.len},
+                            {sent->payload.data, sent->payload.len}};
+    struct msghdr whole = {.msg_iov = parts, .msg_iovlen = message ? 4 : 2};
+    return sendmsg(performer->socket, &whole, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 enum performer_word performer_hear(const struct performer *performer,

@@ -1,8 +1,8 @@
 /* performer: a child process that performs programs for its parent, one at a time.
  *
- * Parent and child speak through a pair of sockets: a program goes over, a report comes back. The
- * child closes all other descriptors of the parent; otherwise a client's connection would stay open
- * for as long as the child lives. The child ignores SIGTERM and SIGINT, which may go to a whole
+ * Parent and child speak through a pair of sockets: a program goes over, with what the client's
+ * message brought, and a report comes back. The child closes all other descriptors of the parent;
+ * otherwise a client's connection would stay open for as long as the child lives. The child ignores SIGTERM and SIGINT, which may go to a whole
  * process group: the parent alone decides when a child ends. The child does not outlive the parent:
  * the kernel kills it when the parent dies (PR_SET_PDEATHSIG). A child whose parent died before it
  * could ask for that reads the end of its socket. */
@@ -37,8 +37,10 @@ struct performer_manner {
  * caller's: do not call it while other threads hold locks. */
 bool performer_start(struct performer *, struct service *, const struct performer_manner *);
 
-/* Hand it a program; all programs before must have been reported. False: it has died. */
-bool performer_give(const struct performer *, const struct program *);
+/* Hand it a program, and the message that came with it (NULL: none did); all programs before must have
+ * been reported. False: it has died. */
+bool performer_give(const struct performer *, const struct program *,
+                    const struct client_message *);
 
 enum performer_word {
     PERFORMER_SILENT,

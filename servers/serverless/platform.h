@@ -21,9 +21,10 @@
  * is allocated, pins the dead letter meanwhile, and is freed in the end. */
 struct event {
     struct function *function;
-    const struct program *program;   /* the client's or the dead letter's */
-    struct client *client;           /* waits for the reply; NULL: it is the replay of ... */
-    struct dead_letter *dead_letter; /* ... this one; NULL for a client's event */
+    const struct program *program;        /* the client's or the dead letter's */
+    const struct client_message *message; /* the client's; NULL: none came, or it is not kept */
+    struct client *client;                /* waits for the reply; NULL: it is the replay of ... */
+    struct dead_letter *dead_letter;      /* ... this one; NULL for a client's event */
     struct accepted_event *accepted; /* its record in the journal, owned; NULL: there is none */
     int attempts;                    /* begun so far */
     struct performer_report report;  /* of the last attempt that came to its end */

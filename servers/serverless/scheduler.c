@@ -46,7 +46,7 @@ static void invoke(struct platform *platform, struct function *function)
 {
     struct event *event = TAILQ_FIRST(&function->waiting);
     struct counter_slot *counters = platform->server.counters;
-    if (!instances_give(function, event->program, event))
+    if (!instances_give(function, event->program, event->message, event))
         return;
     TAILQ_REMOVE(&function->waiting, event, link);
     function->waiting_count--;

@@ -5,7 +5,8 @@
  * Strength:    capacity follows the load from nothing and back and is paid by use; a function that
  *              fails costs its own events only: they are tried again, then kept as dead letters.
  * Weakness:    a cold start for each event that finds no idle instance; a message to another
- *              process and back for every request, even a trivial one; no order among events.
+ *              process and back for every request, even a trivial one; no order among events. Of
+ *              a dead letter the program is kept and not what its message brought.
  * Try it:      build/servers/serverless --cold-start 500ms --crash bad:100 --port 8080 &
  *              for i in 1 2; do time curl 127.0.0.1:8080/; done    # the second meets a warm one
  *              curl '127.0.0.1:8080/work?class=bad'                # 502, after three retries
@@ -74,8 +75,8 @@ static bool accept_event(struct platform *platform, struct client *client)
 {
     struct job *job = client->peer.conn.job;
     struct function *function = functions_find(&platform->functions, &job->program);
-    client->event =
-        (struct event){.function = function, .program = &job->program, .client = client};
+    client->event = (struct event){
+        .function = function, .program = &job->program, .message = job->message, .client = client};
     _Static_assert(FUNCTIONS_MAX == 256, "the reply below says so");
     if (!function)
         refuse(client, "there are 256 functions already\n");

@@ -73,7 +73,7 @@ Test(instances, perform_programs_and_report)
     int task;
     struct instance *instance = started();
     for (int i = 1; i <= 3; i++) {
-        cr_assert(instances_give(&function, &program, &task));
+        cr_assert(instances_give(&function, &program, NULL, &task));
         cr_assert(LIST_EMPTY(&function.idle));
         struct news news = await();
         cr_assert_eq(news.kind, NEWS_DONE);
@@ -92,7 +92,7 @@ Test(instances, tell_of_a_step_that_failed)
 {
     struct program program = program_of("/work?io=disk:4096");
     started();
-    cr_assert(instances_give(&function, &program, &program));
+    cr_assert(instances_give(&function, &program, NULL, &program));
     struct news news = await();
     cr_assert_eq(news.kind, NEWS_DONE);
     cr_assert_eq(news.report.error, -ENOENT);
@@ -103,7 +103,7 @@ Test(instances, one_that_dies_gives_its_task_back)
     struct program program = program_of("/work?io=timer:50s");
     int task;
     struct instance *instance = started();
-    cr_assert(instances_give(&function, &program, &task));
+    cr_assert(instances_give(&function, &program, NULL, &task));
     kill(instance->performer.pid, SIGKILL);
     struct news news = await();
     cr_assert(news.kind == NEWS_CRASHED && news.task == &task);
@@ -117,11 +117,11 @@ Test(instances, one_that_dies_while_it_idles_takes_no_task)
     struct program program = program_of("/work");
     siginfo_t info;
     struct instance *instance = started();
-    cr_assert(instances_give(&function, &program, &program));
+    cr_assert(instances_give(&function, &program, NULL, &program));
     cr_assert_eq(await().kind, NEWS_DONE);
     kill(instance->performer.pid, SIGKILL);
     waitid(P_PID, (id_t)instance->performer.pid, &info, WEXITED | WNOWAIT);
-    cr_assert(!instances_give(&function, &program, &program));
+    cr_assert(!instances_give(&function, &program, NULL, &program));
     cr_assert(LIST_EMPTY(&function.idle));
     struct news news = await();
     cr_assert(news.kind == NEWS_CRASHED && !news.task);
@@ -138,7 +138,7 @@ Test(instances, an_ended_one_is_no_crash)
     struct news news = await();
     cr_assert(news.kind == NEWS_ENDED && !news.task);
     instance = started();
-    cr_assert(instances_give(&function, &slow, &task));
+    cr_assert(instances_give(&function, &slow, NULL, &task));
     usleep(30000);
     instances_end(&instances, instance);
     news = await();
@@ -152,7 +152,7 @@ Test(instances, leave_signals_to_the_parent)
 {
     struct program program = program_of("/work?io=timer:100ms");
     struct instance *instance = started();
-    cr_assert(instances_give(&function, &program, &program));
+    cr_assert(instances_give(&function, &program, NULL, &program));
     kill(instance->performer.pid, SIGTERM);
     kill(instance->performer.pid, SIGINT);
     cr_assert_eq(await().kind, NEWS_DONE);
@@ -179,7 +179,7 @@ Test(instances, a_crash_can_be_had)
     struct program program = program_of("/work");
     function.manner.crash_percent = 100;
     started();
-    cr_assert(instances_give(&function, &program, &program));
+    cr_assert(instances_give(&function, &program, NULL, &program));
     cr_assert_eq(await().kind, NEWS_CRASHED);
 }
 
