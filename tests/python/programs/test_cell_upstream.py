@@ -55,6 +55,20 @@ class UpstreamTest(CellCase):
         self.assertGreaterEqual(cell["upstream"]["final"]["calls"], cell["load"]["total"]["good"])
         self.assertGreater(cell["upstream"]["cpu_s"], 0)
 
+    def test_commands_need_it_too(self):
+        steps = self.workload("steps", """
+            [workload]
+            question = What is counted?
+            [class count]
+            request = /work?io=redis:incr:n&io=redis:set:a&class=count
+            """)
+        self.do(*self.cell("threads", steps, "--duration", "250ms"))
+        cell = self.read("steps/base/threads.1")
+        self.assertEqual(cell["load"]["total"]["errors"], 0)
+        self.assertGreater(cell["load"]["total"]["good"], 10)
+        self.assertGreaterEqual(cell["upstream"]["final"]["calls"],
+                                2 * cell["load"]["total"]["good"])
+
     def test_one_that_cannot_start_makes_the_cell_invalid(self):
         status, out, cell = self.measure("odd", self.build)
         self.assertEqual(status, 1)
