@@ -24,10 +24,10 @@ enum step_kind {
     STEP_TIMER,    /* io=timer:D  wait, as for a remote call */
     STEP_DISK,     /* io=disk:B   read B bytes at a random place of a file, past the page cache */
     STEP_UPSTREAM, /* io=upstream:D  a call that keeps a connection to the upstream busy for D */
-    STEP_REDIS, /* io=redis:VERB:NAME  a call that has the upstream store a value, or tell others */
-    STEP_WORK,  /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
-    STEP_COUNT, /* count=N     add 1 to a counter N times: see counting.h */
-    STEP_PUBLISH, /* publish=TOPIC  tell those that subscribed: see topics.h */
+    STEP_REDIS,    /* io=redis:VERB:NAME  another call: see upstream_command.h */
+    STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
+    STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_PUBLISH,  /* publish=TOPIC  tell those that subscribed: see topics.h */
     /* Of the paths /subscribe and /unsubscribe: */
     STEP_SUBSCRIBE,
     STEP_UNSUBSCRIBE,
@@ -39,8 +39,7 @@ struct step {
     int64_t amount_ns;       /* of a timer, a call or work */
     uint32_t bytes;          /* of a read */
     uint32_t count;          /* of STEP_COUNT */
-    uint8_t topic;           /* of one that has a topic, key or channel: where its name begins in
-                            program.topics */
+    uint8_t topic;           /* of one with a name: where it begins in program.topics */
     enum upstream_verb verb; /* of STEP_REDIS */
 };
 
