@@ -31,10 +31,11 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="archbench-browser-")
         commands, self._out = os.pipe()
         self._in, replies = os.pipe()
-        # The shell puts the pipes' ends where the browser looks for them. `commands` was opened
+        # The shell puts the pipes' ends where the browser looks for them; bash, as Debian's sh refuses
+        # descriptors from 10 on. `commands` was opened
         # first, so `replies` is never 3, and the first redirection cannot overwrite it.
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{commands} 4>&{replies}', "sh", PROGRAM,
+            ["/bin/bash", "-c", f'exec "$@" 3<&{commands} 4>&{replies}', "bash", PROGRAM,
              f"--user-data-dir={self.profile}", *OPTIONS],
             pass_fds=(commands, replies), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
