@@ -89,16 +89,9 @@ static void tell_others(struct member *self, const struct publication *news)
 static void hear_others(struct member *self)
 {
     struct server *server = self->loop.server;
-    struct publication news;
     eventfd_t count;
-    int64_t lost = 0;
     eventfd_read(self->cluster->bell[self->index], &count);
-    while (news_reader_next(&self->reader, &news, &lost)) {
-        int told = topics_publish(&server->topics, news.topic, news.frame);
-        count_add(server->counters, COUNTER_pushed, told);
-        frame_drop(news.frame);
-    }
-    count_add(server->counters, COUNTER_lost, lost);
+    news_reader_deliver(&self->reader, &server->topics, server->counters);
 }
 
 static void push(struct loop_peer *peer)

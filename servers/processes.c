@@ -113,20 +113,6 @@ static void listen_or_leave(struct newsroom *newsroom, struct topics *topics)
         news_ring_leave(newsroom->ring, getpid());
 }
 
-/* Put what the others have published into the outbox; session_run() sends it. */
-static void hear_others(struct newsroom *newsroom, struct session *session)
-{
-    struct topics *topics = session->conn.service->topics;
-    struct publication news;
-    int64_t lost = 0;
-    while (newsroom->listens && news_reader_next(&newsroom->reader, &news, &lost)) {
-        int told = topics_publish(topics, news.topic, news.frame);
-        count_add(session->conn.counters, COUNTER_pushed, told);
-        frame_drop(news.frame);
-    }
-    count_add(session->conn.counters, COUNTER_lost, lost);
-}
-
 static _Noreturn void serve_and_exit(struct server *server, struct news_ring *ring, int fd)
 {
     struct newsroom newsroom = {.ring = ring};
@@ -143,7 +129,8 @@ static _Noreturn void serve_and_exit(struct server *server, struct news_ring *ri
             tell_others(&newsroom, news);
         if (news && !news->frame)
             listen_or_leave(&newsroom, &server->topics);
-        hear_others(&newsroom, &session);
+        if (newsroom.listens) /* into the outbox; session_run() sends it */
+            news_reader_deliver(&newsroom.reader, &server->topics, session.conn.counters);
     }
     if (newsroom.listens)
         news_ring_leave(ring, getpid());

@@ -40,7 +40,7 @@ ROOMS = {
     "services": (BASE,),
     PLAN: (BASE, WORK, CALIBRATE),
     BOOKS: (BASE, PLAN),
-    "loadgen/worker": (BASE, PLAN, BOOKS),
+    "loadgen/worker": (BASE, "common/websocket/frame.h", PLAN, BOOKS),
     JUDGE: (BASE, PLAN, BOOKS),
     "loadgen/output": (BASE, PLAN, BOOKS, JUDGE),
     "loadgen": (BASE, WORK, *GENERATOR),

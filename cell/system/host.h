@@ -17,7 +17,7 @@ struct host_counts host_counts(void);
 
 /* Of the kernel's TCP buffers and unreclaimable slab, so of both ends of connections and of much else:
  * only a difference means anything. Of the buffers only what is more than the kernel sets aside for each
- * core, for its count goes up and down by that much although nothing has changed. */
+ * core, because its count goes up and down by that much although nothing has changed. */
 struct host_sockets {
     int64_t kb;        /* KiB */
     int64_t unsure_kb; /* by so much the buffers may be more or less; 0: there are next to none */

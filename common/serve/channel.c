@@ -198,9 +198,11 @@ bool channel_cut(struct conn *conn)
     return true;
 }
 
+/* A close frame with 1001, "going away" (RFC 6455, section 7.4.1). */
 struct span conn_farewell(const struct conn *conn)
 {
-    static const char going_away[] = {(char)0x88, 2, 1001 >> 8, (char)(1001 & 0xff)};
+    static const char going_away[] = {(char)(0x80 | OPCODE_CLOSE), 2, 1001 >> 8,
+                                      (char)(1001 & 0xff)};
     bool says =
         conn->channel && conn->service->draining && conn_is_idle(conn) && !conn->channel->pushing;
     return (struct span){(char *)going_away, says ? sizeof going_away : 0};

@@ -8,9 +8,9 @@
 
 static void note(struct loop_peer *peer, enum loop_event event)
 {
+    /* News come again as long as the socket is writable, a due job does not. */
     if (peer->event == LOOP_NEWS)
-        peer->event =
-            event; /* news come again as long as the socket is writable, a due job does not */
+        peer->event = event;
     if (peer->event)
         return; /* one is waiting to be handed out; a level-triggered one comes again */
     peer->event = event;

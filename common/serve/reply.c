@@ -53,7 +53,7 @@ static bool reply_head(struct conn *conn, struct http_reply head)
 }
 
 /* Send the head and head.length bytes of `body`. One that does not fit is sent from where it
- * stands; the filler stands for any length. */
+ * is; the filler serves for any length. */
 static enum want reply(struct conn *conn, struct http_reply head, const char *body)
 {
     if (reply_head(conn, head)) {

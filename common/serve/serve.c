@@ -11,19 +11,19 @@ static ssize_t outcome(ssize_t n)
     return n < 0 ? -errno : n;
 }
 
-static ssize_t receive(struct conn *conn, int fd)
+ssize_t serve_recv(struct conn *conn, int fd)
 {
     struct span in = conn_in(conn);
     return outcome(recv(fd, in.data, in.len, 0));
 }
 
-static ssize_t transmit(struct conn *conn, int fd)
+ssize_t serve_send(struct conn *conn, int fd)
 {
     struct span out = conn_out(conn);
     return outcome(send(fd, out.data, out.len, MSG_NOSIGNAL));
 }
 
-static void sent(struct conn *conn, int fd, ssize_t n)
+void serve_sent(struct conn *conn, int fd, ssize_t n)
 {
     conn_sent(conn, n);
     if (conn_lingers(conn))
@@ -45,7 +45,7 @@ static bool would_block(ssize_t n)
 
 bool conn_receive(struct conn *conn, int fd)
 {
-    ssize_t n = receive(conn, fd);
+    ssize_t n = serve_recv(conn, fd);
     if (would_block(n)) {
         conn_rest(conn);
         return false;
@@ -56,10 +56,10 @@ bool conn_receive(struct conn *conn, int fd)
 
 bool conn_send(struct conn *conn, int fd)
 {
-    ssize_t n = transmit(conn, fd);
+    ssize_t n = serve_send(conn, fd);
     if (would_block(n))
         return false;
-    sent(conn, fd, n);
+    serve_sent(conn, fd, n);
     return true;
 }
 

@@ -24,6 +24,12 @@ enum want conn_pump(struct conn *, int fd, unsigned async);
 bool conn_receive(struct conn *, int fd);
 bool conn_send(struct conn *, int fd);
 
+/* The system calls of these two alone: bytes, or -errno. */
+ssize_t serve_recv(struct conn *, int fd);
+ssize_t serve_send(struct conn *, int fd);
+/* What conn makes of so many bytes sent, or of the error. */
+void serve_sent(struct conn *, int fd, ssize_t);
+
 /* There is news for a WebSocket (see channel.h): send what its outbox has, as far as the socket takes it.
  * Returns conn->want; WANT_CLOSE: it has failed, or did not read and is cut off. conn_pushes() tells
  * whether it waits for the socket. */

@@ -92,25 +92,16 @@ static bool await_channel(struct session *session)
 
 static void receive(struct session *session)
 {
-    struct span in = conn_in(&session->conn);
-    ssize_t n = recv(session->fd, in.data, in.len, 0);
-    if (n < 0)
-        n = -errno;
+    ssize_t n = serve_recv(&session->conn, session->fd);
     if (has_moved(&session->conn, session->fd, n))
         conn_received(&session->conn, n);
 }
 
 static void transmit(struct session *session)
 {
-    struct span out = conn_out(&session->conn);
-    ssize_t n = send(session->fd, out.data, out.len, MSG_NOSIGNAL);
-    if (n < 0)
-        n = -errno;
-    if (!has_moved(&session->conn, session->fd, n))
-        return;
-    conn_sent(&session->conn, n);
-    if (conn_lingers(&session->conn))
-        shutdown(session->fd, SHUT_WR);
+    ssize_t n = serve_send(&session->conn, session->fd);
+    if (has_moved(&session->conn, session->fd, n))
+        serve_sent(&session->conn, session->fd, n);
 }
 
 /* The job, or what is left of it after it had news. What was pushed goes out first: the thread may sleep

@@ -31,10 +31,10 @@ struct job {
     struct disk *disk;
     struct upstream_pool *upstream;
     struct topics *topics; /* NULL: this server pushes nothing */
-    struct subscriber
-        *subscriber; /* that may subscribe; NULL: the request did not come by WebSocket */
-    const struct client_message
-        *message; /* what is published or stored; NULL: nothing came with the request */
+    /* Who may subscribe, and what is published or stored. NULL: the request did not come by WebSocket, and
+     * nothing came with it. */
+    struct subscriber *subscriber;
+    const struct client_message *message;
     struct program program;
     uint8_t next; /* the step under way */
     bool started;

@@ -1,4 +1,5 @@
 #include "common/work/news_ring.h"
+#include "common/base/counters.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -27,9 +28,10 @@ struct listener {
 
 struct news_ring {
     pthread_mutex_t lock; /* guards what is in the ring, and ... */
-    uint64_t head;        /* where the next news goes, counted in bytes since the first */
-    uint64_t tail;        /* the oldest news that is whole */
-    uint32_t number;      /* of the next news */
+    /* Atomic: before a change of these two all that was written earlier is stored, even if the process is killed. */
+    _Atomic uint64_t head; /* where the next news goes, counted in bytes since the first */
+    _Atomic uint64_t tail; /* the oldest news that is whole */
+    uint32_t number;       /* of the next news */
     int places;
     atomic_int listeners; /* places below that were ever taken */
     char *bytes;          /* NEWS_RING_BYTES, mapped before the fork: the same address everywhere */
@@ -158,6 +160,18 @@ bool news_reader_next(struct news_reader *reader, struct publication *news, int6
     bool found = take_next(reader, news, lost);
     unlock(reader->ring);
     return found;
+}
+
+void news_reader_deliver(struct news_reader *reader, struct topics *topics,
+                         struct counter_slot *counters)
+{
+    struct publication news;
+    int64_t lost = 0;
+    while (news_reader_next(reader, &news, &lost)) {
+        count_add(counters, COUNTER_pushed, topics_publish(topics, news.topic, news.frame));
+        frame_drop(news.frame);
+    }
+    count_add(counters, COUNTER_lost, lost);
 }
 
 /* Under the lock: the place of this process, or a free one; NULL: there is none. */

@@ -18,6 +18,7 @@
 enum { NEWS_RING_BYTES = 4 << 20 };
 
 struct news_ring;
+struct counter_slot;
 
 /* One process's place in the ring, in which it skips what it has put itself. */
 struct news_reader {
@@ -40,6 +41,9 @@ void news_reader_init(struct news_reader *, struct news_ring *, const struct top
 /* The next news, of which the caller then holds the frame; false: there is none yet. *lost grows by the
  * number of news that were written over before they were read. */
 bool news_reader_next(struct news_reader *, struct publication *, int64_t *lost);
+/* All news there is, for the subscribers of this process; they are then in the list of its topics. Counts
+ * what was pushed and lost. */
+void news_reader_deliver(struct news_reader *, struct topics *, struct counter_slot *);
 
 /* Have this process listed among those that listen to these topics, which others are to wake when they have
  * put news of them; again when they change. It has a reader already, and looks into the ring once more before it

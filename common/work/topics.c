@@ -52,9 +52,9 @@ static struct topic *find_or_add(struct topics *topics, const char *name)
 static struct subscription *find_subscription(const struct subscriber *subscriber, const char *name)
 {
     struct subscription *subscription;
-    SLIST_FOREACH(subscription, &subscriber->subscriptions, of_subscriber)
-    if (strcmp(subscription->topic->name, name) == 0)
-        return subscription;
+    SLIST_FOREACH (subscription, &subscriber->subscriptions, of_subscriber)
+        if (strcmp(subscription->topic->name, name) == 0)
+            return subscription;
     return NULL;
 }
 

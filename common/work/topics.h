@@ -1,4 +1,4 @@
-/* topics: who in this process is to be told what, by the name of a topic.
+/* topics: which connections of this process have subscribed to what, and which of them have news.
  *
  * To publish is to put one shared frame into the outbox of each subscriber. That tells nobody yet: a
  * subscriber belongs to a loop, a thread or a process which may be asleep. So those that have got
@@ -25,8 +25,8 @@ struct subscription;
 /* One peer that may be told something. Whoever embeds it owns it. */
 struct subscriber {
     struct outbox outbox;
-    SLIST_HEAD(subscriptions, subscription)
-    subscriptions; /* under the topics' lock, as all below */
+    /* From here on under the topics' lock. */
+    SLIST_HEAD(, subscription) subscriptions;
     int count;
     bool has_news; /* it is in topics->news */
     TAILQ_ENTRY(subscriber) news;

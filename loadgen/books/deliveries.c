@@ -43,10 +43,9 @@ bool deliveries_note(struct delivery_stats *stats, struct following *f, uint32_t
     return true;
 }
 
-void deliveries_close(struct delivery_stats *stats, const struct following *f, uint32_t published)
+uint32_t deliveries_missing(const struct following *f, uint32_t published)
 {
-    if (!f->unknown && published > f->last)
-        stats->lost += published - f->last;
+    return !f->unknown && published > f->last ? published - f->last : 0;
 }
 
 uint32_t *deliveries_share(int publishers)

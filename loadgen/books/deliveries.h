@@ -21,9 +21,9 @@ struct following {
 bool deliveries_note(struct delivery_stats *, struct following *, uint32_t number,
                      uint32_t skipped);
 
-/* The run is over, and so many are known to have been published, the last of them with this number. What
- * has not come by now is lost. */
-void deliveries_close(struct delivery_stats *, const struct following *, uint32_t published);
+/* How many are still to come when the last message that is known to have been published has this number. At
+ * the end of the run they are lost. */
+uint32_t deliveries_missing(const struct following *, uint32_t published);
 
 /* For each of so many publishers the number of its last message that is known to have been published; zeroed,
  * in memory that forked children share. Dies when memory is out. */

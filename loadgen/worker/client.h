@@ -15,8 +15,8 @@ struct client_signals {
 
 /* Do the work of worker number `worker`: connect, wait for go, send by the schedule, drain, keep
  * the connections until told to leave. Counts into `stats`, which is shared and starts zeroed, one of an
- * array with an element for each worker. `published`: see deliveries.h, for the connections of all pools; NULL
- * if none subscribes.
+ * array with an element for each worker. `published`: of deliveries_share(), for the connections of all pools;
+ * NULL: none of them subscribes.
  * Dies when it cannot begin, e.g. because descriptors are out. */
 void client_run(const struct plan *, int worker, const struct schedule *, struct worker_stats *,
                 uint32_t *published, const struct client_signals *);

@@ -1,13 +1,14 @@
 /* socket: see socket.h. */
 #include "loadgen/worker/socket.h"
+#include "common/websocket/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { FIN = 0x80, MASKED = 0x80, CONTROL = 8 };
-enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
+enum { FIN = 0x80, MASKED = 0x80, KEY_BYTES = 4 };
+enum { CONTINUATION = 0, CONTROL = 8 }; /* and a bit of all control frames */
 
 /* RFC 6455, section 1.3, has the key of SOCKET_HANDSHAKE and what answers it. */
 static const char accept_line[] = "\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -96,8 +97,8 @@ static enum socket_event read_message(struct socket *s)
 
 static enum socket_event read_control(struct socket *s)
 {
-    if (s->opcode != CLOSE)
-        return s->opcode == PING ? SOCKET_PING : SOCKET_PONG;
+    if (s->opcode != OPCODE_CLOSE)
+        return s->opcode == OPCODE_PING ? SOCKET_PING : SOCKET_PONG;
     s->close_code = 0;
     if (s->control_len >= 2)
         s->close_code = (uint16_t)((uint8_t)s->control[0] << 8 | (uint8_t)s->control[1]);
@@ -128,8 +129,8 @@ static bool read_head(struct socket *s)
     for (size_t i = 2; i < s->head_len; i++)
         s->left = s->left << 8 | s->head[i];
     control = s->opcode & CONTROL;
-    fits = control ? s->fin && s->left <= SOCKET_CONTROL && s->opcode <= PONG
-                   : s->opcode <= BINARY && (s->opcode == CONTINUATION) == s->unfinished;
+    fits = control ? s->fin && s->left <= SOCKET_CONTROL && s->opcode <= OPCODE_PONG
+                   : s->opcode <= OPCODE_BINARY && (s->opcode == CONTINUATION) == s->unfinished;
     s->control_len = 0;
     s->unfinished |= !control;
     return fits && !(length & MASKED) && !(s->head[0] & 0x70);
@@ -189,18 +190,14 @@ enum socket_event socket_feed(struct socket *s, const char *data, size_t len, si
 
 /* --- frames out -------------------------------------------------------------------------------- */
 
-/* The head of a frame that is a whole message, its key included. */
-static size_t write_head(char *out, int opcode, size_t len)
+/* The head of a frame that is a whole message, with a key of zeros. */
+static size_t write_head(char *out, enum opcode opcode, size_t len)
 {
-    int extended = len < 126 ? 0 : len < 65536 ? 2 : 8;
-    char *at = out;
+    size_t head = frame_head(out, opcode, len);
 
-    *at++ = (char)(FIN | opcode);
-    *at++ = (char)(MASKED | (extended == 0 ? len : extended == 2 ? 126 : 127));
-    for (int i = extended - 1; i >= 0; i--)
-        *at++ = (char)((uint64_t)len >> 8 * i);
-    memset(at, 0, 4);
-    return (size_t)(at + 4 - out);
+    out[1] = (char)(out[1] | MASKED);
+    memset(out + head, 0, KEY_BYTES);
+    return head + KEY_BYTES;
 }
 
 /* The line of a delivery, with its end. */
@@ -222,26 +219,25 @@ size_t socket_message(struct socket *s, char *out, const char *target, bool one_
         sprintf(id, "%x", ++s->id);
     id_len = strlen(id);
     len = id_len + 1 + target_len + (line_len + filler > 0) + line_len + filler;
-    out += write_head(out, TEXT, len);
-    char *at = out;
-    memcpy(at, id, id_len);
-    at[id_len] = ' ';
-    at = mempcpy(at + id_len + 1, target, target_len);
+    char *message = out + write_head(out, OPCODE_TEXT, len), *at = mempcpy(message, id, id_len);
+    *at++ = ' ';
+    at = mempcpy(at, target, target_len);
     if (line_len + filler > 0)
         *at++ = '\n';
     at = mempcpy(at, line, line_len);
     memset(at, 'x', filler);
-    return len + (len < 126 ? 6 : len < 65536 ? 8 : 14);
+    return (size_t)(message - out) + len;
 }
 
 size_t socket_ping(char *out)
 {
-    return write_head(out, PING, 0);
+    return write_head(out, OPCODE_PING, 0);
 }
 
 size_t socket_pong(const struct socket *s, char *out)
 {
-    size_t head = write_head(out, s->opcode == PING ? PONG : CLOSE, s->control_len);
+    size_t head =
+        write_head(out, s->opcode == OPCODE_PING ? OPCODE_PONG : OPCODE_CLOSE, s->control_len);
 
     memcpy(out + head, s->control, s->control_len);
     return head + s->control_len;

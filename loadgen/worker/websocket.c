@@ -273,17 +273,18 @@ void websocket_received(struct client *c, struct connection *conn, size_t len)
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
-/* What the connection's room has published and it has not got. */
-static void close_books(const struct client *c, const struct connection *conn,
-                        struct delivery_stats *stats)
+/* How much the connection's room has published and it has not got. */
+static uint64_t missing(const struct client *c, const struct connection *conn)
 {
+    uint64_t sum = 0;
     const uint32_t *published = published_of(c, conn);
     uint32_t rooms = (uint32_t)plan_pool_of(c, conn)->rooms;
 
     for (uint32_t i = 0; i < members(c, conn); i++)
-        deliveries_close(
-            stats, &conn->messenger->following[i],
+        sum += deliveries_missing(
+            &conn->messenger->following[i],
             __atomic_load_n(&published[i * rooms + room_of(c, conn)], __ATOMIC_ACQUIRE));
+    return sum;
 }
 
 static bool follows(const struct connection *conn)
@@ -293,15 +294,12 @@ static bool follows(const struct connection *conn)
 
 static uint64_t still_to_come(const struct client *c)
 {
-    struct delivery_stats *missing = must_calloc(1, sizeof *missing);
-    uint64_t lost;
+    uint64_t sum = 0;
 
     for (int i = 0; i < c->count; i++)
         if (follows(&c->connections[i]))
-            close_books(c, &c->connections[i], missing);
-    lost = missing->lost;
-    free(missing);
-    return lost;
+            sum += missing(c, &c->connections[i]);
+    return sum;
 }
 
 /* A one-way message is written, and nobody says that it was read; to reset its connection now could throw it
@@ -361,6 +359,6 @@ void websocket_sum_up(struct client *c)
 
         c->stats->unconfirmed += conn->messenger && conn->messenger->unconfirmed;
         if (follows(conn))
-            close_books(c, conn, &c->stats->class[plan_pool_of(c, conn)->class].deliveries);
+            c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
     }
 }

@@ -109,6 +109,15 @@ static void tell(struct conn *conn, struct conversation *conversation, const cha
     push(conn, conversation, stream.bytes, stream.len);
 }
 
+/* Two channels, the first of which has subscribed to t. */
+static void open_pair(struct conn *one, struct conversation *subscriber, struct conn *two,
+                      struct conversation *publisher)
+{
+    open_channel(one, subscriber);
+    open_channel(two, publisher);
+    tell(one, subscriber, "s /subscribe?topic=t");
+}
+
 /* Send what is there to be sent, at most so many bytes. */
 static size_t send_some(struct conn *conn, struct conversation *conversation, size_t most)
 {
@@ -129,9 +138,7 @@ Test(channel, is_pushed_to_in_its_turn)
 {
     struct conversation subscriber = {0}, publisher = {0};
     struct conn one, two;
-    open_channel(&one, &subscriber);
-    open_channel(&two, &publisher);
-    tell(&one, &subscriber, "s /subscribe?topic=t");
+    open_pair(&one, &subscriber, &two, &publisher);
     cr_assert_str_eq(frames(&subscriber), "81 s 200\nok\n|");
     subscriber.len = 0;
     cr_assert_not(conn_pushes(&one));
@@ -158,9 +165,7 @@ Test(channel, frames_are_never_torn)
         struct conversation subscriber = {0}, publisher = {0};
         struct stream stream = {.len = 0};
         struct conn one, two;
-        open_channel(&one, &subscriber);
-        open_channel(&two, &publisher);
-        tell(&one, &subscriber, "s /subscribe?topic=t");
+        open_pair(&one, &subscriber, &two, &publisher);
         subscriber.len = 0;
         tell(&two, &publisher, "1 /work?publish=t\nfirst");
         size_t sent = send_some(&one, &subscriber, cut); /* perhaps half of it */
@@ -192,9 +197,7 @@ Test(channel, one_that_does_not_read_is_cut_off)
 {
     struct conversation subscriber = {0}, publisher = {0};
     struct conn one, two;
-    open_channel(&one, &subscriber);
-    open_channel(&two, &publisher);
-    tell(&one, &subscriber, "s /subscribe?topic=t");
+    open_pair(&one, &subscriber, &two, &publisher);
     for (int i = 0; i < 200; i++)
         tell(&two, &publisher, "- /work?publish=t\nsome text");
     cr_assert_eq(conn_next_with_news(&service), &one);
@@ -211,9 +214,7 @@ Test(channel, one_that_breaks_during_a_job_ends_with_it)
     struct conversation subscriber = {0}, publisher = {0};
     struct stream stream = {.len = 0};
     struct conn one, two;
-    open_channel(&one, &subscriber);
-    open_channel(&two, &publisher);
-    tell(&one, &subscriber, "s /subscribe?topic=t");
+    open_pair(&one, &subscriber, &two, &publisher);
     add_text(&stream, FIN | OPCODE_TEXT, "a /");
     struct span in = conn_in(&one);
     memcpy(in.data, stream.bytes, stream.len);
@@ -249,9 +250,7 @@ Test(channel, one_that_takes_nothing_of_a_push_is_silent)
 {
     struct conversation subscriber = {0}, publisher = {0};
     struct conn one, two;
-    open_channel(&one, &subscriber);
-    open_channel(&two, &publisher);
-    tell(&one, &subscriber, "s /subscribe?topic=t");
+    open_pair(&one, &subscriber, &two, &publisher);
     tell(&two, &publisher, "- /work?publish=t");
     conn_out(&one); /* the socket takes nothing */
     cr_assert_not(conn_expire(&one, one.since_ns + 4 * NSEC_PER_SEC));

@@ -28,7 +28,7 @@ static void expect(uint64_t delivered, uint64_t lost, uint64_t doubled, uint64_t
 Test(deliveries, all_in_order)
 {
     NOTE(1, 2, 3, 4);
-    deliveries_close(&stats, &f, 4);
+    stats.lost += deliveries_missing(&f, 4);
     expect(4, 0, 0, 0);
 }
 
@@ -36,28 +36,28 @@ Test(deliveries, what_is_missing_is_lost)
 {
     NOTE(2, 3, 7);
     expect(3, 4, 0, 0);
-    deliveries_close(&stats, &f, 9);
+    stats.lost += deliveries_missing(&f, 9);
     expect(3, 6, 0, 0);
 }
 
 Test(deliveries, nothing_came_at_all)
 {
     note((const uint32_t[]){0});
-    deliveries_close(&stats, &f, 3);
+    stats.lost += deliveries_missing(&f, 3);
     expect(0, 3, 0, 0);
 }
 
 Test(deliveries, what_comes_again_is_doubled)
 {
     NOTE(1, 1, 2, 3, 2, 3, 4);
-    deliveries_close(&stats, &f, 4);
+    stats.lost += deliveries_missing(&f, 4);
     expect(7, 0, 3, 0);
 }
 
 Test(deliveries, what_comes_late_was_not_lost)
 {
     NOTE(1, 4, 2, 3, 2, 5);
-    deliveries_close(&stats, &f, 5);
+    stats.lost += deliveries_missing(&f, 5);
     expect(6, 0, 1, 2);
 }
 
@@ -80,7 +80,7 @@ Test(deliveries, numbers_of_which_nobody_knows_are_not_missed)
     expect(2, 0, 0, 0);
     cr_expect(deliveries_note(&stats, &f, 9, 2), "5 and 6 are missing, 7 and 8 perhaps");
     expect(3, 2, 0, 0);
-    deliveries_close(&stats, &f, 7);
+    stats.lost += deliveries_missing(&f, 7);
     expect(3, 2, 0, 0);
 }
 
@@ -93,6 +93,6 @@ Test(deliveries, a_subscriber_that_was_away_begins_anew)
     cr_expect(deliveries_note(&stats, &f, 11, 0));
     expect(5, 1, 1, 0);
     f.unknown = true;
-    deliveries_close(&stats, &f, 20);
+    stats.lost += deliveries_missing(&f, 20);
     expect(5, 1, 1, 0);
 }
