@@ -28,15 +28,17 @@ LARGE_FOLDERS = {
 # Who may use whom: a room, and the rooms or single headers that its files may include beside their
 # own.
 BASE, SOCKET, WORK, SERVE = "common/base", "common/websocket", "common/work", "common/serve"
+CALLS = "common/upstream"
 CALIBRATE = "common/serve/calibrate.h"  # of the machine, which all must agree on
 PLAN, BOOKS, JUDGE = "loadgen/plan", "loadgen/books", "loadgen/judge"
 GENERATOR = (PLAN, BOOKS, "loadgen/worker", JUDGE, "loadgen/output")
 ROOMS = {
     BASE: (),
     SOCKET: (BASE,),
-    WORK: (BASE, SOCKET),
-    SERVE: (BASE, SOCKET, WORK),
-    "servers": (BASE, SOCKET, WORK, SERVE),  # and never another server
+    CALLS: (BASE, SOCKET),
+    WORK: (BASE, SOCKET, CALLS),
+    SERVE: (BASE, SOCKET, CALLS, WORK),
+    "servers": (BASE, SOCKET, CALLS, WORK, SERVE),  # and never another server
     "services": (BASE,),
     PLAN: (BASE, WORK, CALIBRATE),
     BOOKS: (BASE, PLAN),

@@ -156,16 +156,17 @@ static void answer_about(int argc, char **argv)
 
 /* What the command line says of a server, beside what struct server holds itself. */
 struct settings {
-    const char *host, *calibration, *data, *stats_file, *upstream;
-    int port, backlog, upstream_pool;
-    int64_t idle_ns, header_ns, request_ns, upstream_ns;
+    const char *host, *calibration, *data, *stats_file;
+    int port, backlog;
+    int64_t idle_ns, header_ns, request_ns;
+    struct call_options calls;
     bool about;
     int processes;
 };
 
 static void check_settings(const struct server *server, const struct settings *s)
 {
-    if (s->idle_ns <= 0 || s->header_ns <= 0 || s->upstream_ns <= 0)
+    if (s->idle_ns <= 0 || s->header_ns <= 0)
         die("timeouts must be longer than 0");
     if (server->stack_bytes < 65536)
         die("--stack: a thread needs 64k at least");
@@ -196,13 +197,21 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
         {"outbox", 0, OPTION_SIZE, &server->outbox_bytes, "SIZE",
          "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
-        {"upstream-address", 0, OPTION_TEXT, &s->upstream, "HOST:PORT",
+        {"upstream-address", 0, OPTION_TEXT, &s->calls.upstream, "HOST:PORT",
          "what io=upstream and io=redis call: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0,
          0},
-        {"upstream-pool", 0, OPTION_INT, &s->upstream_pool, "N",
+        {"upstream-pool", 0, OPTION_INT, &s->calls.upstream_pool, "N",
          "connections to it at most, for each process", 1, 10000},
-        {"upstream-timeout", 0, OPTION_DURATION, &s->upstream_ns, "TIME",
+        {"upstream-timeout", 0, OPTION_DURATION, &s->calls.upstream_ns, "TIME",
          "patience with a call, its wait for a connection included", 0, 0},
+        {"sql", 0, OPTION_TEXT, &s->calls.sql, "FILE", "the statements of io=sql", 0, 0},
+        {"database", 0, OPTION_TEXT, &s->calls.database, "CONNINFO",
+         "the PostgreSQL that executes them ($ARCHBENCH_DATABASE); none: the upstream stands in", 0,
+         0},
+        {"database-pool", 0, OPTION_INT, &s->calls.database_pool, "N",
+         "connections to it at most, for each process", 1, 10000},
+        {"database-timeout", 0, OPTION_DURATION, &s->calls.database_ns, "TIME",
+         "patience with a statement, its wait for a connection included", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &s->stats_file, "FILE", "share the live counters as a file",
          0, 0},
         {"about", 0, OPTION_FLAG, &s->about, NULL, "describe this architecture in JSON", 0, 0},
@@ -226,16 +235,13 @@ static void take_descriptors(void)
 
 void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
 {
-    const char *upstream = getenv("ARCHBENCH_UPSTREAM");
     struct settings s = {
         .host = "127.0.0.1",
         .port = 8080,
         .backlog = 4096,
         .idle_ns = 60 * NSEC_PER_SEC,
         .header_ns = 10 * NSEC_PER_SEC,
-        .upstream = upstream ? upstream : "127.0.0.1:6380",
-        .upstream_pool = 64,
-        .upstream_ns = NSEC_PER_SEC,
+        .calls = call_options_default(),
         .processes = 1,
     };
 
@@ -260,7 +266,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     *server->waiting = 0;
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
-    upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
+    calls_init(&server->service.calls, &s.calls);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     if (s.processes > 1)
@@ -412,7 +418,7 @@ void server_await_threads(struct server *server)
 
 int server_finish(struct server *server)
 {
-    upstream_free(&server->service.upstream);
+    calls_free(&server->service.calls);
     exchanges_free(&server->service.exchanges);
     char members[2048];
     if (server->is_copy)

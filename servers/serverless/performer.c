@@ -91,7 +91,8 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
                                 manner->start_up_ns % NSEC_PER_SEC};
     struct job job = {.calibration = &service->calibration,
                       .disk = &service->disk,
-                      .upstream = &service->upstream,
+                      .upstream = &service->calls.upstream,
+                      .database = &service->calls.database,
                       .counters = counters_claim(service->counters)};
     isolate(socket);
     int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
