@@ -67,6 +67,13 @@ static int error_of(const char *state, int other)
     return other;
 }
 
+/* What libpq says itself, because it cannot read on. The database's own words have a SQLSTATE. */
+static int broken(const struct sql_connection *connection)
+{
+    bool open = libpq_of(connection)->PQstatus(connection->pg) == CONNECTION_OK;
+    return open ? -EPROTO : -ECONNRESET;
+}
+
 static const char *reason(int error)
 {
     switch (-error) {
@@ -184,8 +191,8 @@ static int fail_to_prepare(const struct sql_connection *connection, const PGresu
     const struct libpq *libpq = libpq_of(connection);
     const char *state = libpq->PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = libpq->PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    if (!state) /* libpq's own words, when the connection has come to its end */
-        return -ECONNRESET;
+    if (!state)
+        return broken(connection);
     sql_database_complain(connection->database, SQL_NOT_PREPARED,
                           &connection->database->statements->statement[connection->prepared],
                           message ? message : state);
@@ -284,12 +291,15 @@ static int send_sql(struct pooled_connection *pooled)
     return flush(connection);
 }
 
-static void note_refusal(struct sql_connection *connection, const PGresult *result)
+/* What it was refused with is the call's result once the answer is complete. */
+static int note_refusal(struct sql_connection *connection, const PGresult *result)
 {
     const struct libpq *libpq = libpq_of(connection);
     const char *state = libpq->PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = libpq->PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    connection->error = state ? error_of(state, -EREMOTEIO) : -ECONNRESET;
+    if (!state)
+        return broken(connection);
+    connection->error = error_of(state, -EREMOTEIO);
     /* What was prepared is gone, or no longer fits the tables: a new connection prepares anew. */
     connection->spent = is_of_class(state, "26000") || is_of_class(state, "0A000");
     if (connection->error == -EREMOTEIO)
@@ -297,6 +307,7 @@ static void note_refusal(struct sql_connection *connection, const PGresult *resu
             connection->database, SQL_NOT_EXECUTED,
             &connection->database->statements->statement[connection->command.statement],
             message ? message : state);
+    return 0;
 }
 
 static int take_result(struct sql_connection *connection, const PGresult *result)
@@ -304,7 +315,7 @@ static int take_result(struct sql_connection *connection, const PGresult *result
     switch (libpq_of(connection)->PQresultStatus(result)) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK: return 0;
-    case PGRES_FATAL_ERROR: note_refusal(connection, result); return 0;
+    case PGRES_FATAL_ERROR: return note_refusal(connection, result);
     default: return -EPROTO; /* COPY has an exchange of its own, which nobody leads here */
     }
 }
