@@ -151,6 +151,17 @@ static int fail_to_connect(struct sql_connection *connection)
     return error_of(state, -EACCES);
 }
 
+/* The database finds out what type each parameter has, but not of one that it does not see. */
+static bool ask_for(struct sql_connection *connection, const struct statement *statement)
+{
+    enum { UNKNOWN = 0, TEXT = 25 };
+    Oid types[STATEMENT_PARAMETERS_MAX];
+    for (int i = 0; i < statement->parameters; i++)
+        types[i] = statement->mentions[i] ? UNKNOWN : TEXT;
+    return libpq_of(connection)->PQsendPrepare(connection->pg, statement->name, statement->text,
+                                               statement->parameters, types);
+}
+
 /* Queue all statements, and what tells where their answers end. */
 static bool ask_to_prepare(struct sql_connection *connection)
 {
@@ -158,10 +169,8 @@ static bool ask_to_prepare(struct sql_connection *connection)
     const struct statements *statements = connection->database->statements;
     bool well = libpq->PQsetnonblocking(connection->pg, 1) == 0 &&
                 libpq->PQenterPipelineMode(connection->pg);
-    for (int i = 0; i < statements->count && well; i++) {
-        const struct statement *statement = &statements->statement[i];
-        well = libpq->PQsendPrepare(connection->pg, statement->name, statement->text, 0, NULL);
-    }
+    for (int i = 0; i < statements->count && well; i++)
+        well = ask_for(connection, &statements->statement[i]);
     return well && libpq->PQpipelineSync(connection->pg);
 }
 

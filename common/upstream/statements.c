@@ -33,21 +33,24 @@ static bool is_of_name(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '$';
 }
 
-/* The highest number behind a $. */
-static int count_parameters(const char *text)
+/* The numbers behind a $. */
+static void find_parameters(struct statement *statement)
 {
-    int highest = 0;
     char before = ' ';
-    for (const char *at = text; *at;) {
+    for (const char *at = statement->text; *at;) {
         const char *end = skip(at);
         if (end == at && *at == '$' && !is_of_name(before)) {
-            int number = (int)strtol(at + 1, NULL, 10);
-            highest = number > highest ? number : highest;
+            long number = strtol(at + 1, NULL, 10);
+            if (number > STATEMENT_PARAMETERS_MAX)
+                number = STATEMENT_PARAMETERS_MAX + 1;
+            if (number > statement->parameters)
+                statement->parameters = (int)number;
+            if (number >= 1 && number <= STATEMENT_PARAMETERS_MAX)
+                statement->mentions[number - 1] = true;
         }
         before = *at;
         at = end > at ? end : at + 1;
     }
-    return highest;
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -113,7 +116,7 @@ static bool says_something(const char *text)
 /* Once its text has its end. */
 static const char *check(struct statement *statement)
 {
-    statement->parameters = count_parameters(statement->text);
+    find_parameters(statement);
     if (statement->parameters > STATEMENT_PARAMETERS_MAX)
         return "the parameters are $1 (the argument), $2 (the message's ID) and $3 (its payload)";
     return says_something(statement->text) ? NULL : "the statement is empty";

@@ -26,6 +26,7 @@ struct statement {
     int64_t stand_in_ns;
     const char *text; /* terminated, in statements->text */
     int parameters;   /* $1 to $N: the highest N that it mentions, outside quotes and comments */
+    bool mentions[STATEMENT_PARAMETERS_MAX]; /* $1, $2, $3 */
 };
 
 struct statements {

@@ -230,7 +230,7 @@ static const char *add_topic(struct program *program, enum step_kind kind, const
 
 static const char *add_pair(struct program *program, const char *pair, size_t len)
 {
-    char value[64 + 1];
+    char value[72 + 1]; /* io=sql: has two names */
     const char *equal = memchr(pair, '=', len);
     if (!equal)
         return "each part of the query is written KEY=VALUE";

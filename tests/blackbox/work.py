@@ -35,6 +35,7 @@ class Work(ServerCase):
                       "io=upstream", "io=upstream:", "io=upstream:x", "io=upstream:61s",
                       "io=redis", "io=redis:get", "io=redis:get:", "io=redis:del:a",
                       "io=redis:get:a.b", f"io=redis:get:{'x' * 32}", "cpu=redis:get:a",
+                      "io=sql", "io=sql:", "io=sql:a:", "io=sql:a.b", f"io=sql:{'x' * 32}",
                       "body=", "body=x", "body=-1", "body=1x", "body=16777217",
                       "body=99999999999999999999", "body=1&body=2", "body=1&body=1",
                       "count=", "count=x", "count=-1", "count=1000001",

@@ -86,6 +86,26 @@ Test(program, a_redis_step_has_a_verb_and_a_name)
     cr_assert_eq(program_digest(&p, &calibration), 0);
 }
 
+Test(program, a_statement_has_a_name_and_perhaps_an_argument)
+{
+    struct program p;
+    cr_assert(parses(&p, "/work?io=sql:a&io=sql:add-1:room_7&publish=b&io=sql:"
+                         "1234567890123456789012345678901:1234567890123456789012345678901"));
+    static const char *const names[] = {"a", "add-1", "b", "1234567890123456789012345678901"};
+    static const char *const arguments[] = {"", "room_7", NULL, "1234567890123456789012345678901"};
+    cr_assert_eq(p.steps, 4);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_str_eq(program_topic(&p, &p.step[i]), names[i]);
+        cr_assert_eq(p.step[i].kind == STEP_SQL, arguments[i] != NULL);
+        if (arguments[i])
+            cr_assert_str_eq(program_argument(&p, &p.step[i]), arguments[i]);
+    }
+    cr_assert_not(program_has_cpu(&p));
+    cr_assert_eq(program_digest(&p, &calibration), 0);
+    cr_assert(parses(&p, "/work?io=sql:a:b"));
+    cr_assert_not(program_has_topic(&p));
+}
+
 /* A key needs nothing of the server's own topics, beside which its name is kept. */
 Test(program, keys_are_no_topics)
 {
@@ -110,6 +130,19 @@ Test(program, names_share_128_bytes)
                              "publish=1234567890123456789012345678901&"
                              "io=redis:set:1234567890123456789012345678901&"
                              "io=redis:incr:123456789012345678901234567890&io=redis:get:a"));
+    cr_assert(parses(&p, "/work?io=sql:1234567890123456789012345678901:"
+                         "1234567890123456789012345678901&"
+                         "io=sql:1234567890123456789012345678901:"
+                         "123456789012345678901234567890&"));
+    cr_assert_not(parses(&p, "/work?io=sql:1234567890123456789012345678901:"
+                             "1234567890123456789012345678901&"
+                             "io=sql:1234567890123456789012345678901:"
+                             "1234567890123456789012345678901&io=sql:a"));
+    cr_assert_not(parses(&p, "/work?io=sql:1234567890123456789012345678901:"
+                             "1234567890123456789012345678901&"
+                             "io=sql:1234567890123456789012345678901:"
+                             "12345678901234567890123456789&io=sql:a"),
+                  "an argument that is not there has its zero too");
 }
 
 Test(program, decodes_percent)
@@ -162,6 +195,16 @@ static const char *const refused[] = {
     "/work?io=redis:set:12345678901234567890123456789012",
     "/work?io=redis:10ms",
     "/work?cpu=redis:get:a",
+    "/work?io=sql",
+    "/work?io=sql:",
+    "/work?io=sql::a",
+    "/work?io=sql:a:",
+    "/work?io=sql:a:b:c",
+    "/work?io=sql:a b",
+    "/work?io=sql:a:b.c",
+    "/work?io=sql:12345678901234567890123456789012",
+    "/work?io=sql:a:12345678901234567890123456789012",
+    "/work?cpu=sql:a",
     "/work?io=timer",
     "/work?io=timer:",
     "/work?io=timer:10",
@@ -223,14 +266,14 @@ Test(program, sixteen_steps_and_no_more)
 /* Every prefix of a target is read from a buffer of exactly its size. */
 Test(program, reads_nothing_behind_its_input)
 {
-    const char *target = "/work?io=timer%3A10ms&io=redis:get:key&cpu=hash:2ms&body=256&class=short";
+    const char *target = "/work?io=timer%3A10ms&io=redis:get:key&io=sql:a:b&cpu=hash:2ms&body=256&class=short";
     for (size_t len = 0; len <= strlen(target); len++) {
         char *exact = malloc(len ? len : 1);
         const char *reason;
         struct program p;
         memcpy(exact, target, len);
         program_parse(&p, exact, len, &reason); /* the sanitizer watches */
-        cr_assert_leq(p.steps, 3);
+        cr_assert_leq(p.steps, 4);
         free(exact);
     }
 }
@@ -396,6 +439,7 @@ Test(program, format_is_the_other_way)
         "/work?io=upstream:20ms",
         "/work?count=1000000&io=timer:1s&count=0",
         "/work?io=redis:get:a&publish=b&io=redis:set:c&io=redis:incr:d&io=redis:publish:e&body=1",
+        "/work?io=sql:a&publish=b&io=sql:c:d&io=redis:get:e&io=sql:f&class=g",
     };
     char text[PROGRAM_TEXT_MAX];
     struct program p;

@@ -33,6 +33,10 @@ Test(statements, names_texts_and_times)
                      "insert into message\nvalues ($1, $2, $3);");
     cr_assert_eq(statements.statement[0].stand_in_ns, 100 * NSEC_PER_MSEC);
     cr_assert_eq(statements.statement[0].parameters, 3);
+    for (int i = 0; i < STATEMENT_PARAMETERS_MAX; i++) {
+        cr_assert(statements.statement[0].mentions[i]);
+        cr_assert_eq(statements.statement[1].mentions[i], i == 0);
+    }
     cr_assert_str_eq(statements.statement[1].text,
                      "-- a remark\nselect count(*) from message where room = $1");
     cr_assert_eq(statements.statement[1].stand_in_ns, 0);
@@ -61,6 +65,7 @@ static const struct {
     {"select $1", 1},
     {"select $2", 2},
     {"select $3, $1, $1", 3},
+    {"select $0", 0},
     {"select $1::int+$2", 2},
     {"select '$3', $1", 1},
     {"select 'it''s $3', $1", 1},
@@ -106,6 +111,8 @@ static const struct {
     {"-- name: a\nselect 1\n-- name: b", "a.sql:3: the statement is empty"},
     {"-- name: a\nselect 1\n\n-- name: b\n\nselect $4\n",
      "a.sql:4: the parameters are $1 (the argument), $2 (the message's ID) and $3 (its payload)"},
+    {"-- name: a\nselect $99999999999999999999\n",
+     "a.sql:1: the parameters are $1 (the argument), $2 (the message's ID) and $3 (its payload)"},
 #define BEHIND "behind the name nothing may follow but stand-in: TIME, such as 100ms, 60s at most"
     {"-- name: a stand-in\nselect 1\n", "a.sql:1: " BEHIND},
     {"-- name: a stand-in:\nselect 1\n", "a.sql:1: " BEHIND},
