@@ -158,8 +158,9 @@ static bool ask_for(struct sql_connection *connection, const struct statement *s
     Oid types[STATEMENT_PARAMETERS_MAX];
     for (int i = 0; i < statement->parameters; i++)
         types[i] = statement->mentions[i] ? UNKNOWN : TEXT;
-    return libpq_of(connection)->PQsendPrepare(connection->pg, statement->name, statement->text,
-                                               statement->parameters, types);
+    return libpq_of(connection)
+        ->PQsendPrepare(connection->pg, statement->name, statement->text, statement->parameters,
+                        types);
 }
 
 /* Queue all statements, and what tells where their answers end. */

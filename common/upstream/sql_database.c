@@ -26,12 +26,18 @@ static PQconninfoOption *parse(const struct libpq *libpq, const char *conninfo)
     return given;
 }
 
+static PQconninfoOption *defaults(const struct libpq *libpq)
+{
+    PQconninfoOption *found = libpq->PQconndefaults();
+    if (found)
+        return found;
+    die("out of memory");
+}
+
 /* Those given, and the defaults of all others. */
 static PQconninfoOption *complete(const struct libpq *libpq, const char *conninfo)
 {
-    PQconninfoOption *given = parse(libpq, conninfo), *all = libpq->PQconndefaults();
-    if (!all)
-        die("out of memory");
+    PQconninfoOption *given = parse(libpq, conninfo), *all = defaults(libpq);
     for (PQconninfoOption *option = all; option->keyword; option++) {
         const char *value = find(given, option->keyword);
         if (value) {

@@ -128,8 +128,8 @@ bool workload_parse_think(const char *text, struct think *);
 /* The classes have rates of their own, and the one of the whole workload does not matter. */
 bool workload_has_class_rates(const struct workload *);
 
-/* Some request has a step io=upstream, io=redis or io=sql, so the server needs an upstream, which stands in
- * for a database where there is none. */
+/* Some request has a step io=upstream, io=redis or io=sql, so the server needs an upstream, which takes the
+ * place of a database where there is none. */
 bool workload_calls_upstream(const struct workload *);
 /* Some request has a step io=disk. */
 bool workload_reads_disk(const struct workload *);

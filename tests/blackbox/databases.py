@@ -108,7 +108,6 @@ class StandIns(Asking, ServerCase):
         server = self.start(sql=None)
         self.refused(server, "io=sql:quick", 501,
                      "this server was started without --sql, a file of statements")
-        self.assertEqual(server.get("/work?io=redis:get:quick").status, 502, "no name of its file")
 
     def test_messages_ask_as_requests_do(self):
         server = self.start()

@@ -29,8 +29,7 @@ Test(statements, names_texts_and_times)
               "%s", error);
     cr_assert_eq(statements.count, 2);
     cr_assert_str_eq(statements.statement[0].name, "add_message");
-    cr_assert_str_eq(statements.statement[0].text,
-                     "insert into message\nvalues ($1, $2, $3);");
+    cr_assert_str_eq(statements.statement[0].text, "insert into message\nvalues ($1, $2, $3);");
     cr_assert_eq(statements.statement[0].stand_in_ns, 100 * NSEC_PER_MSEC);
     cr_assert_eq(statements.statement[0].parameters, 3);
     for (int i = 0; i < STATEMENT_PARAMETERS_MAX; i++) {
