@@ -79,8 +79,8 @@ class StandIns(Asking, ServerCase):
         self.addCleanup(self.upstream.stop)
 
     def start(self, *options, **more):
-        return super().start("--upstream-address", f"127.0.0.1:{self.upstream.port}", *options,
-                             **more)
+        return super().start("--upstream-address", f"127.0.0.1:{self.upstream.port}", "--database",
+                             "", *options, **more)
 
     def test_a_statement_is_a_wait(self):
         server = self.start()

@@ -83,7 +83,6 @@ class UpstreamTest(CellCase):
         self.assertEqual(cell["load"]["total"]["errors"], 0)
         self.assertGreater(cell["load"]["total"]["good"], 10)
         self.assertGreaterEqual(cell["upstream"]["final"]["calls"], cell["load"]["total"]["good"])
-        self.assertGreaterEqual(cell["load"]["total"]["latency"]["min_us"], 2000)
 
     def test_one_that_cannot_start_makes_the_cell_invalid(self):
         status, out, cell = self.measure("odd", self.build)
