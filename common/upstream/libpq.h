@@ -1,4 +1,4 @@
-/* libpq: PostgreSQL's client library, loaded when it is first needed. It brings some thirty others
+/* libpq: PostgreSQL's client library, loaded when it is first needed. It brings some twenty others
  * along (Kerberos, LDAP, TLS), whose pages each process would have and each fork would copy tables of, in
  * servers that never call a database. So a program is not linked with it: only its header is needed
  * to build. */
