@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define UPSTREAM_PREFIX "archbench:"
+
 enum upstream_verb {
     UPSTREAM_WAIT,    /* BLPOP archbench:none D */
     UPSTREAM_GET,     /* GET archbench:NAME */
