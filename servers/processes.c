@@ -18,9 +18,9 @@
  * Push:    a shared ring, and a signal to each process that listens
  * Compute: any
  */
+#include "common/news/news_ring.h"
 #include "common/serve/server.h"
 #include "common/serve/session.h"
-#include "common/work/news_ring.h"
 
 #include <errno.h>
 #include <poll.h>

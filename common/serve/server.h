@@ -4,8 +4,8 @@
 
 #include "common/base/net.h"
 #include "common/base/options.h"
+#include "common/news/feed.h"
 #include "common/serve/conn.h"
-#include "common/work/feed.h"
 
 #include <pthread.h>
 #include <signal.h>

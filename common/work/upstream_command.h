@@ -7,13 +7,12 @@
 #ifndef ARCHBENCH_UPSTREAM_COMMAND_H
 #define ARCHBENCH_UPSTREAM_COMMAND_H
 
+#include "common/news/topics.h"
 #include "common/websocket/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define UPSTREAM_PREFIX "archbench:"
 
 enum upstream_verb {
     UPSTREAM_WAIT,    /* BLPOP archbench:none D */

@@ -1,6 +1,5 @@
-#include "common/work/feed.h"
+#include "common/news/feed.h"
 #include "common/base/counters.h"
-#include "common/work/upstream_command.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -46,7 +45,7 @@ static void connect_anew(struct feed *feed)
     if (feed->connection)
         feed->connection->flags &= ~REDIS_BLOCK;
     if (!feed->connection ||
-        redisAppendCommand(feed->connection, "PSUBSCRIBE " UPSTREAM_PREFIX "*") != REDIS_OK)
+        redisAppendCommand(feed->connection, "PSUBSCRIBE " TOPIC_CHANNEL "*") != REDIS_OK)
         die("out of memory");
     watch(feed, EPOLL_CTL_ADD, fd, EPOLLOUT);
 }
@@ -105,7 +104,7 @@ static bool is_text(const redisReply *reply)
  * subscribed. False: it is no news of a topic. */
 static bool read_news(const redisReply *reply, struct publication *news)
 {
-    const size_t prefix = strlen(UPSTREAM_PREFIX);
+    const size_t prefix = strlen(TOPIC_CHANNEL);
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4 || !is_text(reply->element[2]) ||
         !is_text(reply->element[3]))
         return false;

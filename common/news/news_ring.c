@@ -1,4 +1,4 @@
-#include "common/work/news_ring.h"
+#include "common/news/news_ring.h"
 #include "common/base/counters.h"
 
 #include <errno.h>

@@ -11,7 +11,7 @@
 
 #include "common/base/net.h"
 #include "common/base/util.h"
-#include "common/work/topics.h"
+#include "common/news/topics.h"
 
 #include <stdbool.h>
 
