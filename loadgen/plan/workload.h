@@ -32,6 +32,12 @@ struct think {
     int64_t mean_ns; /* 0: not at all */
 };
 
+/* What a workload would have beside its server, each one bit: see the key `components`. */
+enum component { COMPONENT_REDIS, COMPONENT_POSTGRESQL, COMPONENTS };
+
+/* Which process is killed. */
+enum victim_kind { KILL_SERVER, KILL_REDIS, KILL_POSTGRESQL };
+
 enum placement { PLACEMENT_SHARED, PLACEMENT_SPLIT };
 
 enum { BURST_DEFAULT = 10 };
@@ -94,7 +100,11 @@ struct workload {
     char server_options[WORKLOAD_TARGET], upstream[WORKLOAD_TARGET];
     int64_t kill_ns; /* for the runner: a process of the server is killed so long after the window's
                         opening; 0: none */
-    int64_t kill_period_ns; /* ... and one more each time that has passed; 0: only one */
+    int64_t kill_period_ns;     /* ... and one more each time that has passed; 0: only one */
+    enum victim_kind kill_what; /* ... or a component in its place */
+    unsigned components;        /* for the runner, which starts them: a bit for each */
+    char schema
+        [WORKLOAD_PATH]; /* SQL that prepares the database, from the current folder; or empty */
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;
@@ -137,5 +147,7 @@ bool workload_reads_disk(const struct workload *);
 bool workload_class_publishes(const struct workload_class *);
 
 const char *arrivals_name(enum arrivals_kind);
+/* "redis", "postgresql" */
+const char *component_name(enum component);
 
 #endif

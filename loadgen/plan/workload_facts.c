@@ -34,6 +34,13 @@ bool workload_class_publishes(const struct workload_class *class)
            strstr(class->target, WORKLOAD_ROOM);
 }
 
+const char *component_name(enum component component)
+{
+    static const char *const names[COMPONENTS] = {
+        [COMPONENT_REDIS] = "redis", [COMPONENT_POSTGRESQL] = "postgresql"};
+    return names[component];
+}
+
 const char *arrivals_name(enum arrivals_kind kind)
 {
     switch (kind) {
@@ -77,6 +84,10 @@ static const char *disagreement(const struct workload *w)
         return " arrivals need a trace, the name of a file";
     if (!has_trace && w->trace[0] != '\0')
         return " arrivals, but a trace needs trace arrivals";
+    if (w->kill_what == KILL_REDIS && !(w->components & 1u << COMPONENT_REDIS))
+        return " arrivals, but kill_what = redis needs components = redis";
+    if (w->kill_what == KILL_POSTGRESQL && !(w->components & 1u << COMPONENT_POSTGRESQL))
+        return " arrivals, but kill_what = postgresql needs components = postgresql";
     if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
         return " arrivals, but think needs closed arrivals: others do not wait for replies";
     return NULL;

@@ -86,6 +86,12 @@ static bool take_text_not_empty(const char *text, void *field)
     return text[0] != '\0' && take_text(text, field);
 }
 
+/* Into an array of WORKLOAD_PATH bytes. */
+static bool take_file(const char *text, void *field)
+{
+    return text[0] != '\0' && snprintf(field, WORKLOAD_PATH, "%s", text) < WORKLOAD_PATH;
+}
+
 /* They are checked by the program that they are for. */
 static bool take_options(const char *text, void *field)
 {
@@ -190,6 +196,38 @@ static bool take_yes(const char *text, void *field)
     return true;
 }
 
+/* Names separated by blanks. */
+static bool take_components(const char *text, void *field)
+{
+    char words[WORKLOAD_NAME * COMPONENTS], *rest = words, *word;
+    unsigned *components = field;
+
+    *components = 0;
+    if (snprintf(words, sizeof words, "%s", text) >= (int)sizeof words)
+        return false;
+    while ((word = strtok_r(rest, " \t", &rest))) {
+        int component = 0;
+        while (component < COMPONENTS &&
+               strcmp(word, component_name((enum component)component)) != 0)
+            component++;
+        if (component == COMPONENTS)
+            return false;
+        *components |= 1u << component;
+    }
+    return true;
+}
+
+static bool take_victim(const char *text, void *field)
+{
+    static const char *const victims[] = {"server", "redis", "postgresql"};
+    int index;
+
+    if (!parse_word(text, victims, 3, &index))
+        return false;
+    *(enum victim_kind *)field = (enum victim_kind)index;
+    return true;
+}
+
 /* "10" or "1..3". */
 static bool take_load(const char *text, void *field)
 {
@@ -250,7 +288,7 @@ const struct key workload_keys[] = {
      "not [fixed|exponential] and a duration such as 100ms"},
     {"retry_after", take_duration, offsetof(struct workload, retry_after_ns), NO_DURATION},
     {"burst", take_count, offsetof(struct workload, burst), NO_COUNT},
-    {"trace", take_text_not_empty, offsetof(struct workload, trace), "not the name of a file"},
+    {"trace", take_file, offsetof(struct workload, trace), "not the name of a file"},
     {"ramp", take_number, offsetof(struct workload, ramp), "not connections per second"},
     {"idle", take_count_or_0, offsetof(struct workload, idle), NO_COUNT_OR_0},
     {"churn", take_count_or_0, offsetof(struct workload, churn), NO_COUNT_OR_0},
@@ -260,6 +298,11 @@ const struct key workload_keys[] = {
      "not options such as --delay 1ms"},
     {"kill", take_duration, offsetof(struct workload, kill_ns), NO_DURATION},
     {"kill_period", take_duration, offsetof(struct workload, kill_period_ns), NO_DURATION},
+    {"kill_what", take_victim, offsetof(struct workload, kill_what),
+     "not server, redis or postgresql"},
+    {"components", take_components, offsetof(struct workload, components),
+     "not redis, postgresql or both"},
+    {"schema", take_file, offsetof(struct workload, schema), "not the name of a file"},
     {0},
 };
 
