@@ -2,7 +2,8 @@
  *
  * Those of a pool that are due in the same round go out together. A class may let them wait for each other longer
  * (its key gather): then the first one says when all that are due by then are sent, and there is no timer for each.
- * They are taken off the schedule ahead of time, so that what comes between them is not kept back.
+ * They are taken off the schedule ahead of time, so that what comes between them is not kept back. A batch that
+ * gathers may go out a little before its time, so that nobody has to spin for it: a sleeper is woken late.
  *
  * A connection writes one batch at a time. While the sockets of a pool are full, its messages wait in the backlog
  * as requests do. */
@@ -39,6 +40,19 @@ bool feed_gathers(struct client *c, const struct arrival *arrival, int64_t due_n
     return true;
 }
 
+/* When the worker is to wake up for it. */
+static int64_t wake_ns(const struct client *c, const struct connections *pool)
+{
+    return pool->gathers ? pool->flush_ns - c->plan->spin_ns : pool->flush_ns;
+}
+
+/* It has been waited for long enough, and its first message is due. */
+static bool is_due(const struct client *c, const struct connections *pool)
+{
+    return pool->gathered.length > 0 && c->now_ns >= wake_ns(c, pool) &&
+           c->now_ns < c->schedule->end_ns && backlog_first(&pool->gathered)->intended_ns <= c->now_ns;
+}
+
 int64_t feed_next_ns(const struct client *c, bool gathers)
 {
     int64_t next_ns = INT64_MAX;
@@ -46,8 +60,8 @@ int64_t feed_next_ns(const struct client *c, bool gathers)
     for (int i = 0; i < c->plan->pool_count && c->has_feeds; i++) {
         const struct connections *pool = &c->pools[i];
 
-        if (pool->gathered.length > 0 && pool->gathers == gathers && pool->flush_ns < next_ns)
-            next_ns = pool->flush_ns;
+        if (pool->gathered.length > 0 && pool->gathers == gathers && wake_ns(c, pool) < next_ns)
+            next_ns = wake_ns(c, pool);
     }
     return next_ns;
 }
@@ -57,6 +71,21 @@ static void count_arrival(struct client *c, const struct arrival *arrival)
 {
     c->retries.requests++;
     tally_arrival(&c->tally, arrival);
+}
+
+/* Take what is due of what is gathered. The rest was taken ahead of time, and begins to gather anew. */
+static bool take_gathered(struct client *c, struct connections *pool, struct arrival *arrival)
+{
+    const struct arrival *first = backlog_first(&pool->gathered);
+
+    if (!first || first->intended_ns > c->now_ns)
+        return false;
+    backlog_pop(&pool->gathered, arrival);
+    count_arrival(c, arrival);
+    first = backlog_first(&pool->gathered);
+    if (first && first->intended_ns > c->now_ns)
+        pool->flush_ns = first->intended_ns + c->plan->class[first->class].gather_ns;
+    return true;
 }
 
 /* Fill the batch of the connection from either queue of its pool. */
@@ -71,10 +100,10 @@ static void fill_batch(struct client *c, struct connection *conn, bool gathered)
     batch_begin(m->batch);
     m->out_len = 0;
     while ((first = backlog_first(queue)) && c->plan->class[first->class].one_way &&
-           batch_add(m->batch, m->out, &m->out_len, first)) {
-        if (gathered && backlog_pop(&pool->gathered, &taken))
-            count_arrival(c, &taken);
-        else if (!gathered)
+           first->intended_ns <= c->now_ns && batch_add(m->batch, m->out, &m->out_len, first)) {
+        if (gathered)
+            take_gathered(c, pool, &taken);
+        else
             exchange_unqueue(c, pool, &taken);
     }
 }
@@ -87,7 +116,8 @@ static void count_lags(struct client *c, struct batch *batch, int64_t could_ns)
         const struct arrival *arrival = &message->arrival;
         int64_t since_ns = arrival->intended_ns > could_ns ? arrival->intended_ns : could_ns;
 
-        message->lag_ns = arrival->attempt == 0 ? c->now_ns - since_ns : 0;
+        if (arrival->attempt == 0 && c->now_ns > since_ns)
+            message->lag_ns = c->now_ns - since_ns;
         message->echo_ns = echo_of(&c->echo, c->now_ns, message->lag_ns);
         tally_sent(&c->tally, arrival, message->lag_ns);
     }
@@ -167,25 +197,20 @@ bool feed_abandon(struct client *c, struct connection *conn)
     return true;
 }
 
-/* All wait for a connection that can be written. */
+/* Those that are due wait for a connection that can be written. */
 static void queue_gathered(struct client *c, struct connections *pool)
 {
     struct arrival arrival;
 
-    while (backlog_pop(&pool->gathered, &arrival)) {
-        if (arrival.intended_ns >= c->schedule->end_ns)
-            continue; /* it would be due after the window, which ended early */
-        count_arrival(c, &arrival);
+    while (take_gathered(c, pool, &arrival))
         exchange_queue(c, pool, arrival);
-    }
 }
 
 /* One batch, or what it takes to see that there is none. */
 static bool step(struct client *c, struct connections *pool)
 {
     struct connection *conn = pool->idle.oldest;
-    bool due = pool->gathered.length > 0 && c->now_ns >= pool->flush_ns &&
-               c->now_ns < c->schedule->end_ns;
+    bool due = is_due(c, pool);
 
     if (conn && pool->backlog.length > 0)
         exchange_dequeue(c, conn);
@@ -214,8 +239,18 @@ void feed_round(struct client *c)
 
 void feed_end(struct client *c)
 {
-    for (int i = 0; i < c->plan->pool_count; i++)
-        queue_gathered(c, &c->pools[i]);
+    struct arrival arrival;
+
+    for (int i = 0; i < c->plan->pool_count; i++) {
+        struct connections *pool = &c->pools[i];
+
+        while (backlog_pop(&pool->gathered, &arrival)) {
+            if (arrival.intended_ns >= c->schedule->end_ns)
+                continue; /* taken ahead of time, and the window ended early */
+            count_arrival(c, &arrival);
+            exchange_queue(c, pool, arrival);
+        }
+    }
 }
 
 void feed_confirmed(struct client *c, struct connection *conn)
