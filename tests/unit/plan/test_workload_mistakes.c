@@ -96,6 +96,23 @@ static const struct mistake mistakes[] = {
     {CLASS "[phase p]\nduration = 1s\n", NULL, "FILE: closed arrivals, but phases need"},
     {"[workload]\narrivals = trace\ntrace = x\n" CLASS "[phase p]\nduration = 1s\n", NULL,
      "FILE: trace arrivals, but phases need constant, poisson or bursts"},
+    {OPEN CLASS "burst_load = 1\n", NULL, "FILE:6: burst_load: '1' is not a number above 1"},
+    {OPEN CLASS "burst_length = 10us\n", NULL, "FILE:6: burst_length: '10us' is not a duration from"},
+    {OPEN CLASS "burst_share = 0.1\n", NULL, "FILE:6: burst_share: '0.1' is not a percentage"},
+    {OPEN CLASS "burst_share = 100%\n", NULL, "FILE:6: burst_share: '100%' is not a percentage"},
+    {OPEN CLASS "burst_load = 4\nburst_share = 10%\n", NULL,
+     "FILE: class a: burst_load, burst_length and burst_share belong together"},
+    {OPEN CLASS "burst_load = 4\nburst_length = 1s\nburst_share = 30%\n", NULL,
+     "FILE: class a: burst_load x burst_share is above 100 %"},
+    {"[workload]\narrivals = constant\nrate = 5\n" CLASS
+     "burst_load = 4\nburst_length = 1s\nburst_share = 10%\n",
+     NULL, "FILE: class a: burst_load needs poisson arrivals"},
+    {OPEN CLASS "gather = fast\n", NULL, "FILE:6: gather: 'fast' is not a duration"},
+    {OPEN CLASS "gather = 1ms\n", NULL, "FILE: class a: gather needs one_way"},
+    {OPEN CLASS "protocol = websocket\none_way = yes\ngather = 2s\n", NULL,
+     "FILE: class a: gather has to be shorter than timeout"},
+    {OPEN "[class a]\nrequest = /{time}?{time}\n", NULL,
+     "FILE: class a: {time} can be in a request only once"},
     {"[workload]\nquestion = one\n  two\n" CLASS, NULL, "FILE:3: a line must not begin"},
 };
 
