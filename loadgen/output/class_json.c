@@ -115,7 +115,8 @@ static json_t *bursts_json(const struct result *r, int class)
     return o;
 }
 
-json_t *class_json(const struct result *r, const struct class_stats *stats, int class, double weight)
+json_t *class_json(const struct result *r, const struct class_stats *stats, int class,
+                   double weight)
 {
     json_t *o = json_object();
     int64_t deadline_ns = class < 0 ? 0 : r->plan->class[class].deadline_ns;

@@ -9,7 +9,8 @@
 #include <jansson.h>
 
 /* `stats` of the class with this number, or of all (-1). */
-json_t *class_json(const struct result *, const struct class_stats *stats, int class, double weight);
+json_t *class_json(const struct result *, const struct class_stats *stats, int class,
+                   double weight);
 json_t *latency_json(const struct hist *);
 /* A count for each kind of error. */
 json_t *kinds_json(const uint64_t counts[ERRORS]);

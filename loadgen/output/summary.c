@@ -159,8 +159,8 @@ static void print_one_way(const struct result *r, FILE *file)
         if (!r->plan->class[i].one_way || r->duration_s <= 0)
             continue;
         fprintf(file,
-                "  one-way messages of %s: %" PRIu64 " written, %.1f/s; the server has read %" PRIu64
-                " of them\n",
+                "  one-way messages of %s: %" PRIu64
+                " written, %.1f/s; the server has read %" PRIu64 " of them\n",
                 r->plan->class[i].name, stats->good, (double)stats->good / r->duration_s,
                 stats->confirmed);
     }

@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOMENT_TARGET = WORKLOAD_TARGET + WORKLOAD_TIME_DIGITS }; /* bytes of such a target, with its 0 */
+enum {
+    MOMENT_TARGET = WORKLOAD_TARGET + WORKLOAD_TIME_DIGITS
+}; /* bytes of such a target, with its 0 */
 
 /* Copy `target` into `out` (MOMENT_TARGET bytes), with the digits of 0 in place of WORKLOAD_TIME. Returns where they
  * begin, or 0 when there are none: a target begins with another character. */

@@ -64,7 +64,8 @@ struct plan_class {
     bool head;
     bool websocket, one_way, publishes;
     int64_t gather_ns; /* one_way: how long a message may wait for others */
-    const char *path;  /* of a message: path and query, perhaps with WORKLOAD_ROOM and WORKLOAD_TIME */
+    const char
+        *path; /* of a message: path and query, perhaps with WORKLOAD_ROOM and WORKLOAD_TIME */
     size_t body_bytes; /* of a message */
     bool has_digest;
     uint64_t digest;

@@ -116,7 +116,8 @@ static const char *time_disagreement(const struct workload_class *class)
 }
 
 /* Of keys that belong to WebSockets only. */
-static const char *message_disagreement(const struct workload *w, const struct workload_class *class)
+static const char *message_disagreement(const struct workload *w,
+                                        const struct workload_class *class)
 {
     if (!class->websocket && (class->one_way || class->rooms > 0))
         return "one_way and rooms need protocol = websocket";

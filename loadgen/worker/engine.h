@@ -64,8 +64,9 @@ struct connections {
     bool slow;      /* some class of it reads slowly */
     bool feeds;     /* some class of it is one-way */
     bool gathers;   /* what is gathered has time to wait for more: nobody minds some us */
-    struct backlog gathered; /* one-way messages that go out together, perhaps before they are due */
-    int64_t flush_ns;        /* when they do */
+    struct backlog
+        gathered;     /* one-way messages that go out together, perhaps before they are due */
+    int64_t flush_ns; /* when they do */
 };
 
 struct client {
@@ -94,8 +95,8 @@ struct client {
     uint32_t *published; /* of the connections of all pools, shared; NULL: none subscribes */
     const struct worker_stats *all_stats; /* of all workers */
     bool has_websockets;
-    bool has_feeds; /* some pool sends one-way messages */
-    bool feed_more; /* ... and has not sent all that could go out at once */
+    bool has_feeds;              /* some pool sends one-way messages */
+    bool feed_more;              /* ... and has not sent all that could go out at once */
     int64_t next_look_ns;        /* at what is still to be delivered */
     size_t backlogged;           /* arrivals in all backlogs */
     int64_t backlog_since_ns;    /* since when some wait */

@@ -50,7 +50,8 @@ static int64_t wake_ns(const struct client *c, const struct connections *pool)
 static bool is_due(const struct client *c, const struct connections *pool)
 {
     return pool->gathered.length > 0 && c->now_ns >= wake_ns(c, pool) &&
-           c->now_ns < c->schedule->end_ns && backlog_first(&pool->gathered)->intended_ns <= c->now_ns;
+           c->now_ns < c->schedule->end_ns &&
+           backlog_first(&pool->gathered)->intended_ns <= c->now_ns;
 }
 
 int64_t feed_next_ns(const struct client *c, bool gathers)

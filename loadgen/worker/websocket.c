@@ -51,7 +51,8 @@ static size_t longest_message(const struct client *c, int pool)
 
     for (int i = 0; i < c->plan->class_count; i++) {
         const struct plan_class *class = &c->plan->class[i];
-        size_t len = SOCKET_OVERHEAD + strlen(class->path) + WORKLOAD_TIME_DIGITS + class->body_bytes;
+        size_t len =
+            SOCKET_OVERHEAD + strlen(class->path) + WORKLOAD_TIME_DIGITS + class->body_bytes;
 
         if (class->pool == pool && len > longest)
             longest = len;
@@ -411,7 +412,8 @@ void websocket_sum_up(struct client *c)
     for (int i = 0; i < c->count; i++) {
         const struct connection *conn = &c->connections[i];
 
-        c->stats->unconfirmed += conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
+        c->stats->unconfirmed +=
+            conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
         if (follows(conn))
             c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
     }
