@@ -124,19 +124,23 @@ static void count_lags(struct client *c, struct batch *batch, int64_t could_ns)
     }
 }
 
+/* A connection that takes all at once was free all the time: what is sent on it next is late from when it was due. */
 static void send_batch(struct client *c, struct connection *conn, bool gathered)
 {
-    int64_t could_ns = conn->since_ns, flush_ns = pool_of(c, conn)->flush_ns;
+    int64_t free_ns = conn->since_ns, flush_ns = pool_of(c, conn)->flush_ns;
     struct batch *batch = conn->messenger->batch;
 
     fill_batch(c, conn, gathered);
     tick(c);
-    count_lags(c, batch, gathered && flush_ns > could_ns ? flush_ns : could_ns);
+    count_lags(c, batch, gathered && flush_ns > free_ns ? flush_ns : free_ns);
     conn->arrival = batch->message[0].arrival;
     conn->sent = 0;
     set_state(c, conn, STATE_BUSY);
-    if (exchange_send(c, conn))
-        feed_sent(c, conn);
+    if (!exchange_send(c, conn))
+        return;
+    feed_sent(c, conn);
+    if (conn->state == STATE_IDLE)
+        conn->since_ns = free_ns;
 }
 
 void feed_send(struct client *c, struct connection *conn)
