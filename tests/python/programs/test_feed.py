@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from generator_case import OK, Case, Server, calibration_text
+from generator_case import OK, Case, Server, calibration_text, children_of, start
 from websocket_hub import Hub
 
 BUILD = os.environ.get("BUILD", "build")
@@ -141,6 +141,41 @@ class Feed(Case):
         feed = self.run_feed(hub, "--drain", "1s", rate=200, connections=1, time_s=0.5)["classes"]["feed"]
         self.assertLess(feed["one_way"]["confirmed"], feed["one_way"]["written"] - 20)
         self.assertGreater(feed["one_way"]["confirmed"], 20, "on the connection after it")
+
+    def interrupted(self, hub, interrupt, **values):
+        """Of the class feed, after `interrupt` was called with the process in the middle of its window."""
+        out, path = self.path("out.json"), self.path("feed.ini", FEED.format(keys="", **values))
+        with Server(hub) as server:
+            process = start("--warmup", "0", "-d", "2s", "--json", out, "--workload", path, server.url())
+            time.sleep(0.7)
+            interrupt(process)
+            process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+        with open(out, encoding="utf-8") as file:
+            result = json.load(file)
+        self.check_sums(result)
+        return result["classes"]["feed"]
+
+    def test_what_the_generator_sends_late_is_its_lag(self):
+        """A fifth of a second: four hundred messages, more than go out at once."""
+        def stop(process):
+            for worker in children_of(process.pid):
+                os.kill(worker, signal.SIGSTOP)
+                time.sleep(0.2)
+                os.kill(worker, signal.SIGCONT)
+        feed = self.interrupted(Hub(), stop, rate=2000, connections=2, feed="")
+        self.assertEqual((feed["requests"], feed["good"]), (4000, 4000))
+        self.assertGreater(feed["lag"]["p99_us"], 100e3)
+        late = feed["lag"]["max_us"]
+        self.assertLess(feed["response"]["p99_us"], late / 2)
+
+    def test_a_window_that_ends_early_has_what_was_due_in_it(self):
+        hub = Hub()
+        feed = self.interrupted(hub, lambda process: process.send_signal(signal.SIGINT),
+                                rate=1000, connections=2, feed="gather = 1s")
+        self.assertGreater(feed["requests"], 400)
+        self.assertLess(feed["requests"], 1500)
+        self.assertEqual((feed["good"], len(hub.messages)), (feed["requests"], feed["requests"]))
 
     def test_bursts_are_in_the_result(self):
         path = self.path("w.ini", FEED.format(
