@@ -138,14 +138,11 @@ static void expect_line(const struct fixture *f, const char *line)
 
 Test(report, messages_that_want_no_reply)
 {
-    static const struct expected numbers[] = {{"classes.io.one_way.written", 90},
-                                              {"classes.io.one_way.confirmed", 81},
-                                              {"classes.io.one_way.rate", 45},
-                                              {"classes.io.one_way.gather_s", 0.0002},
-                                              {"classes.io.bursts.load", 4},
-                                              {"classes.io.bursts.length_s", 0.05},
-                                              {"classes.io.bursts.share", 0.125},
-                                              {0}};
+    static const struct expected numbers[] = {
+        {"classes.io.one_way.written", 90}, {"classes.io.one_way.confirmed", 81},
+        {"classes.io.one_way.rate", 45},    {"classes.io.one_way.gather_s", 0.0002},
+        {"classes.io.bursts.load", 4},      {"classes.io.bursts.length_s", 0.05},
+        {"classes.io.bursts.share", 0.125}, {0}};
     struct fixture *f = eventful();
 
     f->totals.class[0].confirmed = 81;
