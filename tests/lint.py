@@ -27,7 +27,8 @@ LARGE_FOLDERS = {
 
 # Who may use whom: a room, and the rooms or single headers that its files may include beside their
 # own.
-BASE, SOCKET, WORK, SERVE = "common/base", "common/websocket", "common/work", "common/serve"
+BASE, SOCKET, NEWS = "common/base", "common/websocket", "common/news"
+WORK, SERVE = "common/work", "common/serve"
 CALLS = "common/upstream"
 CALIBRATE = "common/serve/calibrate.h"  # of the machine, which all must agree on
 PLAN, BOOKS, JUDGE = "loadgen/plan", "loadgen/books", "loadgen/judge"
@@ -35,10 +36,11 @@ GENERATOR = (PLAN, BOOKS, "loadgen/worker", JUDGE, "loadgen/output")
 ROOMS = {
     BASE: (),
     SOCKET: (BASE,),
-    CALLS: (BASE, SOCKET),
-    WORK: (BASE, SOCKET, CALLS),
-    SERVE: (BASE, SOCKET, CALLS, WORK),
-    "servers": (BASE, SOCKET, CALLS, WORK, SERVE),  # and never another server
+    NEWS: (BASE, SOCKET),
+    CALLS: (BASE, SOCKET, NEWS),
+    WORK: (BASE, SOCKET, NEWS, CALLS),
+    SERVE: (BASE, SOCKET, NEWS, CALLS, WORK),
+    "servers": (BASE, SOCKET, NEWS, CALLS, WORK, SERVE),  # and never another server
     "services": (BASE,),
     PLAN: (BASE, WORK, CALIBRATE),
     BOOKS: (BASE, PLAN),

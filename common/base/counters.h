@@ -25,6 +25,8 @@
     X(pushed, counter, "Published messages put into outboxes, one for each subscriber.")           \
     X(slow, counter, "Connections ended because they did not read what was pushed.")               \
     X(lost, counter, "Published messages that a process was too slow to hear of.")                 \
+    X(fed, counter, "Published messages that came from the feed.")                                 \
+    X(feed_connects, counter, "Connections made for the feed.")                                    \
     X(queued, gauge, "Jobs waiting in the queue.")                                                 \
     X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
     X(dequeued, counter, "Jobs taken from the queue.")                                             \

@@ -38,8 +38,8 @@ class Commands(ServerCase):
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
                        "calibration", "stats-file", "upstream-address", "upstream-pool",
-                       "upstream-timeout", "sql", "database", "database-pool", "database-timeout",
-                       "help", "about"):
+                       "upstream-timeout", "feed", "sql", "database", "database-pool",
+                       "database-timeout", "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 
