@@ -306,3 +306,23 @@ const struct key *key_find(const struct key *keys, const char *name)
     }
     return NULL;
 }
+
+const char *const *words_of_section(const char *section)
+{
+    static const char *const report[] = {"part",  "place",  "measure",    "shows",
+                                         "figure", "throughput", NULL};
+    static const char *const study[] = {"name", "id", "title", "order", NULL};
+
+    if (strcmp(section, "report") == 0)
+        return report;
+    return strcmp(section, "case") == 0 ? study : NULL;
+}
+
+bool words_have(const char *const *words, const char *name)
+{
+    for (; *words; words++) {
+        if (strcmp(*words, name) == 0)
+            return true;
+    }
+    return false;
+}
