@@ -17,6 +17,12 @@ UNITS_BYTES = {"": 1, "k": 2 ** 10, "m": 2 ** 20, "g": 2 ** 30}
 WAITS = "io=timer|io=upstream"  # steps that wait for as long as they say
 
 
+def class_measured(measure):
+    """The class in 'p99 of CLASS', which a workload's [report] may name as its measure; None of others."""
+    found = re.fullmatch(r"p99 of ([\w-]+)", measure or "")
+    return found and found[1] if measure not in METRICS else None
+
+
 def seconds(text):
     """'250ms' as 0.25. Raises ValueError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(us|ms|s|m)", text.strip())
@@ -60,7 +66,7 @@ def statement_waits(text):
     comment `stand-in: 100ms` says. One without the comment takes no time."""
     found, name = {}, None
     for line in text.splitlines():
-        named = re.match(r"--\s*(?:name|statement):\s*(\w+)", line)
+        named = re.match(r"--\s*name:\s*([\w-]+)", line)
         name = named[1] if named else name
         if named:
             found.setdefault(name, 0.0)
@@ -84,7 +90,8 @@ class Workload:
     def metric(self):
         """The metric that it is about; without a word of its own, throughput in a closed loop, else
         the tail."""
-        stated = METRICS.get(self.section("report").get("measure"))
+        measure = self.section("report").get("measure")
+        stated = METRICS.get(measure) or (class_measured(measure) and METRICS["p99"])
         closed = (self._get("workload", "arrivals") or "closed") == "closed"
         return stated or METRICS["throughput" if closed else "p99"]
 

@@ -18,7 +18,7 @@ class Load:
 
 REDIS = re.compile(r"[?&]io=redis:")
 UPSTREAM = re.compile(r"[?&]io=upstream:")
-SQL = re.compile(r"[?&]io=sql:(\w+)")
+SQL = re.compile(r"[?&]io=sql:([\w-]+)")
 
 
 def steps(request, statements=None, delay_s=0.0):
