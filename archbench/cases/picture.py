@@ -11,8 +11,7 @@ from archbench.drawing import style
 WIDTH_IN = 12.8
 FILLS = {"client": "#eef2f7", "server": "#fdf1dc", "part": "#e2f1ea"}  # by kind of box
 DPI = 150
-TITLE_IN, LINE_IN = 0.75, 0.27
-LABEL = 15  # points
+LINE_IN = 0.27
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Drawn:
                                      mutation_scale=20, linewidth=2, color=style.INK, zorder=1,
                                      shrinkA=2, shrinkB=2))
         x, y = ((a + b) / 2 + m for a, b, m in zip(begin, end, arrow.move))
-        ax.text(x, y, arrow.label, ha="center", va="center", fontsize=LABEL - 2, color=style.INK,
+        ax.text(x, y, arrow.label, ha="center", va="center", fontsize=13, color=style.INK,
                 linespacing=1.25, zorder=4,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
 

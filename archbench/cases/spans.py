@@ -36,7 +36,7 @@ def draw(run, found, label, title, limit_ms=None, limit_text="", subtitle=""):
     shown = values + ([limit_ms] if limit_ms else [])
     low, high = min(shown), max(shown)
     right = high * max(high / low, 2) ** 0.08
-    chart.log_x(ax, low / 1.4, right * max(right / low, 2) ** 0.17)
+    chart.log_x(ax, low / 1.4, right * max(right / low, 2) ** 0.25)
     for row, (arch, pair) in enumerate(found.items()):
         c.span(ax, row, arch, pair, right, words(pair))
     if limit_ms:

@@ -100,13 +100,13 @@ def programs(facts, place):
 
 
 def components_text(facts, place):
-    """'redis 0.04 and postgresql 0.31 of 2 cores (bundled, PostgreSQL 15.3)'"""
+    """'redis 0.04 and postgresql 0.31 of 2 cores (bundled, PostgreSQL 15.3)'; the program of each."""
     used = shares(facts, place)
     if not used:
         return gt.NOTHING
-    told = " and ".join(f"{name} {style.human(e.value)}" for name, e in used.items())
+    shown = " and ".join(f"{name} {e.value:.2f}" for name, e in used.items())
     named = ", ".join(dict.fromkeys(programs(facts, place).values()))
-    return f"{told} of {facts.cores(place.workload)} cores ({named})"
+    return f"{shown} of {facts.cores(place.workload)} cores ({named})"
 
 
 def crowded_out(facts, place):

@@ -38,7 +38,7 @@ def messages(facts, arch):
     if not rate:
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, "achieved_rate")))
     lost = lost_deliveries(facts, place)
-    said = f"{arch} answered {gt.compared(rate.value, PER_S)} the guide's rate" + lost
+    said = f"The rate of {arch} is {gt.compared(rate.value, PER_S)} the guide's" + lost
     agreement = gt.near(rate, PER_S)
     return held_back(facts, place, gt.measured(row, gt.told(rate, "/s"), agreement, said + "."))
 
@@ -66,7 +66,7 @@ def statements(facts, arch):
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, CALLS)))
     return held_back(facts, place, gt.measured(
         row, gt.told(rate, "/s"), gt.near(rate, expected),
-        f"{gt.compared(rate.value, expected).capitalize()} the formula."))
+        f"The rate of {arch} is {gt.compared(rate.value, expected)} the formula."))
 
 
 def pool(facts, arch):
@@ -82,7 +82,7 @@ def pool(facts, arch):
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, BUSY_US)))
     return held_back(facts, place, gt.measured(
         row, f"{gt.told(used)} in use{waiting_text(facts, place)}", gt.near(used, in_flight),
-        f"{arch} had {gt.compared(used.value, in_flight)} what Little's law says in use; "
+        f"The number in use is {gt.compared(used.value, in_flight)} what Little's law says; "
         f"{pool_verdict(facts, place)}"))
 
 
@@ -141,12 +141,12 @@ def cores_agreement(used, expected):
 
 
 def cores_verdict(facts, place, used, expected):
-    text = f"{place.arch} used {gt.compared(used.value, expected)} what the messages compute."
+    text = f"That is {gt.compared(used.value, expected)} what the messages compute."
     if place.arch == "event":
         rate = facts.estimate(*place, "achieved_rate")
-        done = f" of which it did {gt.rate(rate.value)}" if rate else ""
-        text += (f" 250/s x 4 ms fill its one loop to {gt.percent(expected)}{done}: on a loop the guide's "
-                 "headroom has no place, whatever the number of cores.")
+        done = f", and it answered {gt.rate(rate.value)}" if rate else ""
+        text += (f" 250/s x 4 ms fill its one loop to {gt.percent(expected)}{done}: there is no place for the "
+                 "guide's headroom in one loop, however many cores there are.")
     return text
 
 
@@ -157,13 +157,13 @@ def memory(facts, arch):
     each = facts.estimate(*place, MEMORY_METRIC)
     if not each:
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, MEMORY_METRIC)))
-    total_mb = each.scaled(CLIENTS / 1024)
+    total_mib = each.value * CLIENTS / 1024
     return told(facts, place, gt.measured(
         row, f"{gt.told(each, ' KiB')} for each WebSocket, kernel and both ends included",
         gt.near(each, WEBSOCKET_KB),
         f"A WebSocket costs {gt.compared(each.value, WEBSOCKET_KB)} the guide's 1 KB, and 10,000 of "
-        f"{arch} {style.human(total_mb.value)} MB. The other {BASE_MB} MB of the guide are not of the "
-        "server: none of these needs them."))
+        f"{arch} {style.human(total_mib)} MiB. The guide's other {BASE_MB} MB are for a program that these "
+        "servers do not need."))
 
 
 def delivery(facts, arch, rank):
@@ -171,7 +171,7 @@ def delivery(facts, arch, rank):
     place, metric = at_full(arch), f"delivery_{rank}_us"
     row = gt.blank("B9", f"{arch}: {rank} of the time to delivery", "< 50 ms",
                    "4 ms of computation, publish and fan-out; the database is off the path",
-                   model_mean(facts, place, "write"))
+                   model_delivery(facts, place))
     found = facts.estimate(*place, metric, "total")
     if not found:
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, f"total.{metric}")))
@@ -179,8 +179,19 @@ def delivery(facts, arch, rank):
     side = {gt.AGREE: "below", gt.DISAGREE: "not below"}.get(agreement, "on both sides of")
     return held_back(facts, place, gt.measured(
         row, gt.told(found, say=style.duration), agreement,
-        f"The {rank} of {arch} is {side} 50 ms. The model's number is of the whole reply, which waits for "
-        "the database; a delivery does not."))
+        f"The {rank} of {arch} is {side} 50 ms."))
+
+
+def model_delivery(facts, place):
+    """The mean of a write without its statement, which follows the delivery."""
+    said = facts.prediction(*place)
+    write, pooled = said.get("classes", {}).get("write"), said.get("database")
+    if not write or not pooled:
+        return gt.NOTHING
+    if write["mean_us"] is None:
+        return model_mean(facts, place, "write")
+    mean_us = write["mean_us"] - 1e6 * DATABASE_S - pooled["wait_us"]
+    return f"{style.duration(mean_us)} in the mean ({write['model']})"
 
 
 def overhead(facts, arch):

@@ -47,7 +47,7 @@ def dearer(arch, other, metric, what, unit, cls=""):
         if lacking:
             return lacking
         mine, others = (facts.estimate(*at(a), metric, cls) for a in (arch, other))
-        say = style.duration if metric.endswith("_us") else style.human
+        say = style.duration if "_us" in metric else style.human
         holds = clearly_above(mine, others)
         text = f"{say(mine.value)}{unit}, {other} {say(others.value)}{unit}"
         side = "clearly more" if holds else "not clearly more"
@@ -130,7 +130,7 @@ def little_memory(facts, at):
     other = facts.estimate(*at(least), MEMORY)
     return (f"{style.human(mine.value / 1024)} MiB at the most, {least} "
             f"{style.human(other.value / 1024)} MiB",
-            *_verdict(clearly_above(other, mine), "With 68 connections the book is most of it."))
+            *_verdict(clearly_above(other, mine), "With so few connections the order books are most of it."))
 
 
 def no_switches(facts, at):

@@ -13,10 +13,11 @@ WORKLOAD, FULL = "trading", "full"
 UPDATES, TRADES, RISKS = 50_000, 1_000, 500  # per second
 TRADE_US = 1_000
 RISK_S = 0.001  # of a risk computation: the guide does not say, the workload does
-RANKS = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "longest"}
+RANKS = {"p50": "median response to a trade", "p99": "p99 of the response to a trade",
+         "p999": "p99.9 of the response to a trade", "max": "longest response to a trade"}
 ARCHS = ("event", "hybrid", "multi_loop", "threads", "processes")
-# Counters of a server that has an order book: updates applied, trades matched, how old the last update of
-# the instrument was at each trade in sum, and at how many it was older than the book allows.
+# Counters of a server that has order books: updates applied, trades matched, how old the book's last update
+# was at each trade, in sum, and at how many it was older than a millisecond.
 APPLIED, MATCHED, AGE_US, OLD = "book_updates", "book_trades", "book_age_us", "book_old"
 
 
@@ -35,7 +36,7 @@ def updates(facts, arch):
     missing = f"; {gt.count(lost.value)} updates were lost" if lost and lost.value else ""
     return held_back(facts, place, gt.measured(
         row, gt.told(rate, "/s"), gt.near(rate, UPDATES),
-        f"{arch} applied {gt.compared(rate.value, UPDATES)} what the market sends{missing}."))
+        f"The rate of {arch} is {gt.compared(rate.value, UPDATES)} what the market sends{missing}."))
 
 
 def trades(facts, arch):
@@ -47,12 +48,12 @@ def trades(facts, arch):
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, "trade.good_rate")))
     return held_back(facts, place, gt.measured(
         row, gt.told(rate, "/s"), gt.near(rate, TRADES),
-        f"{arch} executed {gt.compared(rate.value, TRADES)} what was ordered."))
+        f"The rate of {arch} is {gt.compared(rate.value, TRADES)} what is ordered."))
 
 
 def latency(facts, arch, rank):
     place, metric = at_full(arch), f"response_{rank}_us"
-    row = gt.blank("B7", f"{arch}: {RANKS[rank]} of the response to a trade", "< 1 ms",
+    row = gt.blank("B7", f"{arch}: {RANKS[rank]}", "< 1 ms",
                    "workers take the risk computations, so that no trade waits for one",
                    model_mean(facts, place, "trade"))
     found = facts.estimate(*place, metric, "trade")
@@ -61,7 +62,7 @@ def latency(facts, arch, rank):
     agreement = gt.below(found, TRADE_US)
     side = {gt.AGREE: "below", gt.DISAGREE: "not below"}.get(agreement, "on both sides of")
     return held_back(facts, place, gt.measured(row, gt.told(found, say=style.duration), agreement,
-                                               f"The {RANKS[rank]} of {arch} is {side} 1 ms."))
+                                               f"The {RANKS[rank]} is {side} 1 ms in {arch}."))
 
 
 def risk_counts(cell):
@@ -91,7 +92,7 @@ def risk(facts, arch):
         text += f", {style.human(failed.value)} without a reply"
     return held_back(facts, place, gt.measured(
         row, text, gt.near(done, RISKS),
-        f"{arch} did {gt.compared(done.value, RISKS)} what was asked for in time."))
+        f"What {arch} did in time is {gt.compared(done.value, RISKS)} what was asked for."))
 
 
 def age(facts, arch):
@@ -100,7 +101,7 @@ def age(facts, arch):
     mean_us, old = quotient(facts, place, AGE_US, MATCHED), quotient(facts, place, OLD, MATCHED)
     if not mean_us:
         return told(facts, place, gt.unmeasured(row, why_missing(facts, place, AGE_US)))
-    share = f"; {gt.percent(old.value)} of the trades met data that was too old" if old else ""
+    share = f"; {gt.percent(old.value)} of the trades met data older than a millisecond" if old else ""
     return held_back(facts, place, gt.measured(
         row, f"{gt.told(mean_us, say=style.duration)} in the mean{share}", gt.OPEN,
         "A fast trade on an old price is no success: the guide sets no limit."))
