@@ -15,7 +15,7 @@ def pairs(run, archs, small, large):
 
 
 def ends(found, beside, alike):
-    """A title: who has the smallest and who the largest of the second values. `beside`: what they are,
+    """A title: which of them have the smallest and the largest of the second values. `beside`: what they are,
     such as 'the p99 of trades'; `alike`: what to say when nobody differs."""
     values = {a: pair[1] for a, pair in found.items() if pair[1].valid}
     apart = extremes(values)

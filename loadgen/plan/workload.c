@@ -23,7 +23,7 @@ struct loader {
     struct workload *target;      /* what keys of the current section change */
     struct workload_class *class; /* of the current [class], or NULL */
     struct phase *phase;          /* of the current [phase], or NULL */
-    const char *const *words;     /* keys of the section, where the values are for Python; or NULL */
+    const char *const *words; /* keys of the section, where the values are for Python; or NULL */
     bool in_profile, found, has_points;
     int line;
     char points[256]; /* names of all points, for the error that lists them */

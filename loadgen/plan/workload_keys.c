@@ -309,7 +309,7 @@ const struct key *key_find(const struct key *keys, const char *name)
 
 const char *const *words_of_section(const char *section)
 {
-    static const char *const report[] = {"part",  "place",  "measure",    "shows",
+    static const char *const report[] = {"part",   "place",      "measure", "shows",
                                          "figure", "throughput", NULL};
     static const char *const study[] = {"name", "id", "title", "order", NULL};
 

@@ -115,9 +115,9 @@ def pool_verdict(facts, place):
     share = quotient(facts, place, WAITS, CALLS)
     if not share:
         return "how many waited is not known."
-    if share.value < 0.01:
-        return f"a pool of {POOL} makes next to nobody wait."
-    return f"in a pool of {POOL}, {gt.percent(share.value)} found none free: it has no room for chance."
+    said = facts.prediction(*place).get("database", {}).get("waiting")
+    erlang = "" if said is None else f", where Erlang's formula gives {gt.percent(said)}"
+    return f"of a pool of {POOL}, {gt.percent(share.value)} found no connection free{erlang}."
 
 
 def cores(facts, arch):

@@ -119,7 +119,8 @@ Test(workload, a_case_section_is_for_the_plan_and_the_report)
 {
     struct workload w;
 
-    cr_assert(load(&w, "[class a]\nrequest = /\n[case]\nname = chat\nid = B9\ntitle = x\norder = 1\n",
+    cr_assert(load(&w,
+                   "[class a]\nrequest = /\n[case]\nname = chat\nid = B9\ntitle = x\norder = 1\n",
                    NULL),
               "%s", error);
     cr_assert_eq(w.class_count, 1);
@@ -131,8 +132,8 @@ Test(workload, keys_after_a_case_section_are_those_of_their_own_section)
 {
     struct workload w;
 
-    cr_assert(load(&w, "[case]\nname = x\n[class a]\nrequest = /\nweight = 3\n[point p]\n", "p"), "%s",
-              error);
+    cr_assert(load(&w, "[case]\nname = x\n[class a]\nrequest = /\nweight = 3\n[point p]\n", "p"),
+              "%s", error);
     cr_assert_eq(w.class[0].weight, 3);
 }
 
