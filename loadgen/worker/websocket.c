@@ -81,18 +81,31 @@ void websocket_detach(struct connection *conn)
 
 /* --- messages out ------------------------------------------------------------------------------ */
 
+/* `target` with the room's number in each place that asks for it. What has no room in `out` is cut. */
+static void write_rooms(char *out, size_t size, const char *target, uint32_t room)
+{
+    static const char mark[] = WORKLOAD_ROOM;
+    const char *at;
+    size_t used = 0;
+
+    while (used < size && (at = strstr(target, mark))) {
+        used += (size_t)snprintf(out + used, size - used, "%.*sroom%u", (int)(at - target), target, room);
+        target = at + sizeof mark - 1;
+    }
+    if (used < size)
+        snprintf(out + used, size - used, "%s", target);
+}
+
 /* The class's path with the room's number in it. */
 static void write_path(char *path, size_t size, const struct client *c,
                        const struct connection *conn)
 {
-    static const char mark[] = WORKLOAD_ROOM;
-    const char *template = class_of(c, conn)->path, *room = strstr(template, mark);
+    const char *target = class_of(c, conn)->path;
 
-    if (room && conn->messenger->following)
-        snprintf(path, size, "%.*sroom%u%s", (int)(room - template), template, room_of(c, conn),
-                 room + sizeof mark - 1);
+    if (conn->messenger->following)
+        write_rooms(path, size, target, room_of(c, conn));
     else
-        snprintf(path, size, "%s", template);
+        snprintf(path, size, "%s", target);
 }
 
 void websocket_compose(struct client *c, struct connection *conn)

@@ -86,7 +86,7 @@ class Hub:
                 peer.send(frame(f"{ident} 200\nok\n".encode()))
                 return
             if "publish=" in target:
-                self.publish(target.partition("publish=")[2], ident, payload)
+                self.publish(target.partition("publish=")[2].partition("&")[0], ident, payload)
             if ident != "-":
                 peer.send(frame(self.answer(ident, target).encode()))
 
@@ -120,6 +120,19 @@ class Chat(Case):
 
     def accounts(self, chat):
         return {key: chat["deliveries"][key] for key in ("lost", "doubled", "disordered")}
+
+    def test_a_request_may_name_its_room_in_several_steps(self):
+        hub = Hub()
+        path = self.path("chat.ini", CHAT.format(connections=24, rooms=12, rate=200).replace(
+            "publish=room{room}", "io=redis:set:room{room}&publish=room{room}&io=redis:get:room{room}"))
+        with Server(hub) as server:
+            chat = self.load(server.url(), "--workload", path, "-d", "300ms",
+                             default_time=False)["classes"]["chat"]
+        asked = {target for _, target, _ in hub.messages if "publish" in target}
+        self.assertEqual(asked, {f"/work?io=redis:set:room{n}&publish=room{n}&io=redis:get:room{n}"
+                                 for n in range(12)})
+        self.assertEqual(chat["deliveries"]["delivered"], 2 * chat["deliveries"]["published"])
+        self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
 
     def test_every_member_of_the_room_gets_it(self):
         hub = Hub()
