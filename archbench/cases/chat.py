@@ -114,8 +114,9 @@ CASE = Case(
         Figure("delivery", "A row is an architecture: the median delivery is the small mark, the p99 the "
                "large one. Look at who is left of the dashed line, which is the guide's limit.",
                draw_delivery),
-        Figure("pool", "Below the dashed line there are fewer connections than the load needs: messages wait "
-               "until they time out. Look at the size from which the rate stays and the p99 falls.",
+        Figure("pool", "48 clients that send their next message soon after the last reply. Along the dashed "
+               "line the pool is the limit: whoever waits, waits for a connection. Look at the size from which the "
+               "rate leaves the line and the p99 stops falling.",
                draw_pool),
         Figure("slow", "The p99 of deliveries to those that do read, alone and beside one that does not. Where "
                "both marks meet, the slow one costs nobody but itself.", draw_slow)),

@@ -68,7 +68,8 @@ def load(workload, point, cores, request_s, defaults, connections=0):
     think = re.search(r"[\d.]+(?:us|ms|s|m)$", keys.get("think", "").strip())
     return Load(
         arrivals=keys["arrivals"],
-        demands=tuple(Demand(name, rates[name], *asked[name]) for name in classes),
+        demands=tuple(Demand(name, rates[name], *asked[name],
+                             one_way=keys.get(f"{name}.one_way") == "yes") for name in classes),
         connections=(connections or int(keys["connections"])) + own,
         think_s=seconds(think[0]) if think else 0.0,
         phased=bool(workload.phases))

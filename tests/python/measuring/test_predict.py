@@ -132,6 +132,18 @@ class Architectures(unittest.TestCase):
         self.assertAlmostEqual(architecture.database(server, asked).wait_s, waits.mean(),
                                delta=0.25 * waits.mean())
 
+    def test_one_way_messages_cost_a_tenth(self):
+        feed = [Demand("update", 50_000, one_way=True), Demand("trade", 1_000)]
+        each_s = (50 * 2e-6 + 20e-6) / 51
+        for server in self.event, self.hybrid:
+            self.assertAlmostEqual(architecture.capacity(server, feed), 1 / each_s, places=3)
+        found = architecture.open_loop(self.hybrid, feed)
+        self.assertEqual(found["trade"].model, "M/G/1 loop")
+        self.assertAlmostEqual(found["trade"].mean_s - found["update"].mean_s, 18e-6)
+        services = np.random.default_rng(1).choice([2e-6, 20e-6], 400_000, p=[50 / 51, 1 / 51])
+        waits = simulate(51_000, services, 1, np.random.default_rng(2))
+        self.assertAlmostEqual(found["trade"].mean_s, waits.mean() + 20e-6, delta=2e-7)
+
     def test_memory_of_a_connection(self):
         costs = architecture.Costs(20e-6, thread_kib=28, process_kib=120, connection_kib=7)
         for tasks, kib in ("0", 0), ("1 thread", 28), ("1 process", 120):
