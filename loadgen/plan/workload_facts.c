@@ -82,6 +82,11 @@ static const char *disagreement(const struct workload *w)
     return NULL;
 }
 
+static bool is_sent(const struct workload_class *class)
+{
+    return (class->rate.given ? class->rate.value : class->weight) > 0;
+}
+
 /* The same of keys that belong to WebSockets only. */
 static const char *class_disagreement(const struct workload *w, const struct workload_class *class)
 {
@@ -90,6 +95,8 @@ static const char *class_disagreement(const struct workload *w, const struct wor
     if (class->websocket &&
         (class->body_file[0] || class->send_rate > 0 || class->receive_rate > 0))
         return "a message has no file for its body, and is not slow";
+    if (class->deaf && (class->rooms == 0 || is_sent(class)))
+        return "deaf needs rooms, and a weight or rate of 0: what it asked for it would not hear";
     if (class->one_way && w->arrivals == ARRIVALS_CLOSED)
         return "one_way needs arrivals that do not wait for a reply";
     if (class->one_way && workload_class_publishes(class))

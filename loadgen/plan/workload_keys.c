@@ -275,6 +275,7 @@ const struct key class_keys[] = {
     {"protocol", take_protocol, offsetof(struct workload_class, websocket),
      "not http or websocket"},
     {"one_way", take_yes, offsetof(struct workload_class, one_way), "not yes or no"},
+    {"deaf", take_yes, offsetof(struct workload_class, deaf), "not yes or no"},
     {"rooms", take_count_or_0, offsetof(struct workload_class, rooms), NO_COUNT_OR_0},
     {0},
 };

@@ -89,7 +89,8 @@ static void write_rooms(char *out, size_t size, const char *target, uint32_t roo
     size_t used = 0;
 
     while (used < size && (at = strstr(target, mark))) {
-        used += (size_t)snprintf(out + used, size - used, "%.*sroom%u", (int)(at - target), target, room);
+        used += (size_t)snprintf(out + used, size - used, "%.*sroom%u", (int)(at - target), target,
+                                 room);
         target = at + sizeof mark - 1;
     }
     if (used < size)
@@ -300,9 +301,16 @@ static uint64_t missing(const struct client *c, const struct connection *conn)
     return sum;
 }
 
-static bool follows(const struct connection *conn)
+bool websocket_is_deaf(const struct client *c, const struct connection *conn)
 {
-    return conn->messenger && conn->messenger->following && conn->messenger->ready && conn->fd >= 0;
+    return conn->messenger && conn->messenger->ready && plan_pool_of(c, conn)->deaf;
+}
+
+/* Is it owed what its room publishes? */
+static bool follows(const struct client *c, const struct connection *conn)
+{
+    return conn->messenger && conn->messenger->following && conn->messenger->ready &&
+           conn->fd >= 0 && !websocket_is_deaf(c, conn);
 }
 
 static uint64_t still_to_come(const struct client *c)
@@ -310,7 +318,7 @@ static uint64_t still_to_come(const struct client *c)
     uint64_t sum = 0;
 
     for (int i = 0; i < c->count; i++)
-        if (follows(&c->connections[i]))
+        if (follows(c, &c->connections[i]))
             sum += missing(c, &c->connections[i]);
     return sum;
 }
@@ -371,7 +379,7 @@ void websocket_sum_up(struct client *c)
         const struct connection *conn = &c->connections[i];
 
         c->stats->unconfirmed += conn->messenger && conn->messenger->unconfirmed;
-        if (follows(conn))
+        if (follows(c, conn))
             c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
     }
 }

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -120,6 +122,36 @@ class Chat(Case):
 
     def accounts(self, chat):
         return {key: chat["deliveries"][key] for key in ("lost", "doubled", "disordered")}
+
+    def test_a_deaf_member_reads_nothing_and_is_owed_nothing(self):
+        """One of it in each room of three. The buffers of both ends are small."""
+        text = CHAT.format(connections=4, rooms=2, rate=400).replace("body = 80", "body = 1000")
+        deaf = ("[class deaf]\nprotocol = websocket\nrooms = 2\nrequest = /\nrate = 0\ndeaf = yes\n"
+                "connections = {}\n")
+        text = text.replace("rate = 400\n", "").replace("rooms = 2", "rooms = 2\nrate = 150")
+        for connections, blocked in (2, True), (0, False):
+            gone = []
+            hub = Hub()
+
+            def publish(topic, ident, payload, hub=hub, gone=gone):
+                for peer in list(hub.rooms[topic]):  # one that takes nothing costs only itself
+                    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 300_000))
+                    try:
+                        peer.send(frame(f"*{topic} {ident}\n".encode() + payload))
+                        hub.deliveries += 1
+                    except OSError:
+                        hub.rooms[topic].remove(peer)
+                        gone.append(peer)
+            hub.publish = publish
+            path = self.path("chat.ini", text + deaf.format(connections))
+            with Server(hub) as server:
+                result = self.load(server.url(), "--workload", path, "-d", "1500ms", "--timeout", "5s",
+                                   default_time=False)
+            chat = result["classes"]["chat"]
+            self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
+            self.assertEqual(chat["deliveries"]["delivered"], 2 * chat["deliveries"]["published"])
+            self.assertEqual((chat["errors"], len(gone)), (0, 2 if blocked else 0))
 
     def test_a_request_may_name_its_room_in_several_steps(self):
         hub = Hub()
@@ -273,6 +305,8 @@ class Keys(Case):
                                      ("closed", "protocol = websocket\none_way = yes", "one_way"),
                                      ("constant", "protocol = websocket\nsend_rate = 10", "slow"),
                                      ("constant", "protocol = websocket\nbody = 100k", "body"),
+                                     ("constant", "protocol = websocket\ndeaf = yes\nweight = 0", "deaf"),
+                                     ("constant", "protocol = websocket\nrooms = 2\ndeaf = yes", "deaf"),
                                      ("constant", "protocol = tcp", "protocol"),
                                      ("constant", "one_way = maybe", "one_way"),
                                      ("constant", "body = much", "body")):
