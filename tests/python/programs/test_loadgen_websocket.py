@@ -305,7 +305,7 @@ class Keys(Case):
                                      ("closed", "protocol = websocket\none_way = yes", "one_way"),
                                      ("constant", "protocol = websocket\nsend_rate = 10", "slow"),
                                      ("constant", "protocol = websocket\nbody = 100k", "body"),
-                                     ("constant", "protocol = websocket\ndeaf = yes\nweight = 0", "deaf"),
+                                     ("constant", "protocol = websocket\ndeaf = yes", "deaf"),
                                      ("constant", "protocol = websocket\nrooms = 2\ndeaf = yes", "deaf"),
                                      ("constant", "protocol = tcp", "protocol"),
                                      ("constant", "one_way = maybe", "one_way"),
