@@ -16,6 +16,9 @@ enum {
 
 /* In a request: the topic to which the connection that carries it has subscribed, room0 or room1... */
 #define WORKLOAD_ROOM "room{room}"
+/* In a request: the moment at which it is due, in ns on CLOCK_MONOTONIC, as so many digits. */
+#define WORKLOAD_TIME "{time}"
+enum { WORKLOAD_TIME_DIGITS = 20 };
 
 /* When the next request is due: after a reply, or whatever the server does. */
 enum arrivals_kind {
@@ -42,6 +45,14 @@ struct rate {
     double value;
 };
 
+/* Poisson arrivals whose rate switches between two values at random moments: a Markov-modulated
+ * Poisson process. The mean rate is as if it did not. */
+struct modulation {
+    double load;       /* rate in a burst, as a multiple of the mean rate; 0: there are no bursts */
+    int64_t length_ns; /* of a burst, on average: it is exponentially distributed */
+    double share;      /* of the time that lies in bursts, 0 to 1 */
+};
+
 struct workload_class {
     char name[WORKLOAD_NAME];
     double weight; /* relative frequency; ignored when the classes have rates */
@@ -57,7 +68,9 @@ struct workload_class {
     bool websocket;                /* it is a message, on a connection that is a WebSocket */
     bool one_way;                  /* ... that wants no reply */
     bool deaf;                     /* its connections subscribe, and then read nothing */
-    int rooms; /* its connections subscribe to one of so many topics; 0: to none */
+    int rooms;         /* its connections subscribe to one of so many topics; 0: to none */
+    int64_t gather_ns; /* one_way: a message waits up to so long for others, to go out with them */
+    struct modulation modulation;
 };
 
 /* What rates are multiplied by: evenly from `from` at the start of a phase to `to` at its end. */
@@ -128,6 +141,9 @@ bool workload_parse_think(const char *text, struct think *);
 
 /* The classes have rates of their own, and the one of the whole workload does not matter. */
 bool workload_has_class_rates(const struct workload *);
+
+/* Some class comes in bursts of a modulated rate. */
+bool workload_is_modulated(const struct workload *);
 
 /* Some request has a step io=upstream or io=redis, so the server needs an upstream. */
 bool workload_calls_upstream(const struct workload *);

@@ -132,6 +132,23 @@ static bool take_rate_above_0(const char *text, void *field)
     return take_rate(text, field) && ((struct rate *)field)->value > 0;
 }
 
+/* Of a burst in comparison with the mean. */
+static bool take_burst_load(const char *text, void *field)
+{
+    return take_number(text, field) && *(double *)field > 1;
+}
+
+/* "10%", of what is neither nothing nor all. */
+static bool take_percentage(const char *text, void *field)
+{
+    double *share = field;
+
+    if (!parse_real(text, "%", share))
+        return false;
+    *share /= 100;
+    return *share > 0 && *share < 1;
+}
+
 static bool take_duration(const char *text, void *field)
 {
     return parse_duration(text, strlen(text), field);
@@ -140,6 +157,11 @@ static bool take_duration(const char *text, void *field)
 static bool take_duration_above_0(const char *text, void *field)
 {
     return take_duration(text, field) && *(int64_t *)field > 0;
+}
+
+static bool take_duration_from_1ms(const char *text, void *field)
+{
+    return take_duration(text, field) && *(int64_t *)field >= NSEC_PER_MSEC;
 }
 
 static bool take_think(const char *text, void *field)
@@ -277,6 +299,13 @@ const struct key class_keys[] = {
     {"one_way", take_yes, offsetof(struct workload_class, one_way), "not yes or no"},
     {"deaf", take_yes, offsetof(struct workload_class, deaf), "not yes or no"},
     {"rooms", take_count_or_0, offsetof(struct workload_class, rooms), NO_COUNT_OR_0},
+    {"gather", take_duration, offsetof(struct workload_class, gather_ns), NO_DURATION},
+    {"burst_load", take_burst_load, offsetof(struct workload_class, modulation.load),
+     "not a number above 1"},
+    {"burst_length", take_duration_from_1ms, offsetof(struct workload_class, modulation.length_ns),
+     "not a duration from 1ms"},
+    {"burst_share", take_percentage, offsetof(struct workload_class, modulation.share),
+     "not a percentage above 0 and below 100, such as 10%"},
     {0},
 };
 
