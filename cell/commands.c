@@ -39,6 +39,8 @@ json_t *command_of_server(const struct run *run)
         append(list, "--database",
                json_sprintf("host=127.0.0.1 port=%d user=archbench dbname=archbench",
                             run->component[COMPONENT_POSTGRESQL].port));
+    if (setup->sql[0])
+        append(list, "--sql", json_string(setup->sql));
     append_words(list, setup->server_options);
     for (char *const *extra = setup->extra; *extra; extra++)
         json_array_append_new(list, json_string(*extra));

@@ -33,6 +33,7 @@ static bool is_installed(enum component component)
 void components_choose(struct trial_setup *setup, const struct workload *workload, bool wanted)
 {
     setup->components = workload->components;
+    setup->sql = workload->sql;
     setup->schema = workload->schema;
     for (enum component i = 0; i < COMPONENTS; i++)
         setup->has_component[i] = wanted && (workload->components & 1u << i) && is_installed(i);

@@ -27,6 +27,7 @@ struct trial_setup {
     const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
     bool has_component[COMPONENTS]; /* that is to be started */
     unsigned components;            /* all that the workload would have, a bit for each */
+    const char *sql;                /* file with statements; empty: none */
     const char *schema;             /* file with SQL for PostgreSQL; empty: none */
     bool reads_disk;                /* some request of the workload does */
     int connections;                /* 0: what the workload says */

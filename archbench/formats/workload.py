@@ -5,7 +5,6 @@ from pathlib import Path
 import re
 
 from archbench.formats import former
-from archbench.places import REPOSITORY
 
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 # What a workload's [report] may name as its measure, as summary.csv calls it.
@@ -117,20 +116,20 @@ class Workload:
         return self.section("case")
 
     def beside(self, named):
-        """A file that the workload names: as seen from the project's folder, or else the copy beside the
-        workload, which a run keeps. None where there is neither."""
-        copy = self.path and self.path.parent / Path(named).name
-        return next((path for path in (copy, REPOSITORY / named) if path and path.is_file()), None)
+        """A file that the workload names, as seen from its own folder, or the copy that a run keeps. None where
+        there is neither."""
+        folder = self.path and self.path.parent
+        return next((path for path in (folder and folder / named, folder and folder / Path(named).name)
+                     if path and path.is_file()), None)
 
     def files_named(self):
         """Files beside the trace that it names: of statements and of a schema."""
-        options = [self.setting(point, "server_options") for point in self.points or ["base"]]
-        named = [option(text, "--sql") for text in options] + [self._get("workload", "schema")]
-        return list(dict.fromkeys(name for name in named if name))
+        named = [self.setting(point, "sql") for point in self.points or ["base"]]
+        return list(dict.fromkeys(filter(None, [*named, self._get("workload", "schema")])))
 
     def statements(self, point):
-        """statement_waits() of the file that the server gets with --sql; {} without one."""
-        named = option(self.setting(point, "server_options"), "--sql")
+        """statement_waits() of the file that the server gets at this point; {} without one."""
+        named = self.setting(point, "sql")
         path = named and self.beside(named)
         return statement_waits(path.read_text(encoding="utf-8")) if path else {}
 

@@ -117,8 +117,8 @@ struct workload {
     int64_t kill_period_ns;     /* ... and one more each time that has passed; 0: only one */
     enum victim_kind kill_what; /* ... or a component in its place */
     unsigned components;        /* for the runner, which starts them: a bit for each */
-    char schema
-        [WORKLOAD_PATH]; /* SQL that prepares the database, from the current folder; or empty */
+    /* For the runner: what every server gets as --sql, and what the database is prepared with; or empty. */
+    char sql[WORKLOAD_PATH], schema[WORKLOAD_PATH];
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;

@@ -324,6 +324,7 @@ const struct key workload_keys[] = {
      "not server, redis or postgresql"},
     {"components", take_components, offsetof(struct workload, components),
      "not redis, postgresql or both"},
+    {"sql", take_file, offsetof(struct workload, sql), "not the name of a file"},
     {"schema", take_file, offsetof(struct workload, schema), "not the name of a file"},
     {0},
 };

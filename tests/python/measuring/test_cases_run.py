@@ -20,12 +20,13 @@ TALK = """
     [workload]
     components     = redis
     schema         = talk.schema.sql
-    server_options = --sql=talk.sql --database-pool=5
+    sql = talk.sql
+    server_options = --database-pool=5
     [class a]
     request = /
     [point one]
     [point two]
-    server_options = --sql=other.sql
+    sql = other.sql
     [case]
     name  = %s
     order = %s

@@ -270,7 +270,7 @@ arrivals = bursts
             "-- name: add  stand-in: 100ms\ninsert;\n-- name: look  stand-in: 50ms\nselect;\n")
         self.file.write_text(
             "[workload]\narrivals = poisson\nrate = 100\nupstream = --delay 2ms\n"
-            "server_options = --sql=some.sql --database-pool=9\n[class a]\nrequest = "
+            "sql = some.sql\nserver_options = --database-pool=9\n[class a]\nrequest = "
             "/work?io=redis:publish:x&io=sql:add:x&io=sql:look&cpu=hash:4ms\n"
             "[class b]\nrequest = /work?io=upstream:5ms\n", encoding="utf-8")
         first, second = self.load("base").demands

@@ -74,7 +74,7 @@ class UpstreamTest(CellCase):
         steps = self.workload("statements", f"""
             [workload]
             question = What does a statement cost?
-            server_options = --sql {self.folder}/a.sql
+            sql = {self.folder}/a.sql
             [class ask]
             request = /work?io=sql:a&class=ask
             """)

@@ -240,7 +240,8 @@ class StatementsTest(CellCase):
             connections = 20
             components  = postgresql
             schema      = tables.sql
-            server_options = --sql {self.folder}/chat.sql --database-pool 5
+            sql = {self.folder}/chat.sql
+            server_options = --database-pool 5
             [class add]
             request = /work?io=sql:add:lobby&class=add
             [point plain]

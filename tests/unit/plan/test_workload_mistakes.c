@@ -68,6 +68,7 @@ static const struct mistake mistakes[] = {
      "FILE: closed arrivals, but kill_what = redis needs components"},
     {"[workload]\ncomponents = redis mysql\n" CLASS, NULL,
      "FILE:2: components: 'redis mysql' is not redis"},
+    {"[workload]\nsql =\n" CLASS, NULL, "FILE:2: sql: '' is not the name"},
     {"[workload]\nschema =\n" CLASS, NULL, "FILE:2: schema: '' is not the name"},
     {"[workload]\ntrace =\n" CLASS, NULL, "FILE:2: trace: '' is not the name"},
     {"[workload]\ntrace = x\n" CLASS, NULL,
