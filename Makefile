@@ -17,7 +17,7 @@ LIBS      = -lwslay -linih -ljansson -lnettle -lhiredis -lm
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
 tree      = $(foreach pattern,$(2),$(wildcard $(1)/$(pattern) $(1)/*/$(pattern) $(1)/*/*/$(pattern)))
 LOADGEN   = $(call objects,$(call tree,loadgen,*.c))
-CELL      = $(call objects,$(filter-out cell/calibrate.c,$(call tree,cell,*.c)))
+CELL      = $(call objects,$(filter-out cell/calibrate.c cell/replay.c,$(call tree,cell,*.c)))
 UPSTREAM  = $(call objects,$(wildcard services/upstream/*.c))
 PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 LIB       = $(B)/libcommon.a
@@ -29,7 +29,7 @@ SERVERS   = $(addprefix $(B)/servers/,$(NAMES))
 UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(CELL)) $(filter-out %/serverless.o,$(call objects,$(wildcard servers/serverless/*.c)))
 BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/test_*.c))
-PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream
+PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/replay $(B)/upstream
 ROOMS     = common servers services loadgen cell bench tests
 SOURCES   = $(foreach room,$(ROOMS),$(call tree,$(room),*.[ch]))
 
@@ -63,10 +63,10 @@ $(SERVERS): $(B)/servers/%: $$(call server_main,$$*) $$(wildcard servers/$$*/*.[
 
 $(B)/loadgen: $(LOADGEN)
 $(B)/cell: $(CELL) $(filter-out %/main.o,$(LOADGEN))
-$(B)/calibrate: $(B)/obj/cell/calibrate.o
+$(B)/calibrate $(B)/replay: $(B)/%: $(B)/obj/cell/%.o
 $(B)/upstream: $(UPSTREAM)
 $(B)/upstream: LIBS += -lev -lhiredis
-$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream: $(LIB)
+$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/replay $(B)/upstream: $(LIB)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
 

@@ -33,6 +33,7 @@ static void begin_exchange(struct conn *conn, struct exchange *exchange)
     exchange->job.disk = &service->disk;
     exchange->job.upstream = &service->upstream;
     exchange->job.topics = service->topics;
+    exchange->job.market = &service->market;
     http_init(&exchange->request, exchange->text);
     conn->exchange = exchange;
     conn->job = &exchange->job;

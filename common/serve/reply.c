@@ -108,6 +108,7 @@ static enum want reply_failure(struct conn *conn)
     case STEP_UPSTREAM:
     case STEP_REDIS:
         return conn_refuse(conn, job->error == -ETIMEDOUT ? 504 : 502, upstream_reason(job->error));
+    case STEP_BOOK: return conn_refuse(conn, 503, "the journal of the order books is full");
     case STEP_SUBSCRIBE: return conn_refuse(conn, 400, "a connection has 64 subscriptions at most");
     case STEP_DISK:
     case STEP_TIMER: /* these cannot fail */

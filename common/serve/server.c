@@ -156,7 +156,8 @@ static void answer_about(int argc, char **argv)
 
 /* What the command line says of a server, beside what struct server holds itself. */
 struct settings {
-    const char *host, *calibration, *data, *stats_file, *upstream;
+    const char *host, *calibration, *data, *stats_file, *upstream, *journal;
+    int symbols;
     int port, backlog, upstream_pool;
     int64_t idle_ns, header_ns, request_ns, upstream_ns;
     bool about;
@@ -203,6 +204,10 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "connections to it at most, for each process", 1, 10000},
         {"upstream-timeout", 0, OPTION_DURATION, &s->upstream_ns, "TIME",
          "patience with a call, its wait for a connection included", 0, 0},
+        {"symbols", 0, OPTION_INT, &s->symbols, "N", "order books for book= steps", 1,
+         MARKET_SYMBOLS_MAX},
+        {"book-journal", 0, OPTION_TEXT, &s->journal, "FILE",
+         "what changes the books, written ahead; one with entries is replayed first", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &s->stats_file, "FILE", "share the live counters as a file",
          0, 0},
         {"about", 0, OPTION_FLAG, &s->about, NULL, "describe this architecture in JSON", 0, 0},
@@ -237,6 +242,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         .upstream_pool = 64,
         .upstream_ns = NSEC_PER_SEC,
         .processes = 1,
+        .symbols = 16,
     };
 
     server->workers = usable_cores();
@@ -260,6 +266,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     *server->waiting = 0;
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
+    market_open(&server->service.market, (uint32_t)s.symbols, s.journal);
     upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
@@ -414,14 +421,15 @@ int server_finish(struct server *server)
 {
     upstream_free(&server->service.upstream);
     exchanges_free(&server->service.exchanges);
-    char members[2048];
+    char members[4096];
     if (server->is_copy)
         return 0;
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);
     for (const struct own_counter *own = server->service.own; own && own->name; own++)
         printf(",\"%s\":%lld", own->name, (long long)own->value);
-    puts("}");
+    market_json(&server->service.market, members, sizeof members);
+    printf("%s}\n", members);
     fflush(stdout);
     return 0;
 }

@@ -41,6 +41,12 @@ void server_setup(struct server *, int argc, char **argv, const struct option_ro
  * hear of it (service.topics, channel.h). Without this call a request that publishes is answered 501. */
 void server_push(struct server *);
 
+/* How the threads and processes of this architecture share the order books. Without this call: a lock for
+ * each. MARKET_ALONE holds for the only process of a server; with --processes it becomes MARKET_SHARD, and
+ * MARKET_OWNER dies there, because a thread cannot own what is in several processes. Call it before the
+ * first thread is started. */
+void server_books(struct server *, enum market_sync);
+
 /* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */
 void server_ready(const struct server *);
 

@@ -2,6 +2,7 @@
 #ifndef ARCHBENCH_PROGRAM_H
 #define ARCHBENCH_PROGRAM_H
 
+#include "common/work/book/book.h"
 #include "common/work/calibration.h"
 #include "common/work/topics.h"
 #include "common/work/upstream_command.h"
@@ -27,6 +28,7 @@ enum step_kind {
     STEP_REDIS,    /* io=redis:VERB:NAME  another call: see upstream_command.h */
     STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
     STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_BOOK,     /* book=OPERATION:SEED  on an order book: see book.h */
     STEP_PUBLISH,  /* publish=TOPIC  tell those that subscribed: see topics.h */
     /* Of the paths /subscribe and /unsubscribe: */
     STEP_SUBSCRIBE,
@@ -37,9 +39,15 @@ struct step {
     enum step_kind kind;
     enum work_kind work;     /* of STEP_WORK */
     int64_t amount_ns;       /* of a timer, a call or work */
-    uint32_t bytes;          /* of a read */
-    uint32_t count;          /* of STEP_COUNT */
+    union {
+        struct {
+            uint32_t bytes; /* of a read */
+            uint32_t count; /* of STEP_COUNT */
+        };
+        uint64_t seed; /* of STEP_BOOK; 0: the time when it is performed */
+    };
     uint8_t topic;           /* of one with a name: where it begins in program.topics */
+    uint8_t operation;       /* of STEP_BOOK: an enum book_operation */
     enum upstream_verb verb; /* of STEP_REDIS */
 };
 

@@ -86,6 +86,7 @@ static bool await_job(struct ring *ring, struct ring_peer *peer)
             break;
         case WAIT_DISK: start_disk(ring, peer); return true;
         case WAIT_NEWS: /* not asked for in job_start() */
+        case WAIT_BOOK:
         case WAIT_DELEGATE:
         case WAIT_NONE: return false;
         }
