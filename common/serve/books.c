@@ -1,5 +1,5 @@
-#include "common/serve/server.h"
 #include "common/base/util.h"
+#include "common/serve/server.h"
 #include "common/work/book/owner.h"
 
 void server_books(struct server *server, enum market_sync sync)

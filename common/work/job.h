@@ -23,7 +23,7 @@ enum wait {
     WAIT_DISK = 8,      /* a read to complete */
     WAIT_DELEGATE = 16, /* another part to perform the whole program: job_deliver() */
     WAIT_NEWS = 32,     /* whoever it concerns to be told of job_news(); then job_resume() */
-    WAIT_BOOK = 64,     /* whoever may touch the order books: there job_block(), then job_resume() */
+    WAIT_BOOK = 64, /* whoever may touch the order books: there job_block(), then job_resume() */
 };
 
 struct job {

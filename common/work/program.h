@@ -37,8 +37,8 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    enum work_kind work;     /* of STEP_WORK */
-    int64_t amount_ns;       /* of a timer, a call or work */
+    enum work_kind work; /* of STEP_WORK */
+    int64_t amount_ns;   /* of a timer, a call or work */
     union {
         struct {
             uint32_t bytes; /* of a read */

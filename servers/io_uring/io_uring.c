@@ -21,6 +21,7 @@
  * Blocks:  compute
  * Tasks:   0
  * Push:    a send on the ring
+ * Book:    owned by the only thread
  * Compute: 1
  * Link:    -luring
  */
@@ -390,6 +391,7 @@ int main(int argc, char **argv)
     server_setup(&server, argc, argv, knobs);
     if (buffers & (buffers - 1))
         die("--buffers must be a power of two");
+    server_books(&server, MARKET_ALONE);
     server_push(&server);
     ring_init(&ring, &server, buffers);
     begin(&ring);

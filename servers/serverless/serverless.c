@@ -24,6 +24,7 @@
  * Blocks:  nothing
  * Tasks:   0
  * Push:    no
+ * Book:    in shared memory of the instances, a lock for each; or one lock
  * Compute: --max-instances
  * Holds:   --max-instances=64
  * Link:    -lev
@@ -212,7 +213,7 @@ static void platform_init(struct platform *platform, int max_instances, int max_
 
 int main(int argc, char **argv)
 {
-    int max_instances = 64, max_dead_letters = 100;
+    int max_instances = 64, max_dead_letters = 100, book = MARKET_SHARD;
     int64_t cold_start_ns = 50 * NSEC_PER_MSEC;
     const char *crash = NULL, *journal_path = NULL;
     struct platform platform = {.max_waiting = 1024,
@@ -237,12 +238,15 @@ int main(int argc, char **argv)
          1e5},
         {"journal", 0, OPTION_TEXT, &journal_path, "FILE",
          "events and dead letters survive the router in it", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_PROCESS_SYNCS,
+         "how instances share the order books", 0, 0},
         {"crash", 0, OPTION_TEXT, &crash, "CLASS:PERCENT",
          "fault injection: so many invocations of that function abort", 0, 0},
         {0},
     };
 
     server_setup(&platform.server, argc, argv, knobs);
+    server_books(&platform.server, (enum market_sync)book);
     functions_init(&platform.functions, cold_start_ns, crash);
     platform_init(&platform, max_instances, max_dead_letters, journal_path);
     server_ready(&platform.server);

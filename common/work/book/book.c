@@ -184,8 +184,7 @@ static void update(struct book *book, const struct draw *draw)
         book->resting_of[BOOK_BID] <= book->resting_of[BOOK_ASK] ? BOOK_BID : BOOK_ASK;
     bool is_new = draw->percent < NEW_ORDERS;
     bool is_immediate = !is_new && draw->percent < NEW_ORDERS + IMMEDIATE;
-    bool cancels =
-        !is_new && !is_immediate && draw->percent < NEW_ORDERS + IMMEDIATE + CANCELS;
+    bool cancels = !is_new && !is_immediate && draw->percent < NEW_ORDERS + IMMEDIATE + CANCELS;
     if (is_new && book->resting < BOOK_ORDERS)
         place_drawn(book, draw, draw->side);
     else if (is_immediate)

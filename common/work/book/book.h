@@ -23,8 +23,8 @@ enum {
 
 enum book_operation {
     BOOK_UPDATE, /* market data: a new order, one that is filled at once or never, a cancel, a move */
-    BOOK_TRADE,  /* a market order: filled from the best price on; what finds no order is dropped */
-    BOOK_QUOTE,  /* read the best bid and ask; changes nothing */
+    BOOK_TRADE, /* a market order: filled from the best price on; what finds no order is dropped */
+    BOOK_QUOTE, /* read the best bid and ask; changes nothing */
 };
 
 enum book_side { BOOK_BID, BOOK_ASK, BOOK_SIDES };

@@ -50,7 +50,8 @@ static int make_room(int fd, uint64_t entries)
 static const char *fault(const struct book_journal_file *file, uint64_t bytes)
 {
     _Static_assert(sizeof *file == BOOK_JOURNAL_HEAD_BYTES, "entries begin behind the head");
-    if (bytes < sizeof *file || memcmp(file->magic, BOOK_JOURNAL_MAGIC, sizeof BOOK_JOURNAL_MAGIC) != 0)
+    if (bytes < sizeof *file ||
+        memcmp(file->magic, BOOK_JOURNAL_MAGIC, sizeof BOOK_JOURNAL_MAGIC) != 0)
         return "it is no journal of order books";
     if (file->symbols == 0)
         return "its head is damaged";
@@ -61,7 +62,8 @@ static void begin(struct book_journal *journal, uint32_t symbols)
 {
     journal->file->symbols = symbols;
     journal->file->room = BOOK_JOURNAL_STEP;
-    memcpy(journal->file->magic, BOOK_JOURNAL_MAGIC, sizeof BOOK_JOURNAL_MAGIC); /* from here on it is one */
+    memcpy(journal->file->magic, BOOK_JOURNAL_MAGIC,
+           sizeof BOOK_JOURNAL_MAGIC); /* from here on it is one */
 }
 
 static void check(struct book_journal *journal, const char *path, uint32_t symbols, uint64_t bytes)
@@ -100,8 +102,8 @@ void book_journal_open(struct book_journal *journal, const char *path, uint32_t 
         die_errno("cannot open the journal '%s'", path);
     if (now.st_size == 0 && make_room(journal->fd, BOOK_JOURNAL_STEP))
         die("cannot make room for the journal '%s'", path);
-    journal->file = mmap(NULL, BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                         journal->fd, 0);
+    journal->file =
+        mmap(NULL, BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, journal->fd, 0);
     if (journal->file == MAP_FAILED)
         die_errno("cannot map the journal '%s'", path);
     if (now.st_size == 0)
@@ -110,7 +112,8 @@ void book_journal_open(struct book_journal *journal, const char *path, uint32_t 
         check(journal, path, symbols, (uint64_t)now.st_size);
 }
 
-const char *book_journal_open_to_read(struct book_journal *journal, const char *path, uint32_t *symbols)
+const char *book_journal_open_to_read(struct book_journal *journal, const char *path,
+                                      uint32_t *symbols)
 {
     struct stat now;
     const char *reason = "it cannot be opened";
@@ -120,7 +123,8 @@ const char *book_journal_open_to_read(struct book_journal *journal, const char *
         return reason;
     reason = "it is no journal of order books";
     if ((size_t)now.st_size >= sizeof(struct book_journal_file)) {
-        journal->file = mmap(NULL, BYTES_MAX, PROT_READ, MAP_SHARED | MAP_NORESERVE, journal->fd, 0);
+        journal->file =
+            mmap(NULL, BYTES_MAX, PROT_READ, MAP_SHARED | MAP_NORESERVE, journal->fd, 0);
         reason = journal->file == MAP_FAILED ? "it cannot be mapped"
                                              : fault(journal->file, (uint64_t)now.st_size);
     }
@@ -169,7 +173,8 @@ static uint64_t rest_of(uint64_t number, uint64_t seed, uint64_t what)
     return digest >> 32 << 32 | what;
 }
 
-void book_journal_write(struct book_journal *journal, uint64_t number, const struct book_journal_entry *entry)
+void book_journal_write(struct book_journal *journal, uint64_t number,
+                        const struct book_journal_entry *entry)
 {
     struct stored *stored = &journal->file->entry[number];
     uint64_t what = (uint64_t)entry->symbol << 16 | ((uint64_t)entry->operation + 1);
@@ -189,7 +194,8 @@ uint64_t book_journal_length(const struct book_journal *journal)
     return length < BOOK_JOURNAL_ENTRIES_MAX ? length : BOOK_JOURNAL_ENTRIES_MAX;
 }
 
-bool book_journal_read(const struct book_journal *journal, uint64_t number, struct book_journal_entry *entry)
+bool book_journal_read(const struct book_journal *journal, uint64_t number,
+                       struct book_journal_entry *entry)
 {
     const struct stored *stored = &journal->file->entry[number];
     uint64_t rest = atomic_load_explicit(&stored->rest, memory_order_acquire);

@@ -219,8 +219,7 @@ static struct market_result apply(struct market *market, enum book_operation ope
     struct market_memory *memory = market->memory;
     uint32_t symbol = book_symbol(seed, market->symbols);
     switch (market->sync) {
-    case MARKET_LOCK:
-        return apply_under(market, &memory->all, 0, market->symbols, operation, seed);
+    case MARKET_LOCK: return apply_under(market, &memory->all, 0, market->symbols, operation, seed);
     case MARKET_SHARD:
         return apply_under(market, &memory->each[symbol], symbol, symbol + 1, operation, seed);
     case MARKET_OWNER: return owner_perform(market->owner, operation, seed);
@@ -269,9 +268,8 @@ static size_t memory_bytes(uint32_t symbols)
 static struct market_memory *share_memory(uint32_t symbols)
 {
     pthread_mutexattr_t attributes;
-    struct market_memory *memory =
-        mmap(NULL, memory_bytes(symbols), PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct market_memory *memory = mmap(NULL, memory_bytes(symbols), PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         die_errno("cannot map the order books");
     pthread_mutexattr_init(&attributes);

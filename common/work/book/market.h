@@ -23,7 +23,8 @@ enum market_sync {
     MARKET_ALONE, /* there is one thread that could touch them: no lock */
 };
 
-#define MARKET_SYNCS "lock|shard|owner" /* as words, for an option; a prefix of these may be offered */
+#define MARKET_SYNCS         "lock|shard|owner" /* as words, for an option */
+#define MARKET_PROCESS_SYNCS "lock|shard"       /* ... of an architecture without an owner */
 
 enum {
     MARKET_SYMBOLS_MAX = 1024,
@@ -82,7 +83,13 @@ const char *market_replay(const char *journal_path, struct market_total *, uint6
 const struct book *market_book(const struct market *, uint32_t symbol);
 /* For tests: the step of an operation in which this process ends by SIGKILL, and at which operation from
  * now on (1: the next). */
-enum market_step { MARKET_RESERVED, MARKET_NOTED, MARKET_JOURNALLED, MARKET_TAILED, MARKET_APPLIED };
+enum market_step {
+    MARKET_RESERVED,
+    MARKET_NOTED,
+    MARKET_JOURNALLED,
+    MARKET_TAILED,
+    MARKET_APPLIED
+};
 void market_die_at(enum market_step, int operation);
 
 #endif
