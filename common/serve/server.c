@@ -252,6 +252,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a journal that must not grow is full, and no reason to die */
     take_descriptors();
     server->listener = net_listen(s.host, &s.port, s.backlog);
     server->reserve = net_reserve();

@@ -298,6 +298,7 @@ Test(work, results_are_the_same_everywhere)
         [WORK_INFER] = {0xba5538f26823bf6e, 0x2a14e7c35059c9e6},
         [WORK_IMAGE] = {0x2bd0f07779a8bfd5, 0x6f7aecd40a0d16d9},
         [WORK_JSON] = {0x07ce2512b144940b, 0x11549f0362448045},
+        [WORK_RISK] = {0, 0},
     };
     for (int kind = 0; kind < WORK_KINDS; kind++) {
         cr_assert_eq(work_perform((enum work_kind)kind, 1, 5), expected[kind].five_from_1, "%s",
