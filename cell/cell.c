@@ -420,6 +420,7 @@ int main(int argc, char **argv)
         .extra = argv + first_extra,
         .upstream = upstream_options(&cell, &workload),
         .reads_disk = workload_reads_disk(&workload),
+        .uses_books = workload_uses_books(&workload),
         .connections = cell.connections,
         .open = connections_open(&cell, &workload),
         .seed = cell.seed,

@@ -268,6 +268,7 @@ static void stop_server(struct run *run)
     trial->status = child_stop(run, &run->server);
     trial->stopped_s = (double)(now_ns() - asked_ns) / NSEC_PER_SEC;
     trial->final = child_final(&run->server);
+    books_check(run);
 }
 
 /* After the server, which may be in a call. */
@@ -292,9 +293,9 @@ static void release(struct run *run)
     group_close(&run->group);
     cgroup_close(&run->server.cgroup);
     cgroup_close(&run->upstream.cgroup);
-    int fds[] = {run->server.end,   run->server.out,   run->server.log,
-                 run->upstream.end, run->upstream.out, run->upstream.log,
-                 run->stats,        run->control,      run->loadgen_end};
+    int fds[] = {run->server.end,   run->server.out,   run->server.log, run->upstream.end,
+                 run->upstream.out, run->upstream.log, run->stats,      run->control,
+                 run->loadgen_end,  run->journal};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -310,10 +311,12 @@ struct trial trial_run(const struct trial_setup *setup)
                       .server = {.name = "server", .end = -1, .out = -1, .log = -1},
                       .upstream = {.name = "upstream", .end = -1, .out = -1, .log = -1},
                       .stats = memfd_create("counters", MFD_CLOEXEC),
+                      .journal = -1,
                       .control = -1,
                       .loadgen_end = -1};
     if (run.stats < 0 || ftruncate(run.stats, sizeof *run.counters))
         die_errno("cannot make a memory file");
+    books_open(&run);
     group_open(&run.group);
     cgroup_open(&run.server.cgroup, run.server.name);
     cgroup_open(&run.upstream.cgroup, run.upstream.name);

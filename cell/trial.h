@@ -7,6 +7,7 @@
 #include "cell/system/host.h"
 #include "cell/system/proc.h"
 #include "common/base/counters.h"
+#include "common/work/book/market.h"
 #include "loadgen/books/holds.h"
 
 #include <jansson.h>
@@ -25,6 +26,7 @@ struct trial_setup {
     char *const *extra;         /* more options for this one; ends with NULL */
     const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
     bool reads_disk;      /* some request of the workload does */
+    bool uses_books;      /* the same: the server gets a journal, which is replayed at its end */
     int connections;      /* 0: what the workload says */
     int open; /* connections at a time, those of single classes and idle ones included */
     int seed; /* 0: the generator's own */
@@ -65,6 +67,14 @@ struct killing {
     double back_s;  /* from the blow until then */
 };
 
+/* What the journal of the order books says, against what the server says of its books. */
+struct book_check {
+    bool replayed;
+    bool agrees;
+    uint64_t skipped; /* numbers without an entry, of processes that were killed */
+    struct market_total total;
+};
+
 /* What came of it. The caller owns it: trial_free. */
 struct trial {
     time_t started;
@@ -74,6 +84,7 @@ struct trial {
     bool measured;                 /* begin, end, before and during are filled in */
     struct observation begin, end; /* of a killed server and its successor together */
     struct killing killing;
+    struct book_check book;
     double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
     struct proc_memory before, during;        /* without connections, and with all of them */
     bool memory_at_rest;                      /* the kernel's, `before` */

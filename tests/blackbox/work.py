@@ -67,7 +67,8 @@ class Work(ServerCase):
         return self.server.get("/work?" + query).headers.get("x-work-digest")
 
     def test_digest(self):
-        programs = ("cpu=infer:1ms", "cpu=image:1ms", "cpu=json:1ms", "cpu=hash:1ms", "cpu=hash:2ms", "cpu=hash:2ms&cpu=hash:1ms",
+        programs = ("cpu=infer:1ms", "cpu=image:1ms", "cpu=json:1ms", "cpu=risk:1ms",
+                    "cpu=hash:1ms", "cpu=hash:2ms", "cpu=hash:2ms&cpu=hash:1ms",
                     "cpu=hash:1ms&cpu=hash:2ms")
         seen = [self.digest(program) for program in programs]
         for program, digest in zip(programs, seen):

@@ -231,9 +231,10 @@ Test(operation, texts)
                 {"quote:0", BOOK_QUOTE, 0},
                 {"update:18446744073709551615", BOOK_UPDATE, UINT64_MAX},
                 {"trade:00012", BOOK_TRADE, 12}};
-    static const char *const bad[] = {"",        "x",        "updat",     "updates",
-                                      "update:", "update:x", "update:-1", "update:18446744073709551616",
-                                      ":5",      "trade:5 ", "trade:1e3", "trade::5"};
+    static const char *const bad[] = {
+        "",        "x",        "updat",     "updates",
+        "update:", "update:x", "update:-1", "update:18446744073709551616",
+        ":5",      "trade:5 ", "trade:1e3", "trade::5"};
     enum book_operation operation;
     uint64_t seed;
     char text[64];
