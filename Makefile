@@ -94,7 +94,7 @@ build/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c common/base/util.c $(wild
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/websocket && $(FUZZ) $(filter %.c,$^) -lwslay -lnettle -o $@
 
-.PHONY: all test unit blackbox fuzz bench soak lessons labs lint format deps architectures \
+.PHONY: all test unit blackbox fuzz bench soak kills lessons labs lint format deps architectures \
         calibrate install clean-data clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
@@ -122,6 +122,10 @@ bench: ## paired benchmarks against the tools you know
 
 soak: $(PROGRAMS) ## a day's requests for each server: what grows?
 	$(Q)bin/archbench soak --build $(B)
+
+KILLS ?= 300
+kills: $(PROGRAMS) ## kill processes while they trade, KILLS times (300) in each server and mode
+	$(Q)KILLS=$(KILLS) BUILD=$(B) $(SLOW) tests/blackbox.py -k KilledTraders
 
 lessons: ## measure docs/reading-order.md anew
 	$(Q)./deps.sh test

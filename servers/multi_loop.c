@@ -25,7 +25,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    a shared ring, and an eventfd for each loop
- * Book:    in shared memory, a lock for each; or one lock. An owner would need a ring to and fro
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: --workers
  * Link:    -lev
  */
@@ -202,8 +202,8 @@ int main(int argc, char **argv)
     const struct option_row knobs[] = {
         {"listen", 'l', OPTION_CHOICE, &listeners, "shared|reuseport",
          "one listener for all loops, or one for each", 0, 0},
-        {"book", 0, OPTION_CHOICE, &book, MARKET_PROCESS_SYNCS,
-         "how processes share the order books", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
         {0},
     };
     struct cluster cluster = {0};

@@ -18,7 +18,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Push:    no
- * Book:    in shared memory, a lock for each; or one lock. An owner would need a ring to and fro
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: --workers=256
  * Peers:   --workers=256
  */
@@ -99,8 +99,8 @@ int main(int argc, char **argv)
     const struct option_row knobs[] = {
         {"workers", 'w', OPTION_INT, &workers, "N", "processes, and so connections at a time", 1,
          32000},
-        {"book", 0, OPTION_CHOICE, &book, MARKET_PROCESS_SYNCS,
-         "how processes share the order books", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
         {0},
     };
     struct prefork prefork;

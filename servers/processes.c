@@ -16,7 +16,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Push:    a shared ring, and a signal to each process that listens
- * Book:    in shared memory, a lock for each; or one lock. An owner would need a ring to and fro
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: any
  */
 #include "common/serve/server.h"
@@ -181,8 +181,8 @@ int main(int argc, char **argv)
     struct children children = {0};
     int fd, book = MARKET_SHARD;
     const struct option_row knobs[] = {
-        {"book", 0, OPTION_CHOICE, &book, MARKET_PROCESS_SYNCS,
-         "how processes share the order books", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
         {0},
     };
 

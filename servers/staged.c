@@ -23,7 +23,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    a wake-up of the loop
- * Book:    a lock for each; or one lock. A stage that owns them would send tasks backwards
+ * Book:    a lock for each; or one lock, or a thread that owns them, no stage
  * Compute: --workers
  * Link:    -lev
  */
@@ -292,7 +292,7 @@ int main(int argc, char **argv)
     const struct option_row knobs[] = {
         {"depth", 0, OPTION_INT, &depth, "N", "requests that may wait in front of each stage", 1,
          1e6},
-        {"book", 0, OPTION_CHOICE, &book, MARKET_PROCESS_SYNCS,
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS,
          "how threads of the work stage share the order books", 0, 0},
         {"parsers", 0, OPTION_INT, &pipeline.parse.threads, "N", "threads that parse", 1, 1000},
         {"writers", 0, OPTION_INT, &pipeline.write.threads, "N", "threads that write", 1, 1000},

@@ -6,7 +6,7 @@ void server_books(struct server *server, enum market_sync sync)
 {
     struct market *market = &server->service.market;
     if (server->is_copy && sync == MARKET_OWNER)
-        die("--book owner: the owner is a thread, which cannot serve several --processes");
+        die("--book owner: its thread would be one in each of the --processes");
     market->sync = server->is_copy && sync == MARKET_ALONE ? MARKET_SHARD : sync;
     if (sync == MARKET_OWNER)
         market->owner = owner_start(market);

@@ -43,8 +43,7 @@ void server_push(struct server *);
 
 /* How the threads and processes of this architecture share the order books. Without this call: a lock for
  * each. MARKET_ALONE holds for the only process of a server; with --processes it becomes MARKET_SHARD, and
- * MARKET_OWNER dies there, because a thread cannot own what is in several processes. Call it before the
- * first thread is started. */
+ * MARKET_OWNER dies there, as each copy would have an owner. Call it before the first fork. */
 void server_books(struct server *, enum market_sync);
 
 /* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */

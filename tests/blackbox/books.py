@@ -48,10 +48,12 @@ class Trading:
         return found
 
     def accepted(self, path):
-        """Seeds of the journal; each test uses one only once."""
+        """Seeds of the journal; each test uses one only once. An architecture that tries an event again
+        when its instance has died may perform it twice."""
         _, operations = order_books.read_journal(path)
         seeds = [seed for _, seed in operations]
-        self.assertEqual(len(set(seeds)), len(seeds), "an operation was accepted twice")
+        if not self.target.has("--retries"):
+            self.assertEqual(len(set(seeds)), len(seeds), "an operation was accepted twice")
         return set(seeds)
 
     @staticmethod
@@ -298,7 +300,7 @@ class KilledTraders(Trading, ServerCase):
                 server = self.start(*options, "--book-journal", path, peers=3)
                 self.assertTrue(self.target.about["tasks"] == "1 process" or
                                 wait_until(lambda s=server: s.get("/work?book=quote").status, 5))
-                stop = [time.monotonic() + 20 * SLOW]
+                stop = [time.monotonic() + (20 + self.ROUNDS / 10) * SLOW]
 
                 def run(index, server=server, stop=stop, answered=answered):
                     if index < 3:

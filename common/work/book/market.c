@@ -343,6 +343,8 @@ struct market_total market_total(const struct market *market)
 
 void market_json(const struct market *market, char *text, size_t size)
 {
+    if (market->owner)
+        owner_settle(market->owner);
     struct market_total total = market_total(market);
     text[0] = 0;
     if (total.entries)

@@ -23,8 +23,7 @@ enum market_sync {
     MARKET_ALONE, /* there is one thread that could touch them: no lock */
 };
 
-#define MARKET_SYNCS         "lock|shard|owner" /* as words, for an option */
-#define MARKET_PROCESS_SYNCS "lock|shard"       /* ... of an architecture without an owner */
+#define MARKET_SYNCS "lock|shard|owner" /* as words, for an option */
 
 enum {
     MARKET_SYMBOLS_MAX = 1024,

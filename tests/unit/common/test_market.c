@@ -239,6 +239,34 @@ Test(market, a_process_that_dies_loses_nothing_without_a_journal, .timeout = 60)
     survive(false, MARKET_SHARD);
 }
 
+/* The owner is in this process, and its clients are killed from outside; the slots of more of them than there
+ * are slots are used again. */
+Test(market, clients_of_an_owner_are_killed, .timeout = 120)
+{
+    struct place place;
+    open_place(&place, true, MARKET_OWNER);
+    for (uint64_t round = 1; round <= OWNER_SLOTS / CREW + 100; round++) {
+        pid_t pids[CREW];
+        for (int i = 0; i < CREW; i++) {
+            pids[i] = fork();
+            if (pids[i] == 0)
+                for (uint64_t seed = (round * CREW + (uint64_t)i) << 32;; seed++)
+                    perform(&place, seed);
+        }
+        usleep((useconds_t)(book_mix(round) % 1000));
+        for (int i = 0; i < CREW; i++) {
+            kill(pids[i], SIGKILL);
+            waitpid(pids[i], NULL, 0);
+        }
+    }
+    for (uint64_t seed = 1; seed <= 1000; seed++)
+        cr_assert_eq(perform(&place, seed), 0);
+    owner_settle(place.market.owner); /* what a client had posted in its last moment */
+    cr_assert_gt(agrees(&place).entries, 5000);
+    cr_assert_eq(counters_sum(place.counters, COUNTER_book_rebuilt), 0);
+    close_place(&place);
+}
+
 /* The same history with and without deaths is the same book. */
 Test(market, a_book_that_was_built_anew_is_the_same, .timeout = 60)
 {
