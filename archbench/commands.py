@@ -7,6 +7,7 @@ from archbench.arguments import MISUSE
 
 COMMANDS = {
     "run": ("runner.run", "run a plan of cells, or go on with an interrupted run"),
+    "component": ("runner.component", "start Redis or PostgreSQL as a part of a case"),
     "predict": ("model.predict", "say what each cell of a run should come to, before the first"),
     "draw": ("report.draw", "draw figures, tables and the report of a run, or some of them"),
     "compare": ("report.compare", "put runs side by side: what differs, and what does not"),

@@ -1,6 +1,7 @@
 /* cell: one server, one point of a workload, one trial: measured alone, judged, and left as a
  * folder OUT/WORKLOAD/POINT/SERVER.TRIAL/ that is there as a whole or not at all. */
 #include "cell/about.h"
+#include "cell/components.h"
 #include "cell/report.h"
 #include "cell/trial.h"
 #include "common/base/options.h"
@@ -29,8 +30,9 @@ struct cell {
     const char *server, *workload, *point, *out, *build;
     const char *arch; /* what results call the server, here with options of its own */
     int trial, connections, seed;
-    bool about; /* only say what is decided here */
-    bool again; /* after an invalid attempt, whose folder is replaced */
+    bool about;      /* only say what is decided here */
+    bool components; /* real ones where they are installed */
+    bool again;      /* after an invalid attempt, whose folder is replaced */
     int64_t warmup_ns, duration_ns;
     char name[128]; /* of the workload: its file without folder and ending */
     char folder[PATH_SIZE], temporary[PATH_SIZE];
@@ -60,6 +62,9 @@ static void parse(struct cell *cell, int argc, char **argv, int *first_extra)
         {"seed", 0, OPTION_INT, &cell->seed, "N", "of the arrivals (0: the generator's)", 0, 0},
         {"again", 0, OPTION_FLAG, &cell->again, NULL,
          "one more attempt: keep the reasons and logs of the invalid one in its place", 0, 0},
+        {"components", 0, OPTION_FLAG, &cell->components, NULL,
+         "start the workload's components, if they are installed; else the upstream plays them", 0,
+         0},
         {"build", 0, OPTION_TEXT, &cell->build, "FOLDER", "where the programs are", 0, 0},
         {"about", 0, OPTION_FLAG, &cell->about, NULL,
          "print what this program decides of a measurement, as JSON, and stop", 0, 0},
@@ -111,10 +116,11 @@ static int connections_open(const struct cell *cell, const struct workload *work
 }
 
 /* The options of the upstream that the workload's requests call; NULL when none does. */
-static const char *upstream_options(const struct cell *cell, const struct workload *workload)
+static const char *upstream_options(const struct cell *cell, const struct workload *workload,
+                                    const struct trial_setup *setup)
 {
     char program[PATH_SIZE];
-    if (!workload_calls_upstream(workload))
+    if (!workload_calls_upstream(workload) || setup->has_component[COMPONENT_REDIS])
         return NULL;
     snprintf(program, sizeof program, "%s/upstream", cell->build);
     if (access(program, X_OK))
@@ -418,7 +424,6 @@ int main(int argc, char **argv)
         .folder = cell.temporary,
         .server_options = workload.server_options,
         .extra = argv + first_extra,
-        .upstream = upstream_options(&cell, &workload),
         .reads_disk = workload_reads_disk(&workload),
         .uses_books = workload_uses_books(&workload),
         .connections = cell.connections,
@@ -428,9 +433,12 @@ int main(int argc, char **argv)
         .duration_ns = cell.duration_ns,
         .kill_ns = workload.kill_ns,
         .kill_period_ns = workload.kill_period_ns,
+        .kill_what = workload.kill_what,
         .cores = cores_divide(workload.placement == PLACEMENT_SHARED),
         .signals = take_signals(parent),
     };
+    components_choose(&setup, &workload, cell.components);
+    setup.upstream = upstream_options(&cell, &workload, &setup);
     name_folders(&cell);
     hurry(&setup.cores);
     return run_cell(&cell, &setup);

@@ -57,36 +57,56 @@ static void hear(struct run *run, struct child *child)
     child->out = -1;
 }
 
+enum { CHILDREN = 2 + COMPONENTS };
+
+/* The server first. */
+static struct child *child_number(struct run *run, int number)
+{
+    if (number < 2)
+        return number ? &run->upstream : &run->server;
+    return &run->component[number - 2];
+}
+
 /* Something to look at beside `wanted`. The same twice might be seen ready only the second time. */
 static struct pollfd beside(int wanted, int fd)
 {
     return (struct pollfd){fd == wanted ? -1 : fd, POLLIN, 0};
 }
 
+/* All that have said something are heard; the first that has ended is returned, or NULL. */
+static struct child *look_after_children(struct run *run, const struct pollfd *outputs,
+                                         const struct pollfd *ends)
+{
+    struct child *ended = NULL;
+    for (int i = 0; i < CHILDREN; i++) {
+        if (outputs[i].revents)
+            hear(run, child_number(run, i));
+        if (ends[i].revents && !ended)
+            ended = child_number(run, i);
+    }
+    return ended;
+}
+
 enum outcome run_await(struct run *run, int wanted, int64_t deadline_ns)
 {
-    enum { WANTED, SIGNALS, OUTPUT, END, UPSTREAM_OUTPUT, UPSTREAM_END, COUNT };
+    enum { WANTED, SIGNALS, OUTPUTS, ENDS = OUTPUTS + CHILDREN, COUNT = ENDS + CHILDREN };
     for (int64_t left; (left = deadline_ns - now_ns()) > 0;) {
-        struct pollfd polled[] = {[WANTED] = {wanted, POLLIN, 0},
-                                  [SIGNALS] = {run->setup->signals, POLLIN, 0},
-                                  [OUTPUT] = beside(wanted, run->server.out),
-                                  [END] = beside(wanted, run->server.end),
-                                  [UPSTREAM_OUTPUT] = beside(wanted, run->upstream.out),
-                                  [UPSTREAM_END] = beside(wanted, run->upstream.end)};
+        struct pollfd polled[COUNT] = {
+            [WANTED] = {wanted, POLLIN, 0}, [SIGNALS] = {run->setup->signals, POLLIN, 0}};
+        for (int i = 0; i < CHILDREN; i++) {
+            polled[OUTPUTS + i] = beside(wanted, child_number(run, i)->out);
+            polled[ENDS + i] = beside(wanted, child_number(run, i)->end);
+        }
         if (poll(polled, COUNT, (int)(left / NSEC_PER_MSEC) + 1) < 0)
             continue;
         if (polled[SIGNALS].revents)
             return OUTCOME_INTERRUPTED;
-        if (polled[OUTPUT].revents)
-            hear(run, &run->server);
-        if (polled[UPSTREAM_OUTPUT].revents)
-            hear(run, &run->upstream);
+        struct child *ended = look_after_children(run, polled + OUTPUTS, polled + ENDS);
         if (polled[WANTED].revents)
             return OUTCOME_OK;
-        if (polled[END].revents)
-            return OUTCOME_SERVER_ENDED;
-        if (polled[UPSTREAM_END].revents)
-            return OUTCOME_UPSTREAM_ENDED;
+        run->ended = ended;
+        if (ended)
+            return ended == &run->server ? OUTCOME_SERVER_ENDED : OUTCOME_OTHER_ENDED;
     }
     return OUTCOME_LATE;
 }
@@ -108,9 +128,10 @@ bool run_went_well(struct run *run, enum outcome outcome, const char *late)
     case OUTCOME_SERVER_ENDED:
         run_add_reason(run, "the server ended too early (see server.log)");
         break;
-    case OUTCOME_UPSTREAM_ENDED:
-        run_add_reason(run, "the upstream ended too early (see upstream.log)");
-        forget_end(&run->upstream); /* the server is to be waited for all the same */
+    case OUTCOME_OTHER_ENDED:
+        run_add_reason(run, "the %s ended too early (see %s.log)", run->ended->name,
+                       run->ended->name);
+        forget_end(run->ended); /* the server is to be waited for all the same */
         break;
     case OUTCOME_INTERRUPTED:
         if (read(run->setup->signals, &info, sizeof info) == sizeof info)
@@ -156,6 +177,7 @@ bool child_start(struct run *run, struct child *child, const json_t *command, cp
     snprintf(log, sizeof log, "%s.log", child->name);
     snprintf(late, sizeof late, "the %s did not say that it is ready", child->name);
     child->log = run_open_log(run, log);
+    child->cores = cores;
     if (pipe2(out, O_CLOEXEC))
         die_errno("cannot make a pipe");
     fcntl(out[0], F_SETFL, O_NONBLOCK);

@@ -32,8 +32,14 @@ json_t *command_of_server(const struct run *run)
     json_t *list = json_pack("[o]", json_sprintf("%s/servers/%s", setup->build, setup->server));
     append(list, "--port", json_sprintf("%d", run->server.port));
     append(list, "--stats-file", json_sprintf("/dev/fd/%d", run->stats));
-    if (setup->upstream)
-        append(list, "--upstream-address", json_sprintf("127.0.0.1:%d", run->upstream.port));
+    const struct child *redis =
+        setup->has_component[COMPONENT_REDIS] ? &run->component[COMPONENT_REDIS] : &run->upstream;
+    if (redis->port)
+        append(list, "--upstream-address", json_sprintf("127.0.0.1:%d", redis->port));
+    if (setup->has_component[COMPONENT_POSTGRESQL])
+        append(list, "--database",
+               json_sprintf("host=127.0.0.1 port=%d user=archbench dbname=archbench",
+                            run->component[COMPONENT_POSTGRESQL].port));
     if (run->journal >= 0) /* by our number: it is not inherited */
         append(list, "--book-journal", json_sprintf("/proc/%d/fd/%d", getpid(), run->journal));
     append_words(list, setup->server_options);
@@ -42,11 +48,11 @@ json_t *command_of_server(const struct run *run)
     return list;
 }
 
-json_t *command_of_upstream(const struct trial_setup *setup)
+json_t *command_of_upstream(const struct run *run)
 {
-    json_t *list = json_pack("[o]", json_sprintf("%s/upstream", setup->build));
-    append(list, "--port", json_string("0"));
-    append_words(list, setup->upstream);
+    json_t *list = json_pack("[o]", json_sprintf("%s/upstream", run->setup->build));
+    append(list, "--port", json_sprintf("%d", run->upstream.port));
+    append_words(list, run->setup->upstream);
     return list;
 }
 
@@ -93,7 +99,7 @@ json_t *command_of_loadgen(const struct run *run, int control)
     if (workers <= CPU_COUNT(&setup->cores.generator))
         json_array_append_new(list, json_string("--realtime"));
     /* Awake, it would take the core from the server, or from the upstream. */
-    if (setup->cores.shared || setup->upstream)
+    if (setup->cores.shared || setup->upstream || setup->components)
         append(list, "--spin", json_string("0"));
     json_array_append_new(list, json_string("--quiet"));
     json_array_append_new(list, json_sprintf("http://127.0.0.1:%d/", run->server.port));

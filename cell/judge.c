@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a core; it has no second one */
+static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a cores that it can use */
 static const double HOLD_S = 0.001;            /* the shortest for which others take a core */
 static const int64_t COLD_NS = 10000;          /* that a switch may cost more, or less */
 
@@ -18,6 +18,16 @@ static double seconds(int64_t ns)
 }
 
 /* --- what held the server up ------------------------------------------------------------------- */
+
+/* Of the components together. They are no strangers, but they take cores from the server that somebody who has them on
+ * another machine would not miss. */
+static int64_t components_ns(const struct run *run)
+{
+    int64_t sum_ns = 0;
+    for (enum component i = 0; i < COMPONENTS; i++)
+        sum_ns += run->trial->end.component_cpu_ns[i] - run->trial->begin.component_cpu_ns[i];
+    return sum_ns;
+}
 
 /* Share of all cores of the machine that other programs had. */
 static double others_share(const struct proc_usage *used)
@@ -35,6 +45,8 @@ struct holds judge_holds(const struct run *run)
 {
     struct proc_usage used = trial_usage(run->trial);
     int cores = CPU_COUNT(&run->setup->cores.server);
+    if (run->setup->cores.shared)
+        used.others_ns += components_ns(run);
     bool alone = !run->setup->cores.shared && used.tasks <= cores;
     bool crowded = others_share(&used) > OTHERS_LIMIT;
     bool meant = run->setup->kill_ns > 0; /* a trial that kills is about what comes of it */
@@ -177,14 +189,24 @@ static void judge_disk(struct run *run)
                json_sprintf("the disk worked for others %.0f %% of the time", 100 * share));
 }
 
-/* An upstream without time to spare answers late, and the server would be blamed. */
+/* One without time to spare answers late, and the server would be blamed. `cores`: how many it can use. */
+static void judge_called(struct run *run, const char *name, int64_t cpu_ns, int cores)
+{
+    const struct observation *a = &run->trial->begin, *b = &run->trial->end;
+    double busy = (double)cpu_ns / (double)(b->usage.at_ns - a->usage.at_ns) / cores;
+    if (busy > UPSTREAM_BUSY_LIMIT)
+        run_add_reason(run, "the %s was %.0f %% busy", name, 100 * busy);
+}
+
 static void judge_upstream(struct run *run)
 {
     const struct observation *a = &run->trial->begin, *b = &run->trial->end;
-    double busy = (double)(b->upstream_cpu_ns - a->upstream_cpu_ns) /
-                  (double)(b->usage.at_ns - a->usage.at_ns);
-    if (busy > UPSTREAM_BUSY_LIMIT)
-        run_add_reason(run, "the upstream was %.0f %% busy", 100 * busy);
+    const int64_t *before = a->component_cpu_ns, *after = b->component_cpu_ns;
+    int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    judge_called(run, "upstream", b->upstream_cpu_ns - a->upstream_cpu_ns, 1);
+    for (enum component i = 0; i < COMPONENTS; i++)
+        judge_called(run, component_name(i), after[i] - before[i],
+                     i == COMPONENT_REDIS ? 1 : cores);
 }
 
 void judge_load(struct run *run)

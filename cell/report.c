@@ -137,9 +137,12 @@ static json_t *killing(const struct trial *trial)
     const struct killing *killing = &trial->killing;
     if (killing->victim == VICTIM_NONE)
         return json_null();
+    static const char *const victims[] = {[VICTIM_WORKER] = "worker",
+                                          [VICTIM_SERVER] = "server",
+                                          [VICTIM_COMPONENT] = "component",
+                                          [VICTIM_UPSTREAM] = "upstream"};
     return json_pack("{sf si ss sb so}", "at_s", killing->at_s, "count", killing->count, "pid_was",
-                     killing->victim == VICTIM_WORKER ? "worker" : "server", "restarted",
-                     killing->restarted, "back_s",
+                     victims[killing->victim], "restarted", killing->restarted, "back_s",
                      killing->restarted ? json_real(killing->back_s) : json_null());
 }
 
@@ -168,6 +171,36 @@ static json_t *book(const struct trial_setup *setup, const struct trial *trial)
                      "skipped", (json_int_t)book->skipped, "agrees", book->agrees);
 }
 
+/* What a workload asks for, and by what it was played: the real program, or the upstream in its place. */
+static json_t *component(const struct trial_setup *setup, const struct trial *trial,
+                         enum component i)
+{
+    const struct component_trial *component = &trial->component[i];
+    const struct observation *a = &trial->begin, *b = &trial->end;
+    bool real = setup->has_component[i];
+    int64_t cpu_ns = real ? b->component_cpu_ns[i] - a->component_cpu_ns[i]
+                          : b->upstream_cpu_ns - a->upstream_cpu_ns;
+    int64_t peak_kb = real ? component->memory_peak_kb : trial->upstream_memory_peak_kb;
+    const char *program = json_string_value(json_object_get(component->final, "program"));
+    if (!trial->measured)
+        return json_pack("{ss ss?}", "name", component_name(i), "program",
+                         real ? program : "bundled");
+    return json_pack("{ss ss? sf so so sO?}", "name", component_name(i), "program",
+                     real ? program : "bundled", "cpu_s", (double)cpu_ns / NSEC_PER_SEC,
+                     "cores_used", ratio((double)cpu_ns, b->usage.at_ns - a->usage.at_ns),
+                     "memory_peak_kb", known(peak_kb), "final",
+                     real ? component->final : trial->upstream_final);
+}
+
+static json_t *components(const struct trial_setup *setup, const struct trial *trial)
+{
+    json_t *list = json_array();
+    for (enum component i = 0; i < COMPONENTS; i++)
+        if (setup->components & 1u << i)
+            json_array_append_new(list, component(setup, trial, i));
+    return list;
+}
+
 json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
 {
     bool measured = trial->measured;
@@ -183,6 +216,7 @@ json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
     json_object_set_new(object, "cost", measured ? cost(trial) : json_null());
     json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
     json_object_set_new(object, "upstream", upstream(setup, trial));
+    json_object_set_new(object, "components", components(setup, trial));
     json_object_set_new(object, "book", book(setup, trial));
     json_object_set_new(object, "kill", killing(trial));
     json_object_set_new(object, "host", measured ? host(trial) : json_null());

@@ -19,7 +19,8 @@ struct child {
     int log;             /* a copy goes here, and its stderr */
     char said[SAID_MAX]; /* the latest of it, a string */
     size_t said_len;
-    int port;
+    int port;             /* 0: not known yet */
+    cpu_set_t cores;      /* where it was started */
     struct cgroup cgroup; /* what it and all that it starts use */
 };
 
@@ -28,11 +29,12 @@ struct run {
     const struct trial_setup *setup;
     struct trial *trial;
     struct group group;
-    struct child server, upstream;
+    struct child server, upstream, component[COMPONENTS];
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
     int journal;             /* memory file for the journal of its order books; -1: none is used */
     struct observation gone; /* counter and usage of a server that was killed; else zero */
+    struct child *ended;     /* the upstream or a component that did */
     pid_t loadgen;
     int loadgen_end; /* pidfd */
     int control;     /* socket to the generator, -1 when closed */
@@ -48,12 +50,12 @@ enum outcome {
     OUTCOME_OK,
     OUTCOME_LATE,
     OUTCOME_SERVER_ENDED,
-    OUTCOME_UPSTREAM_ENDED,
+    OUTCOME_OTHER_ENDED, /* run->ended */
     OUTCOME_INTERRUPTED,
 };
 
-/* Wait until `wanted` (-1: nothing) is readable or a signal asks us to stop, listening to server and
- * upstream meanwhile; until deadline_ns (CLOCK_MONOTONIC) at most. */
+/* Wait until `wanted` (-1: nothing) is readable or a signal asks us to stop, listening to all that was
+ * started meanwhile; until deadline_ns (CLOCK_MONOTONIC) at most. */
 enum outcome run_await(struct run *, int wanted, int64_t deadline_ns);
 /* True when a step did not fail; otherwise its reason has been added. `late` is the sentence for a
  * step that took too long. */
@@ -95,7 +97,7 @@ void books_check(struct run *);
 
 /* The first time on any free port, again on the same one. */
 json_t *command_of_server(const struct run *);
-json_t *command_of_upstream(const struct trial_setup *);
+json_t *command_of_upstream(const struct run *);
 /* `control`: the generator's end of the socket pair. */
 json_t *command_of_loadgen(const struct run *, int control);
 

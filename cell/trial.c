@@ -1,4 +1,5 @@
 #include "cell/trial.h"
+#include "cell/components.h"
 #include "cell/run.h"
 #include "common/base/util.h"
 #include "common/work/calibration.h"
@@ -33,7 +34,7 @@ static bool start_upstream(struct run *run)
     const struct cores *cores = &run->setup->cores;
     if (!run->setup->upstream)
         return true;
-    run->trial->upstream_command = command_of_upstream(run->setup);
+    run->trial->upstream_command = command_of_upstream(run);
     return child_start(run, &run->upstream, run->trial->upstream_command,
                        cores->shared ? cores->server : cores->generator, -1);
 }
@@ -76,6 +77,9 @@ static struct observation observe(const struct run *run)
     seen.usage.voluntary += run->gone.usage.voluntary;
     seen.usage.involuntary += run->gone.usage.involuntary;
     seen.upstream_cpu_ns = run->upstream.pid ? proc_cpu_ns(run->upstream.pid) : 0;
+    for (enum component i = 0; i < COMPONENTS; i++)
+        seen.component_cpu_ns[i] =
+            run->component[i].pid ? proc_tree_cpu_ns(run->component[i].pid) : 0;
     seen.disk_bytes = run->setup->reads_disk ? proc_disk_bytes(run->server.pid) : 0;
     seen.cgroup_cpu_ns = cgroup_cpu_ns(&run->server.cgroup);
     seen.slots = run->counters->next_slot;
@@ -134,19 +138,14 @@ static bool restart_server(struct run *run)
 
 /* A server that works with child processes loses the youngest; one that is a single process dies,
  * and must be back before the window closes, because it is looked at again there. */
-static bool kill_one(struct run *run, int64_t begin_ns, int64_t at_ns)
+static bool kill_server(struct run *run, int64_t begin_ns)
 {
     struct killing *killing = &run->trial->killing;
-    enum outcome outcome = run_await(run, -1, at_ns);
-    if (outcome != OUTCOME_LATE)
-        return run_went_well(run, outcome, "");
     pid_t worker = proc_youngest_child(run->server.pid);
     int64_t killed_ns = now_ns();
     kill(worker ? worker : run->server.pid, SIGKILL);
-    if (killing->count++ == 0) {
+    if (killing->count == 1)
         killing->victim = worker ? VICTIM_WORKER : VICTIM_SERVER;
-        killing->at_s = (double)(killed_ns - begin_ns) / NSEC_PER_SEC;
-    }
     if (worker)
         return true;
     killing->restarted = restart_server(run);
@@ -155,6 +154,22 @@ static bool kill_one(struct run *run, int64_t begin_ns, int64_t at_ns)
     if (killing->restarted && now_ns() > begin_ns + run->setup->duration_ns)
         run_add_reason(run, "the killed server was not back before the window closed");
     return killing->restarted;
+}
+
+static bool kill_one(struct run *run, int64_t begin_ns, int64_t at_ns)
+{
+    struct killing *killing = &run->trial->killing;
+    enum outcome outcome = run_await(run, -1, at_ns);
+    if (outcome != OUTCOME_LATE)
+        return run_went_well(run, outcome, "");
+    if (killing->count++ == 0)
+        killing->at_s = (double)(now_ns() - begin_ns) / NSEC_PER_SEC;
+    switch (run->setup->kill_what) {
+    case KILL_SERVER: return kill_server(run, begin_ns);
+    case KILL_REDIS: return components_kill(run, COMPONENT_REDIS);
+    case KILL_POSTGRESQL: return components_kill(run, COMPONENT_POSTGRESQL);
+    }
+    return true;
 }
 
 /* All that are due before the window closes. */
@@ -233,6 +248,8 @@ static bool measure(struct run *run)
     trial->during = proc_memory(run->server.pid);
     trial->memory_peak_kb = cgroup_memory_peak_kb(&run->server.cgroup);
     trial->upstream_memory_peak_kb = cgroup_memory_peak_kb(&run->upstream.cgroup);
+    for (enum component i = 0; i < COMPONENTS; i++)
+        trial->component[i].memory_peak_kb = cgroup_memory_peak_kb(&run->component[i].cgroup);
     trial->measured = true;
     trial->holds = judge_holds(run);
     return true;
@@ -272,10 +289,18 @@ static void stop_server(struct run *run)
 }
 
 /* After the server, which may be in a call. */
-static void stop_upstream(struct run *run)
+static void stop_others(struct run *run)
 {
-    child_stop(run, &run->upstream);
-    run->trial->upstream_final = child_final(&run->upstream);
+    if (run->upstream.pid) {
+        child_stop(run, &run->upstream);
+        run->trial->upstream_final = child_final(&run->upstream);
+    }
+    for (enum component i = 0; i < COMPONENTS; i++) {
+        if (run->component[i].pid) {
+            child_stop(run, &run->component[i]);
+            run->trial->component[i].final = child_final(&run->component[i]);
+        }
+    }
 }
 
 /* A step failed: the generator need not go on. */
@@ -288,17 +313,38 @@ static void abandon_load(struct run *run)
     run->control = -1;
 }
 
+static void close_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* It is not started yet. */
+static void begin_child(struct child *child, const char *name)
+{
+    *child = (struct child){.name = name, .end = -1, .out = -1, .log = -1};
+    cgroup_open(&child->cgroup, name);
+}
+
+static void end_child(struct child *child)
+{
+    cgroup_close(&child->cgroup);
+    close_open(child->end);
+    close_open(child->out);
+    close_open(child->log);
+}
+
 static void release(struct run *run)
 {
     group_close(&run->group);
-    cgroup_close(&run->server.cgroup);
-    cgroup_close(&run->upstream.cgroup);
-    int fds[] = {run->server.end,   run->server.out,   run->server.log, run->upstream.end,
-                 run->upstream.out, run->upstream.log, run->stats,      run->control,
-                 run->loadgen_end,  run->journal};
-    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    end_child(&run->server);
+    end_child(&run->upstream);
+    for (enum component i = 0; i < COMPONENTS; i++)
+        end_child(&run->component[i]);
+    close_open(run->stats);
+    close_open(run->control);
+    close_open(run->loadgen_end);
+    close_open(run->journal);
     if (run->counters)
         munmap((void *)run->counters, sizeof *run->counters);
 }
@@ -308,8 +354,6 @@ struct trial trial_run(const struct trial_setup *setup)
     struct trial trial = {.started = time(NULL), .reasons = json_array(), .refused = json_object()};
     struct run run = {.setup = setup,
                       .trial = &trial,
-                      .server = {.name = "server", .end = -1, .out = -1, .log = -1},
-                      .upstream = {.name = "upstream", .end = -1, .out = -1, .log = -1},
                       .stats = memfd_create("counters", MFD_CLOEXEC),
                       .journal = -1,
                       .control = -1,
@@ -318,9 +362,12 @@ struct trial trial_run(const struct trial_setup *setup)
         die_errno("cannot make a memory file");
     books_open(&run);
     group_open(&run.group);
-    cgroup_open(&run.server.cgroup, run.server.name);
-    cgroup_open(&run.upstream.cgroup, run.upstream.name);
-    if (start_upstream(&run) && start_server(&run) && measure(&run) && collect_load(&run))
+    begin_child(&run.server, "server");
+    begin_child(&run.upstream, "upstream");
+    for (enum component i = 0; i < COMPONENTS; i++)
+        begin_child(&run.component[i], component_name(i));
+    if (start_upstream(&run) && components_start(&run) && start_server(&run) && measure(&run) &&
+        collect_load(&run))
         judge_load(&run);
     else
         abandon_load(&run);
@@ -328,8 +375,8 @@ struct trial trial_run(const struct trial_setup *setup)
         judge_trial(&run);
     if (!trial.interrupted && run.server.pid)
         stop_server(&run);
-    if (!trial.interrupted && run.upstream.pid)
-        stop_upstream(&run);
+    if (!trial.interrupted)
+        stop_others(&run);
     release(&run);
     return trial;
 }
@@ -363,6 +410,10 @@ void trial_free(struct trial *trial)
     json_decref(trial->load);
     json_decref(trial->final);
     json_decref(trial->upstream_final);
+    for (enum component i = 0; i < COMPONENTS; i++) {
+        json_decref(trial->component[i].command);
+        json_decref(trial->component[i].final);
+    }
     json_decref(trial->reasons);
     json_decref(trial->refused);
 }

@@ -9,6 +9,7 @@
 #include "common/base/counters.h"
 #include "common/work/book/market.h"
 #include "loadgen/books/holds.h"
+#include "loadgen/plan/workload.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -25,15 +26,19 @@ struct trial_setup {
     const char *server_options; /* of the workload, for every server, separated by blanks */
     char *const *extra;         /* more options for this one; ends with NULL */
     const char *upstream; /* options of the upstream, separated by blanks; NULL: none is called */
-    bool reads_disk;      /* some request of the workload does */
-    bool uses_books;      /* the same: the server gets a journal, which is replayed at its end */
-    int connections;      /* 0: what the workload says */
+    bool has_component[COMPONENTS]; /* that is to be started */
+    unsigned components;            /* all that the workload would have, a bit for each */
+    const char *schema;             /* file with SQL for PostgreSQL; empty: none */
+    bool reads_disk;                /* some request of the workload does */
+    bool uses_books;                /* the same: the server gets a journal of its books */
+    int connections;                /* 0: what the workload says */
     int open; /* connections at a time, those of single classes and idle ones included */
     int seed; /* 0: the generator's own */
     int64_t warmup_ns, duration_ns;
     int64_t kill_ns; /* so long after the window's opening a process of the server is killed; 0:
                         none is */
-    int64_t kill_period_ns; /* ... and one more each time that has passed; 0: only one */
+    int64_t kill_period_ns;     /* ... and one more each time that has passed; 0: only one */
+    enum victim_kind kill_what; /* ... or a component, or the upstream in its place */
     struct cores cores;
     int signals; /* a signalfd: what comes there ends the trial */
 };
@@ -46,6 +51,7 @@ struct observation {
     struct host_counts host;
     int64_t counter[COUNTERS];
     int64_t upstream_cpu_ns;                /* 0 without an upstream */
+    int64_t component_cpu_ns[COMPONENTS];   /* of all its processes; 0 without */
     int64_t disk_bytes;                     /* of the server, where the workload reads the disk */
     int64_t cgroup_cpu_ns;                  /* of the server's whole tree; -1: not known */
     uint32_t slots;                         /* claimed so far */
@@ -54,8 +60,10 @@ struct observation {
 
 enum victim {
     VICTIM_NONE,
-    VICTIM_WORKER, /* the server's youngest child; to replace it is the server's affair */
-    VICTIM_SERVER, /* it had no children, and was started again at once, as by a supervisor */
+    VICTIM_WORKER,    /* the server's youngest child; to replace it is the server's affair */
+    VICTIM_SERVER,    /* it had no children, and was started again at once, as by a supervisor */
+    VICTIM_COMPONENT, /* ... and so was this */
+    VICTIM_UPSTREAM,  /* ... which was there in the place of a component */
 };
 
 /* The process that was killed in the window. */
@@ -63,7 +71,7 @@ struct killing {
     enum victim victim;
     double at_s;    /* after the window's opening */
     int count;      /* how many were killed; all else is of the first */
-    bool restarted; /* a VICTIM_SERVER is ready again */
+    bool restarted; /* a VICTIM_SERVER or _UPSTREAM is ready again; a component sees to it itself */
     double back_s;  /* from the blow until then */
 };
 
@@ -73,6 +81,12 @@ struct book_check {
     bool agrees;
     uint64_t skipped; /* numbers without an entry, of processes that were killed */
     struct market_total total;
+};
+
+/* What became of a component. */
+struct component_trial {
+    json_t *command, *final; /* as those of the server */
+    int64_t memory_peak_kb;  /* -1: not known */
 };
 
 /* What came of it. The caller owns it: trial_free. */
@@ -97,8 +111,9 @@ struct trial {
     double stopped_s;       /* from SIGTERM to its exit */
     json_t *final;          /* its last line, or null */
     json_t *upstream_final; /* the same of the upstream */
-    json_t *reasons;        /* sentences: why this is no valid measurement; empty when it is one */
-    json_t *refused;        /* of a valid one: {metric: sentence} of numbers that are not sure */
+    struct component_trial component[COMPONENTS];
+    json_t *reasons; /* sentences: why this is no valid measurement; empty when it is one */
+    json_t *refused; /* of a valid one: {metric: sentence} of numbers that are not sure */
 };
 
 /* Run it to its end. Leaves no process behind. Dies when it cannot be set up at all; all

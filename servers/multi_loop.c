@@ -29,9 +29,9 @@
  * Compute: --workers
  * Link:    -lev
  */
+#include "common/news/news_ring.h"
 #include "common/serve/loop.h"
 #include "common/serve/workers.h"
-#include "common/work/news_ring.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

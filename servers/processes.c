@@ -19,11 +19,12 @@
  * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: any
  */
+#include "common/news/news_ring.h"
 #include "common/serve/server.h"
 #include "common/serve/session.h"
-#include "common/work/news_ring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -36,6 +37,7 @@ enum { LISTENERS_MAX = 32768 }; /* children that have subscribed */
 struct children {
     pid_t *child;
     size_t count, room;
+    pid_t feeder; /* one more, which serves no connection; 0: there is none */
 };
 
 static void children_add(struct children *children, pid_t pid)
@@ -59,6 +61,8 @@ static void children_remove(struct children *children, pid_t pid)
     }
 }
 
+static void start_feeder(struct server *, struct news_ring *, struct children *);
+
 /* Bury one child; its accounts go to the counters, since /proc forgets it. False: none was dead. */
 static bool reap(struct server *server, struct news_ring *ring, struct children *children,
                  int options)
@@ -69,6 +73,10 @@ static bool reap(struct server *server, struct news_ring *ring, struct children 
     if (pid <= 0)
         return false;
     counters_retire(server->counters, &usage);
+    if (pid == children->feeder) {
+        start_feeder(server, ring, children);
+        return true;
+    }
     if (WIFSIGNALED(status)) { /* it could not count the end of its connection itself */
         count_add(server->counters, COUNTER_crashed, 1);
         count_add(server->counters, COUNTER_closed, 1);
@@ -139,6 +147,43 @@ static _Noreturn void serve_and_exit(struct server *server, struct news_ring *ri
     _exit(0);
 }
 
+/* --- the child that serves none: what others publish in Redis ----------------------------------- */
+
+/* A connection to Redis for each child that has a subscriber would be many; this one puts all news into the ring. */
+static _Noreturn void feed_the_ring(struct server *server, struct news_ring *ring)
+{
+    struct newsroom newsroom = {.ring = ring};
+    struct publication news;
+    signal(SIGTERM, SIG_IGN); /* the parent ends it when no subscriber is left */
+    signal(SIGINT, SIG_IGN);
+    close(server->listener);
+    struct feed *feed = server_feed(server);
+    struct pollfd pollfd = {.fd = feed_fd(feed), .events = POLLIN};
+    for (;;) {
+        while (feed_next(feed, &news)) {
+            tell_others(&newsroom, &news);
+            frame_drop(news.frame);
+        }
+        poll(&pollfd, 1, -1);
+    }
+}
+
+/* A successor begins anew: what is published before it has subscribed is lost. */
+static void start_feeder(struct server *server, struct news_ring *ring, struct children *children)
+{
+    pid_t parent = getpid();
+    children->feeder = 0;
+    if (!server->feeds || server->service.draining)
+        return;
+    children->feeder = fork();
+    if (children->feeder < 0)
+        die_errno("cannot start the process of the feed");
+    if (children->feeder == 0) {
+        server_end_with_parent(parent);
+        feed_the_ring(server, ring);
+    }
+}
+
 /* --- the parent -------------------------------------------------------------------------------- */
 
 static void fork_for(struct server *server, struct news_ring *ring, struct children *children,
@@ -168,6 +213,8 @@ static void drain(struct server *server, struct news_ring *ring, struct children
         if (!reap(server, ring, children, 0) && errno == ECHILD)
             break;
     free(children->child);
+    if (children->feeder && kill(children->feeder, SIGKILL) == 0)
+        waitpid(children->feeder, NULL, 0);
 }
 
 static void on_child(int signal) /* exists so that a child's end interrupts accept */
@@ -193,6 +240,7 @@ int main(int argc, char **argv)
     struct news_ring *ring = news_ring_new(LISTENERS_MAX);
     server_stop_on_signal(&server, true);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
+    start_feeder(&server, ring, &children);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN) {

@@ -27,6 +27,7 @@
 #include "common/work/counting.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -100,6 +101,28 @@ static void *serve_peer(void *argument)
     return NULL;
 }
 
+/* A thread of its own for what others publish in Redis: it has no other descriptor to wait for. */
+static void *follow_feed(void *argument)
+{
+    struct crowd *crowd = argument;
+    struct feed *feed = server_feed(crowd->server);
+    struct pollfd pollfd = {.fd = feed_fd(feed), .events = POLLIN};
+    do {
+        feed_deliver(feed, &crowd->server->topics);
+        wake_subscribers(crowd);
+    } while (poll(&pollfd, 1, -1) >= 0 || errno == EINTR);
+    return NULL;
+}
+
+/* It ends with the process: a drain does not wait for it. */
+static void start_feed(struct crowd *crowd)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, follow_feed, crowd))
+        die("the system has no room for the thread of the feed");
+    pthread_detach(thread);
+}
+
 static void start_thread_for(struct crowd *crowd, int fd)
 {
     struct connection *peer = must_calloc(1, sizeof *peer);
@@ -145,6 +168,8 @@ int main(int argc, char **argv)
     server_push(&server);
     server_try_thread(&server);
     server_stop_on_signal(&server, true);
+    if (server.feeds)
+        start_feed(&crowd);
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN)

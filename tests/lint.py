@@ -27,16 +27,18 @@ LARGE_FOLDERS = {
 
 # Who may use whom: a room, and the rooms or single headers that its files may include beside their
 # own.
-BASE, SOCKET, WORK, SERVE = "common/base", "common/websocket", "common/work", "common/serve"
+BASE, SOCKET, NEWS = "common/base", "common/websocket", "common/news"
+WORK, SERVE = "common/work", "common/serve"
 CALIBRATE = "common/serve/calibrate.h"  # of the machine, which all must agree on
 PLAN, BOOKS, JUDGE = "loadgen/plan", "loadgen/books", "loadgen/judge"
 GENERATOR = (PLAN, BOOKS, "loadgen/worker", JUDGE, "loadgen/output")
 ROOMS = {
     BASE: (),
     SOCKET: (BASE,),
-    WORK: (BASE, SOCKET),
-    SERVE: (BASE, SOCKET, WORK),
-    "servers": (BASE, SOCKET, WORK, SERVE),  # and never another server
+    NEWS: (BASE, SOCKET),
+    WORK: (BASE, SOCKET, NEWS),
+    SERVE: (BASE, SOCKET, NEWS, WORK),
+    "servers": (BASE, SOCKET, NEWS, WORK, SERVE),  # and never another server
     "services": (BASE,),
     PLAN: (BASE, WORK, CALIBRATE),
     BOOKS: (BASE, PLAN),

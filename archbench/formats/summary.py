@@ -34,6 +34,7 @@ def class_metrics(data, duration_s):
         yield name, data.get(name)
     if data.get("good") is not None and duration_s:
         yield "good_rate", data["good"] / duration_s
+    yield "confirmed", (data.get("one_way") or {}).get("confirmed")
     yield from latencies(data)
     yield from deliveries(data)
 

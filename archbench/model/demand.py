@@ -59,4 +59,4 @@ def load(workload, point, cores, request_s, defaults, connections=0):
         demands=tuple(Demand(name, rates[name], *asked[name]) for name in classes),
         connections=(connections or int(keys["connections"])) + own,
         think_s=seconds(think[0]) if think else 0.0,
-        phased=bool(workload.phases))
+        phased=bool(workload.phases) or any(key.endswith(".burst_load") for key in keys))

@@ -175,6 +175,22 @@ static int64_t process_cpu_ns(const struct process *process)
            process->reaped_ticks * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
 }
 
+static int64_t tree_cpu_ns(const struct tree *tree)
+{
+    int64_t sum_ns = 0;
+    for (size_t i = 0; i < tree->count; i++)
+        sum_ns += process_cpu_ns(&tree->process[i]);
+    return sum_ns;
+}
+
+int64_t proc_tree_cpu_ns(pid_t root)
+{
+    struct tree tree = read_tree(root);
+    int64_t sum_ns = tree_cpu_ns(&tree);
+    free(tree.process);
+    return sum_ns;
+}
+
 static void add_task(const char *folder, struct proc_usage *usage)
 {
     char path[300], text[4096];
@@ -228,8 +244,7 @@ struct proc_usage proc_usage(pid_t root)
     struct proc_usage usage = {0};
     struct tree all = read_all(), tree = tree_of(&all, root);
     usage.at_ns = now_ns();
-    for (size_t i = 0; i < tree.count; i++)
-        usage.cpu_ns += process_cpu_ns(&tree.process[i]);
+    usage.cpu_ns = tree_cpu_ns(&tree);
     for (size_t i = 0; i < tree.count; i++)
         add_tasks(tree.process[i].pid, &usage);
     if (usage.tasks > HELD_TASKS)

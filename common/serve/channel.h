@@ -8,8 +8,8 @@
 #ifndef ARCHBENCH_CHANNEL_H
 #define ARCHBENCH_CHANNEL_H
 
+#include "common/news/topics.h"
 #include "common/serve/conn.h"
-#include "common/work/topics.h"
 
 /* The connection's; freed by conn_end(). */
 struct channel {

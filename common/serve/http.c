@@ -377,7 +377,8 @@ size_t http_reply_head(const struct http_reply *reply, char *text)
     if (reply->status == 405)
         at = put(at, "Allow: GET, HEAD, POST\r\n");
     if (reply->status == 426)
-        at = put(at, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+        at = put(at, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Version: 13\r\n");
     if (reply->status == 503)
         at = put(at, "Retry-After: 1\r\n");
     if (!reply->keep_alive)

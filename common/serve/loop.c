@@ -51,6 +51,14 @@ static void on_grants(struct ev_loop *ev, ev_io *io, int events)
         note_due(container_of(conn_of_job(job_of_call(call)), struct loop_peer, conn));
 }
 
+/* Into the outboxes; loop_wait() finds those that have news. */
+static void on_feed(struct ev_loop *ev, ev_io *io, int events)
+{
+    struct loop *loop = ev_userdata(ev);
+    (void)io, (void)events;
+    feed_deliver(loop->feed, loop->server->service.topics);
+}
+
 static void on_due(struct ev_loop *ev, ev_io *io, int events)
 {
     struct loop *loop = ev_userdata(ev);
@@ -132,6 +140,15 @@ static void on_terminate(struct ev_loop *ev, ev_signal *signal, int events)
     ev_timer_again(ev, &loop->sweep);
 }
 
+static void watch_feed(struct loop *loop)
+{
+    loop->feed = server_feed(loop->server);
+    if (!loop->feed)
+        return;
+    ev_io_init(&loop->fed, on_feed, feed_fd(loop->feed), EV_READ);
+    ev_io_start(loop->ev, &loop->fed);
+}
+
 void loop_init(struct loop *loop, struct server *server, unsigned multiplexer)
 {
     double period = sweep_period_s(server);
@@ -158,11 +175,14 @@ void loop_init(struct loop *loop, struct server *server, unsigned multiplexer)
     ev_async_start(loop->ev, &loop->wake);
     ev_signal_start(loop->ev, &loop->terminate);
     ev_signal_start(loop->ev, &loop->interrupt);
+    watch_feed(loop);
 }
 
 void loop_free(struct loop *loop)
 {
     timers_free(&loop->timers);
+    if (loop->feed)
+        feed_free(loop->feed);
     ev_loop_destroy(loop->ev);
 }
 

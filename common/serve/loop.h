@@ -45,6 +45,8 @@ struct loop {
     bool listening; /* the listener is open */
     int newcomers;  /* in a drain: how many of those that waited at its beginning may wait still */
     ev_io listener, due, source, grants;
+    struct feed *feed; /* or NULL */
+    ev_io fed;
     ev_timer sweep, tick;
     ev_async wake;
     ev_signal terminate, interrupt;
@@ -53,7 +55,7 @@ struct loop {
     LIST_HEAD(all_peers, loop_peer) all;
 };
 
-/* Watch the server's listener, its signals, the turns of its calls to the upstream and the time.
+/* Watch the server's listener, its signals, the turns of its calls to the upstream, its feed and the time.
  * `multiplexer`: EVBACKEND_SELECT, _POLL or _EPOLL; 0 lets libev choose. Dies when it cannot. One loop
  * per thread; all calls but loop_wake() from that thread. */
 void loop_init(struct loop *, struct server *, unsigned multiplexer);

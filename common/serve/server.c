@@ -168,6 +168,8 @@ static void check_settings(const struct server *server, const struct settings *s
 {
     if (s->idle_ns <= 0 || s->header_ns <= 0 || s->upstream_ns <= 0)
         die("timeouts must be longer than 0");
+    if (server->feeds && strstr(server_about, "\"push\":null"))
+        die("--feed: this architecture pushes nothing");
     if (server->stack_bytes < 65536)
         die("--stack: a thread needs 64k at least");
 }
@@ -197,6 +199,8 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
         {"outbox", 0, OPTION_SIZE, &server->outbox_bytes, "SIZE",
          "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
+        {"feed", 0, OPTION_FLAG, &server->feeds, NULL,
+         "push what io=redis:publish tells the upstream, by whichever server", 0, 0},
         {"upstream-address", 0, OPTION_TEXT, &s->upstream, "HOST:PORT",
          "what io=upstream and io=redis call: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0,
          0},
@@ -249,6 +253,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     server->is_copy = false;
     server->stack_bytes = 128 * 1024;
     server->outbox_bytes = 256 * 1024;
+    server->feeds = false;
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
@@ -279,6 +284,11 @@ void server_push(struct server *server)
 {
     topics_init(&server->topics, server->outbox_bytes);
     server->service.topics = &server->topics;
+}
+
+struct feed *server_feed(const struct server *server)
+{
+    return server->feeds ? feed_new(&server->service.upstream.address, server->counters) : NULL;
 }
 
 void server_ready(const struct server *server)

@@ -4,6 +4,7 @@
 
 #include "common/base/net.h"
 #include "common/base/options.h"
+#include "common/news/feed.h"
 #include "common/serve/conn.h"
 
 #include <pthread.h>
@@ -23,11 +24,12 @@ struct server {
     atomic_int *waiting; /* in a drain: how many peers may still be accepted; processes that share
                             the listener share it */
     atomic_int own_waiting;
-    int workers;          /* --workers: how many, where the architecture has a fixed number */
-    bool is_copy;         /* --processes: one of several, and the parent speaks for all: copies.h */
-    size_t stack_bytes;   /* --stack: of each thread */
-    size_t outbox_bytes;  /* --outbox: what may wait for a subscriber */
-    struct topics topics; /* once server_push() was called */
+    int workers;         /* --workers: how many, where the architecture has a fixed number */
+    bool is_copy;        /* --processes: one of several, and the parent speaks for all: copies.h */
+    size_t stack_bytes;  /* --stack: of each thread */
+    size_t outbox_bytes; /* --outbox: what may wait for a subscriber */
+    bool feeds; /* --feed: subscribers here are told what is published in the upstream, too */
+    struct topics topics;          /* once server_push() was called */
     struct counter_slot *counters; /* the main thread's slot */
     struct thread_count threads;
 };
@@ -40,6 +42,10 @@ void server_setup(struct server *, int argc, char **argv, const struct option_ro
 /* From here on connections may subscribe, and be pushed to: this architecture sees to it that their owners
  * hear of it (service.topics, channel.h). Without this call a request that publishes is answered 501. */
 void server_push(struct server *);
+
+/* With --feed, in the process whose subscribers it is for: a feed, which the caller owns (feed.h), and has its
+ * descriptor watched. NULL without. */
+struct feed *server_feed(const struct server *);
 
 /* How the threads and processes of this architecture share the order books. Without this call: a lock for
  * each. MARKET_ALONE holds for the only process of a server; with --processes it becomes MARKET_SHARD, and

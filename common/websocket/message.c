@@ -53,17 +53,32 @@ static void put_text(char *at, const struct client_message *message)
     put(at, message->payload.data, message->payload.len);
 }
 
+/* "*TOPIC ", and room for so many bytes, which begins at *rest. */
+static struct frame *begin_delivery(const char *topic, enum opcode opcode, size_t len, char **rest)
+{
+    size_t topic_len = strlen(topic);
+    struct frame *frame = frame_new(opcode, 1 + topic_len + 1 + len, rest);
+    *rest = put(*rest, "*", 1);
+    *rest = put(*rest, topic, topic_len);
+    *rest = put(*rest, " ", 1);
+    return frame;
+}
+
 struct frame *message_delivery(const char *topic, const struct client_message *message)
 {
+    char *rest;
     if (!message)
         message = &nothing;
-    size_t topic_len = strlen(topic);
-    char *at;
-    struct frame *frame = frame_new(message->opcode, 1 + topic_len + 1 + text_len(message), &at);
-    at = put(at, "*", 1);
-    at = put(at, topic, topic_len);
-    at = put(at, " ", 1);
-    put_text(at, message);
+    struct frame *frame = begin_delivery(topic, message->opcode, text_len(message), &rest);
+    put_text(rest, message);
+    return frame;
+}
+
+struct frame *message_delivery_of_text(const char *topic, enum opcode opcode, struct span text)
+{
+    char *rest;
+    struct frame *frame = begin_delivery(topic, opcode, text.len, &rest);
+    put(rest, text.data, text.len);
     return frame;
 }
 

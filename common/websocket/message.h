@@ -27,6 +27,8 @@ static inline bool message_is_one_way(const struct client_message *message)
 /* "*TOPIC ID\nPAYLOAD" as a frame, which the caller holds. `message` may be NULL: the ID is "-" then
  * and the payload empty. */
 struct frame *message_delivery(const char *topic, const struct client_message *);
+/* The same, of a text "ID\nPAYLOAD" that is there already. */
+struct frame *message_delivery_of_text(const char *topic, enum opcode, struct span text);
 /* "ID\nPAYLOAD", what a delivery says behind its topic, in memory that the caller frees. */
 struct span message_text(const struct client_message *);
 

@@ -2,9 +2,9 @@
 #ifndef ARCHBENCH_PROGRAM_H
 #define ARCHBENCH_PROGRAM_H
 
+#include "common/news/topics.h"
 #include "common/work/book/book.h"
 #include "common/work/calibration.h"
-#include "common/work/topics.h"
 #include "common/work/upstream_command.h"
 #include "common/work/work.h"
 

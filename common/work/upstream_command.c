@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "archbench:"
-
 /* That of UPSTREAM_WAIT, which no step writes, is no name. */
 static const char *const names[] = {[UPSTREAM_WAIT] = "",
                                     [UPSTREAM_GET] = "get",
@@ -34,15 +32,15 @@ bool upstream_verb_of(const char *name, size_t len, enum upstream_verb *verb)
 static int format_wait(int64_t duration_ns, char **text)
 {
     double seconds = (double)duration_ns / (double)NSEC_PER_SEC;
-    return duration_ns ? redisFormatCommand(text, "BLPOP " PREFIX "none %.9f", seconds)
+    return duration_ns ? redisFormatCommand(text, "BLPOP " TOPIC_CHANNEL "none %.9f", seconds)
                        : redisFormatCommand(text, "PING");
 }
 
 /* With one more argument, if its data is not NULL. */
 static int format(const char *verb, const char *name, struct span argument, char **text)
 {
-    char key[sizeof PREFIX + UPSTREAM_NAME_MAX];
-    int key_len = snprintf(key, sizeof key, PREFIX "%s", name);
+    char key[sizeof TOPIC_CHANNEL + UPSTREAM_NAME_MAX];
+    int key_len = snprintf(key, sizeof key, TOPIC_CHANNEL "%s", name);
     const char *words[] = {verb, key, argument.data};
     const size_t lens[] = {strlen(verb), (size_t)key_len, argument.len};
     return redisFormatCommandArgv(text, argument.data ? 3 : 2, words, lens);

@@ -7,6 +7,7 @@
 #ifndef ARCHBENCH_UPSTREAM_COMMAND_H
 #define ARCHBENCH_UPSTREAM_COMMAND_H
 
+#include "common/news/topics.h"
 #include "common/websocket/message.h"
 
 #include <stdbool.h>

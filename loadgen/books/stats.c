@@ -57,6 +57,7 @@ void class_stats_merge(struct class_stats *into, const struct class_stats *from)
     into->retries += from->retries;
     into->rescued += from->rescued;
     into->denied += from->denied;
+    into->confirmed += from->confirmed;
     for (int i = 0; i < 6; i++)
         into->status[i] += from->status[i];
     for (int i = 0; i < ERRORS; i++)

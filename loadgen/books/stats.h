@@ -57,6 +57,7 @@ struct class_stats {
     uint64_t retries;        /* attempts after the first */
     uint64_t rescued;        /* good only thanks to a retry */
     uint64_t failed[ERRORS]; /* attempts that failed, by kind, whether or not they were retried */
+    uint64_t confirmed;      /* of a one-way class: the good ones that the server has surely read */
     uint64_t denied;         /* retries that the budget did not allow */
     uint64_t status[6];      /* complete replies by status class: [2] counts 2xx; of all attempts */
     /* response and service are what the server and the network took: the generator's own delays,

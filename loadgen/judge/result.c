@@ -34,7 +34,8 @@ double result_load_added(const struct result *r)
 
 bool result_load_varies(const struct result *r)
 {
-    return r->plan->workload.phase_count > 0 || r->plan->arrivals == ARRIVALS_TRACE;
+    return r->plan->workload.phase_count > 0 || r->plan->arrivals == ARRIVALS_TRACE ||
+           workload_is_modulated(&r->plan->workload);
 }
 
 uint64_t result_digests_checked(const struct result *r)

@@ -1,160 +1,12 @@
 /* report: see report.h. The keys are described in docs/loadgen-json.md. */
 #include "loadgen/output/report.h"
 #include "common/base/util.h"
-#include "loadgen/books/estimate.h"
-#include "loadgen/judge/refusals.h"
 #include "loadgen/judge/verdict.h"
+#include "loadgen/output/class_json.h"
+#include "loadgen/output/json.h"
 
-#include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* JSON has no infinity: null stands for it. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-    if (json_object_set_new(object, key, value))
-        die("out of memory");
-}
-
-static void set_count(json_t *object, const char *key, uint64_t value)
-{
-    set(object, key, json_integer((json_int_t)value));
-}
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    set(object, key, text ? json_string(text) : json_null());
-}
-
-/* 0 stands for "not asked for" or "none". */
-static void set_positive(json_t *object, const char *key, double value)
-{
-    set(object, key, value > 0 ? number(value) : json_null());
-}
-
-static void append(json_t *array, json_t *value)
-{
-    if (json_array_append_new(array, value))
-        die("out of memory");
-}
-
-/* Microseconds from nanoseconds. */
-static void set_us(json_t *object, const char *key, double ns)
-{
-    set(object, key, number(ns / 1e3));
-}
-
-static json_t *interval_json(const struct hist *hist, double percent)
-{
-    struct percentile_interval interval = estimate_percentile(hist, percent);
-    json_t *pair;
-
-    if (!interval.known)
-        return json_null();
-    pair = json_array();
-    append(pair, number(interval.low_ns / 1e3));
-    append(pair, number(interval.high_ns / 1e3));
-    return pair;
-}
-
-static json_t *latency_json(const struct hist *hist)
-{
-    json_t *o = json_object(), *intervals = json_object();
-
-    set_count(o, "count", hist_total(hist));
-    set_us(o, "min_us", hist_min(hist));
-    for (int i = 0; i < LATENCY_NUMBERS; i++) {
-        const struct latency_number *n = &latency_numbers[i];
-
-        set_us(o, n->name, holds_least(hist, n->percent, 0));
-        if (n->percent_name)
-            set(intervals, n->percent_name, interval_json(hist, n->percent));
-    }
-    set(o, "intervals", intervals);
-    return o;
-}
-
-/* With what of each number was the generator's, and what of the rest may not be the server's. */
-static json_t *response_json(const struct result *r, const struct class_stats *stats)
-{
-    json_t *o = latency_json(&stats->response), *taken = json_object(), *rest = json_object();
-
-    for (int i = 0; i < LATENCY_NUMBERS; i++) {
-        const char *name = latency_numbers[i].name;
-        double percent = latency_numbers[i].percent;
-
-        set_us(taken, name,
-               holds_least(&stats->raw, percent, 0) - holds_least(&stats->response, percent, 0));
-        set_us(rest, name, refusals_uncertainty_ns(r, stats, percent));
-    }
-    set(o, "taken_out", taken);
-    set(o, "uncertain", rest);
-    return o;
-}
-
-static json_t *kinds_json(const uint64_t counts[ERRORS])
-{
-    json_t *o = json_object();
-
-    for (int i = 0; i < ERRORS; i++)
-        set_count(o, error_name(i), counts[i]);
-    return o;
-}
-
-static json_t *status_json(const uint64_t status[6])
-{
-    static const char *const keys[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
-    json_t *o = json_object();
-
-    for (int i = 1; i < 6; i++)
-        set_count(o, keys[i], status[i]);
-    return o;
-}
-
-static json_t *deliveries_json(const struct delivery_stats *stats)
-{
-    json_t *o = json_object();
-
-    set_count(o, "published", stats->published);
-    set_count(o, "delivered", stats->delivered);
-    set_count(o, "lost", stats->lost);
-    set_count(o, "doubled", stats->doubled);
-    set_count(o, "disordered", stats->disordered);
-    set(o, "latency", latency_json(&stats->latency));
-    return o;
-}
-
-static json_t *class_json(const struct result *r, const struct class_stats *stats, double weight,
-                          int64_t deadline_ns)
-{
-    json_t *o = json_object();
-
-    set(o, "weight", number(weight));
-    set_count(o, "requests", stats->requests);
-    set_count(o, "answered", stats->answered);
-    set_count(o, "good", stats->good);
-    set_count(o, "errors", class_stats_errors(stats));
-    set_positive(o, "deadline_us", (double)deadline_ns / 1e3);
-    set_count(o, "missed", stats->missed);
-    set_count(o, "attempts", stats->attempts);
-    set_count(o, "retries", stats->retries);
-    set_count(o, "rescued", stats->rescued);
-    set_count(o, "denied", stats->denied);
-    set(o, "failed_attempts", kinds_json(stats->failed));
-    set(o, "status", status_json(stats->status));
-    set(o, "response", response_json(r, stats));
-    set(o, "service", latency_json(&stats->service));
-    set(o, "lag", latency_json(&stats->lag));
-    set(o, "deliveries",
-        stats->deliveries.published ? deliveries_json(&stats->deliveries) : json_null());
-    return o;
-}
 
 static json_t *urls_json(const struct plan *plan)
 {
@@ -252,9 +104,9 @@ static void set_classes(json_t *root, const struct result *r)
         const struct class_stats *stats = &r->totals->class[i];
 
         weights += class->weight;
-        set(classes, class->name, class_json(r, stats, class->weight, class->deadline_ns));
+        set(classes, class->name, class_json(r, stats, i, class->weight));
     }
-    set(root, "total", class_json(r, &r->totals->all, weights, 0));
+    set(root, "total", class_json(r, &r->totals->all, -1, weights));
     set(root, "classes", classes);
 }
 

@@ -150,6 +150,22 @@ static void print_deliveries(const struct result *r, FILE *file)
     }
 }
 
+/* Messages that want no reply. */
+static void print_one_way(const struct result *r, FILE *file)
+{
+    for (int i = 0; i < r->plan->class_count; i++) {
+        const struct class_stats *stats = &r->totals->class[i];
+
+        if (!r->plan->class[i].one_way || r->duration_s <= 0)
+            continue;
+        fprintf(file,
+                "  one-way messages of %s: %" PRIu64
+                " written, %.1f/s; the server has read %" PRIu64 " of them\n",
+                r->plan->class[i].name, stats->good, (double)stats->good / r->duration_s,
+                stats->confirmed);
+    }
+}
+
 static void print_connections(const struct result *r, FILE *file)
 {
     const struct totals *totals = r->totals;
@@ -230,6 +246,7 @@ void summary_print(const struct result *r, FILE *file)
     print_retries(r, file);
     print_deadlines(r, file);
     print_deliveries(r, file);
+    print_one_way(r, file);
     print_connections(r, file);
     print_generator(r->totals, file);
     print_delays(r, file);

@@ -221,22 +221,85 @@ static void find_due(const struct arrivals *a, struct stream *s)
     s->due_ns = fmax(s->due_ns, s->stretch_ns + within); /* in order, however it was rounded */
 }
 
+/* Modulation: a stream that is in one of two states, each for an exponentially distributed time, and
+ * has an even rate in either (W. Fischer and K. Meier-Hellstern, "The Markov-modulated Poisson
+ * process (MMPP) cookbook", Performance Evaluation 18, 1993). The states last in real time, whatever
+ * the load of the phase. */
+
+static double state_load(const struct stream *s)
+{
+    const struct modulation *m = &s->modulation;
+
+    return s->in_burst ? m->load : fmax(0, (1 - m->share * m->load) / (1 - m->share));
+}
+
+/* The operational time at a real one, which lies in the stretch of this moment or a later one. */
+static double operational_at(const struct arrivals *a, const struct stream *s, double at_ns)
+{
+    struct stream ahead = *s;
+    const struct stretch *stretch = &ahead.stretch;
+
+    while (at_ns - ahead.stretch_ns >= stretch->length_ns)
+        leave_stretch(a, &ahead);
+    if (isinf(stretch->length_ns) && stretch->from <= 0)
+        return INFINITY; /* silence until the end: nothing is left to be switched */
+    return ahead.stretch_operational + load_integral(stretch, at_ns - ahead.stretch_ns);
+}
+
+/* The state has begun at `switch_ns`, where the one before it ended. */
+static void find_switch(const struct arrivals *a, struct stream *s)
+{
+    const struct modulation *m = &s->modulation;
+    double mean_ns = (double)m->length_ns * (s->in_burst ? 1 : (1 - m->share) / m->share);
+
+    s->switch_ns += random_exponential(&s->switches) * mean_ns;
+    s->switch_operational = operational_at(a, s, s->switch_ns);
+}
+
+/* A gap that is cut short by the end of a state begins anew there: exponential ones have no memory. */
+static void modulated_gap(struct arrivals *a, struct stream *s)
+{
+    for (;;) {
+        double load = state_load(s);
+        double gap = load > 0 ? random_exponential(&a->random) * s->gap_ns / load : INFINITY;
+
+        if (s->operational + gap < s->switch_operational) {
+            s->operational += gap;
+            return;
+        }
+        s->operational = s->switch_operational;
+        if (isinf(s->operational))
+            return;
+        s->in_burst = !s->in_burst;
+        find_switch(a, s);
+    }
+}
+
 /* Constant arrivals are counted, not summed, so that rounding cannot add up. */
 static void find_moment(struct arrivals *a, struct stream *s)
 {
     if (a->setup.kind == ARRIVALS_CONSTANT)
         s->operational = ((double)s->moments + s->offset) * s->gap_ns;
+    else if (s->modulation.load > 0)
+        modulated_gap(a, s);
     else
         s->operational += random_exponential(&a->random) * s->gap_ns;
     s->moments++;
     s->left = a->setup.kind == ARRIVALS_BURSTS ? a->setup.burst : 1;
-    find_due(a, s);
+    if (isinf(s->operational))
+        s->due_ns = INFINITY;
+    else
+        find_due(a, s);
 }
 
 static void start_stream(struct arrivals *a, struct stream *s)
 {
     s->phase = a->setup.phase_count > 0 ? -1 : 0;
     enter_stretch(a, s);
+    if (s->modulation.load > 0) {
+        s->in_burst = random_unit(&s->switches) <= s->modulation.share;
+        find_switch(a, s);
+    }
     find_moment(a, s);
 }
 
@@ -249,10 +312,24 @@ static void add_stream(struct arrivals *a, double rate, int class)
 
     if (rate <= 0)
         return;
-    a->stream[a->stream_count++] =
+    a->stream[a->stream_count] =
         (struct stream){.class = class,
                         .gap_ns = (double)NSEC_PER_SEC * setup->workers * together / rate,
                         .offset = (double)setup->worker / setup->workers};
+    if (class >= 0 && setup->kind == ARRIVALS_POISSON) {
+        a->stream[a->stream_count].modulation = setup->modulation[class];
+        a->stream[a->stream_count].switches.state = random_worker_seed(~setup->seed, class);
+    }
+    a->stream_count++;
+}
+
+static bool is_modulated(const struct arrivals_setup *setup)
+{
+    bool any = false;
+
+    for (int class = 0; class < setup->class_count; class ++)
+        any |= setup->modulation[class].load > 0;
+    return any;
 }
 
 static bool has_class_loads(const struct arrivals_setup *setup)
@@ -267,7 +344,7 @@ static bool has_class_loads(const struct arrivals_setup *setup)
 }
 
 /* One stream serves all classes as long as their shares stay the same. Where a phase sets the load
- * of a single class they do not, and each class becomes a stream with its share of the rate. For
+ * of a single class, or one has a modulated rate, they do not, and each class becomes a stream with its share of the rate. For
  * Poisson arrivals that makes no difference; constant ones then are constant for each class, and a
  * burst is of one class. */
 static void add_streams(struct arrivals *a)
@@ -275,7 +352,7 @@ static void add_streams(struct arrivals *a)
     const struct arrivals_setup *setup = &a->setup;
     double all = 0;
 
-    if (!setup->own_rates && !has_class_loads(setup)) {
+    if (!setup->own_rates && !has_class_loads(setup) && !is_modulated(setup)) {
         add_stream(a, setup->rate, -1);
         return;
     }

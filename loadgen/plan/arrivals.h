@@ -51,6 +51,7 @@ struct arrivals_setup {
     double weight[WORKLOAD_CLASSES];
     double class_rate[WORKLOAD_CLASSES]; /* over all workers; used when `own_rates` */
     bool own_rates;
+    struct modulation modulation[WORKLOAD_CLASSES]; /* of the rates of the classes */
     int burst;       /* requests at one moment, from 1; used by ARRIVALS_BURSTS */
     int phase_count; /* the rates are multiplied by these, one after the other, from the window's
                         opening on; the last one's end holds afterwards */
@@ -82,6 +83,12 @@ struct stream {
     double stretch_ns;          /* its start, in real time since the start */
     double stretch_operational; /* the same in operational time, and how long it lasts there */
     double stretch_area;
+
+    struct modulation modulation;
+    struct random switches;    /* when its states change: the same for all workers */
+    bool in_burst;             /* its state ... */
+    double switch_ns;          /* ... and when that ends, in real time since the start ... */
+    double switch_operational; /* ... and in operational time */
 };
 
 /* The arrivals that one worker makes. A closed loop uses no more of them than `random` and `mix`,

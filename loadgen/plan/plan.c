@@ -224,6 +224,7 @@ static void add_class(struct plan *plan, const struct workload_class *from,
     class->head = strcmp(from->method, "HEAD") == 0;
     class->websocket = from->websocket;
     class->one_way = from->one_way;
+    class->gather_ns = from->gather_ns;
     class->publishes = workload_class_publishes(from);
     class->path = from->target;
     class->body_bytes = (size_t)from->body_bytes;

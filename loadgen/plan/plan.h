@@ -51,6 +51,7 @@ struct target {
 struct request {
     char *bytes;
     size_t len;
+    size_t time_at; /* where the digits of moment.h begin; 0: it has none */
 };
 
 struct plan_class {
@@ -62,7 +63,9 @@ struct plan_class {
     double send_rate, receive_rate; /* bytes per second of a slow client; 0: as fast as it goes */
     bool head;
     bool websocket, one_way, publishes;
-    const char *path;  /* of a message: path and query, perhaps with WORKLOAD_ROOM */
+    int64_t gather_ns; /* one_way: how long a message may wait for others */
+    const char
+        *path; /* of a message: path and query, perhaps with WORKLOAD_ROOM and WORKLOAD_TIME */
     size_t body_bytes; /* of a message */
     bool has_digest;
     uint64_t digest;

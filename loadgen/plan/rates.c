@@ -4,12 +4,14 @@
 #include "common/serve/calibrate.h"
 #include "common/work/program.h"
 #include "loadgen/plan/arrivals.h"
+#include "loadgen/plan/moment.h"
 
 #include <string.h>
 
 /* What the calibrated server needs for requests, per class. Requests that are not ours (another
  * server's URL) have no steps and count as trivial. */
 struct costs {
+    char target[WORKLOAD_CLASSES][MOMENT_TARGET]; /* as a server may get it */
     bool is_program[WORKLOAD_CLASSES];
     struct program program[WORKLOAD_CLASSES];
     double cpu_s[WORKLOAD_CLASSES];
@@ -21,8 +23,9 @@ static void read_programs(const struct plan *plan, struct costs *costs)
     const char *reason;
 
     for (int i = 0; i < plan->class_count; i++) {
-        const char *target = plan->workload.class[i].target;
+        const char *target = costs->target[i];
 
+        moment_expand(costs->target[i], plan->workload.class[i].target);
         costs->is_program[i] = strncmp(target, "/work", strlen("/work")) == 0 &&
                                program_parse(&costs->program[i], target, strlen(target), &reason);
     }

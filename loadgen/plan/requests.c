@@ -1,6 +1,7 @@
 /* requests: see requests.h. */
 #include "loadgen/plan/requests.h"
 #include "common/base/util.h"
+#include "loadgen/plan/moment.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,9 +100,12 @@ void request_build(struct request *request, const struct target *target, const c
                    const struct request_parts *parts)
 {
     FILE *out = open_memstream(&request->bytes, &request->len);
+    char expanded[MOMENT_TARGET];
+    size_t time_at = moment_expand(expanded, path);
 
+    request->time_at = time_at > 0 ? strlen(method) + 1 + time_at : 0;
     if (out)
-        write_request(out, target, path, method, headers, parts);
+        write_request(out, target, expanded, method, headers, parts);
     if (!out || fclose(out) != 0)
         die("out of memory");
 }

@@ -404,7 +404,7 @@ static bool find_files(struct loader *l, struct workload *w)
     for (int i = 0; i < w->class_count; i++)
         if (!find_file(l, w->class[i].body_file))
             return false;
-    return find_file(l, w->trace);
+    return find_file(l, w->trace) && find_file(l, w->schema);
 }
 
 /* Which of the copies was asked for, or NULL after a complaint. */

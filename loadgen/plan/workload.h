@@ -16,6 +16,9 @@ enum {
 
 /* In a request: the topic to which the connection that carries it has subscribed, room0 or room1... */
 #define WORKLOAD_ROOM "room{room}"
+/* In a request: the moment at which it is due, in ns on CLOCK_MONOTONIC, as so many digits. */
+#define WORKLOAD_TIME "{time}"
+enum { WORKLOAD_TIME_DIGITS = 20 };
 
 /* When the next request is due: after a reply, or whatever the server does. */
 enum arrivals_kind {
@@ -32,6 +35,12 @@ struct think {
     int64_t mean_ns; /* 0: not at all */
 };
 
+/* What a workload would have beside its server, each one bit: see the key `components`. */
+enum component { COMPONENT_REDIS, COMPONENT_POSTGRESQL, COMPONENTS };
+
+/* Which process is killed. */
+enum victim_kind { KILL_SERVER, KILL_REDIS, KILL_POSTGRESQL };
+
 enum placement { PLACEMENT_SHARED, PLACEMENT_SPLIT };
 
 enum { BURST_DEFAULT = 10 };
@@ -40,6 +49,14 @@ enum { BURST_DEFAULT = 10 };
 struct rate {
     bool given, percent;
     double value;
+};
+
+/* Poisson arrivals whose rate switches between two values at random moments: a Markov-modulated
+ * Poisson process. The mean rate is as if it did not. */
+struct modulation {
+    double load;       /* rate in a burst, as a multiple of the mean rate; 0: there are no bursts */
+    int64_t length_ns; /* of a burst, on average: it is exponentially distributed */
+    double share;      /* of the time that lies in bursts, 0 to 1 */
 };
 
 struct workload_class {
@@ -56,7 +73,9 @@ struct workload_class {
     char body_file[WORKLOAD_PATH]; /* ... or those of this file; empty: there is none */
     bool websocket;                /* it is a message, on a connection that is a WebSocket */
     bool one_way;                  /* ... that wants no reply */
-    int rooms; /* its connections subscribe to one of so many topics; 0: to none */
+    int rooms;         /* its connections subscribe to one of so many topics; 0: to none */
+    int64_t gather_ns; /* one_way: a message waits up to so long for others, to go out with them */
+    struct modulation modulation;
 };
 
 /* What rates are multiplied by: evenly from `from` at the start of a phase to `to` at its end. */
@@ -94,7 +113,11 @@ struct workload {
     char server_options[WORKLOAD_TARGET], upstream[WORKLOAD_TARGET];
     int64_t kill_ns; /* for the runner: a process of the server is killed so long after the window's
                         opening; 0: none */
-    int64_t kill_period_ns; /* ... and one more each time that has passed; 0: only one */
+    int64_t kill_period_ns;     /* ... and one more each time that has passed; 0: only one */
+    enum victim_kind kill_what; /* ... or a component in its place */
+    unsigned components;        /* for the runner, which starts them: a bit for each */
+    char schema
+        [WORKLOAD_PATH]; /* SQL that prepares the database, from the current folder; or empty */
     int phase_count;
     struct phase phase[WORKLOAD_PHASES];
     int class_count;
@@ -128,6 +151,9 @@ bool workload_parse_think(const char *text, struct think *);
 /* The classes have rates of their own, and the one of the whole workload does not matter. */
 bool workload_has_class_rates(const struct workload *);
 
+/* Some class comes in bursts of a modulated rate. */
+bool workload_is_modulated(const struct workload *);
+
 /* Some request has a step io=upstream or io=redis, so the server needs an upstream. */
 bool workload_calls_upstream(const struct workload *);
 /* Some request has a step io=disk. */
@@ -139,5 +165,7 @@ bool workload_uses_books(const struct workload *);
 bool workload_class_publishes(const struct workload_class *);
 
 const char *arrivals_name(enum arrivals_kind);
+/* "redis", "postgresql" */
+const char *component_name(enum component);
 
 #endif

@@ -9,6 +9,14 @@ bool workload_has_class_rates(const struct workload *w)
     return w->class_count > 0 && w->class[0].rate.given;
 }
 
+bool workload_is_modulated(const struct workload *w)
+{
+    for (int i = 0; i < w->class_count; i++)
+        if (w->class[i].modulation.load > 0)
+            return true;
+    return false;
+}
+
 static bool some_request_has(const struct workload *w, const char *step)
 {
     for (int i = 0; i < w->class_count; i++)
@@ -39,6 +47,13 @@ bool workload_class_publishes(const struct workload_class *class)
            strstr(class->target, WORKLOAD_ROOM);
 }
 
+const char *component_name(enum component component)
+{
+    static const char *const names[COMPONENTS] = {
+        [COMPONENT_REDIS] = "redis", [COMPONENT_POSTGRESQL] = "postgresql"};
+    return names[component];
+}
+
 const char *arrivals_name(enum arrivals_kind kind)
 {
     switch (kind) {
@@ -58,6 +73,8 @@ void workload_change_arrivals(struct workload *w, enum arrivals_kind kind)
         w->rate = (struct rate){0};
     if (kind != ARRIVALS_BURSTS)
         w->burst = 0;
+    for (int i = 0; i < w->class_count && kind != ARRIVALS_POISSON; i++)
+        w->class[i].modulation = (struct modulation){0};
 }
 
 /* What is wrong with the arrivals, NULL: nothing. Some keys belong to some kinds of them only. */
@@ -82,19 +99,51 @@ static const char *disagreement(const struct workload *w)
         return " arrivals need a trace, the name of a file";
     if (!has_trace && w->trace[0] != '\0')
         return " arrivals, but a trace needs trace arrivals";
+    if (w->kill_what == KILL_REDIS && !(w->components & 1u << COMPONENT_REDIS))
+        return " arrivals, but kill_what = redis needs components = redis";
+    if (w->kill_what == KILL_POSTGRESQL && !(w->components & 1u << COMPONENT_POSTGRESQL))
+        return " arrivals, but kill_what = postgresql needs components = postgresql";
     if (w->arrivals != ARRIVALS_CLOSED && w->think.mean_ns > 0)
         return " arrivals, but think needs closed arrivals: others do not wait for replies";
     return NULL;
 }
 
-/* The same of keys that belong to WebSockets only. */
-static const char *class_disagreement(const struct workload *w, const struct workload_class *class)
+/* The same of the keys of one class. */
+static const char *modulation_disagreement(const struct workload *w, const struct modulation *m)
+{
+    bool any = m->load > 0 || m->length_ns > 0 || m->share > 0;
+
+    if (!any)
+        return NULL;
+    if (m->load <= 0 || m->length_ns <= 0 || m->share <= 0)
+        return "burst_load, burst_length and burst_share belong together";
+    if (w->arrivals != ARRIVALS_POISSON)
+        return "burst_load needs poisson arrivals";
+    if (m->load * m->share > 1 + 1e-9)
+        return "burst_load x burst_share is above 100 %: more than all would come in bursts";
+    return NULL;
+}
+
+static const char *time_disagreement(const struct workload_class *class)
+{
+    const char *mark = strstr(class->target, WORKLOAD_TIME);
+
+    return mark && strstr(mark + 1, WORKLOAD_TIME) ? "{time} can be in a request only once" : NULL;
+}
+
+/* Of keys that belong to WebSockets only. */
+static const char *message_disagreement(const struct workload *w,
+                                        const struct workload_class *class)
 {
     if (!class->websocket && (class->one_way || class->rooms > 0))
         return "one_way and rooms need protocol = websocket";
     if (class->websocket &&
         (class->body_file[0] || class->send_rate > 0 || class->receive_rate > 0))
         return "a message has no file for its body, and is not slow";
+    if (class->gather_ns > 0 && !class->one_way)
+        return "gather needs one_way = yes: a request with a reply goes out at its moment";
+    if (class->gather_ns >= w->timeout_ns)
+        return "gather has to be shorter than timeout";
     if (class->one_way && w->arrivals == ARRIVALS_CLOSED)
         return "one_way needs arrivals that do not wait for a reply";
     if (class->one_way && workload_class_publishes(class))
@@ -104,6 +153,15 @@ static const char *class_disagreement(const struct workload *w, const struct wor
     if (class->websocket && class->body_bytes > 60000)
         return "body of a message is 60000 bytes at most";
     return NULL;
+}
+
+static const char *class_disagreement(const struct workload *w, const struct workload_class *class)
+{
+    const char *wrong = message_disagreement(w, class);
+
+    if (!wrong)
+        wrong = modulation_disagreement(w, &class->modulation);
+    return wrong ? wrong : time_disagreement(class);
 }
 
 bool workload_agrees(const struct workload *w, char *error, size_t size)

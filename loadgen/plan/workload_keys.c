@@ -86,6 +86,12 @@ static bool take_text_not_empty(const char *text, void *field)
     return text[0] != '\0' && take_text(text, field);
 }
 
+/* Into an array of WORKLOAD_PATH bytes. */
+static bool take_file(const char *text, void *field)
+{
+    return text[0] != '\0' && snprintf(field, WORKLOAD_PATH, "%s", text) < WORKLOAD_PATH;
+}
+
 /* They are checked by the program that they are for. */
 static bool take_options(const char *text, void *field)
 {
@@ -132,6 +138,23 @@ static bool take_rate_above_0(const char *text, void *field)
     return take_rate(text, field) && ((struct rate *)field)->value > 0;
 }
 
+/* Of a burst in comparison with the mean. */
+static bool take_burst_load(const char *text, void *field)
+{
+    return take_number(text, field) && *(double *)field > 1;
+}
+
+/* "10%", of what is neither nothing nor all. */
+static bool take_percentage(const char *text, void *field)
+{
+    double *share = field;
+
+    if (!parse_real(text, "%", share))
+        return false;
+    *share /= 100;
+    return *share > 0 && *share < 1;
+}
+
 static bool take_duration(const char *text, void *field)
 {
     return parse_duration(text, strlen(text), field);
@@ -140,6 +163,11 @@ static bool take_duration(const char *text, void *field)
 static bool take_duration_above_0(const char *text, void *field)
 {
     return take_duration(text, field) && *(int64_t *)field > 0;
+}
+
+static bool take_duration_from_1ms(const char *text, void *field)
+{
+    return take_duration(text, field) && *(int64_t *)field >= NSEC_PER_MSEC;
 }
 
 static bool take_think(const char *text, void *field)
@@ -187,6 +215,38 @@ static bool take_yes(const char *text, void *field)
     if (!parse_word(text, answers, 2, &index))
         return false;
     *(bool *)field = index == 1;
+    return true;
+}
+
+/* Names separated by blanks. */
+static bool take_components(const char *text, void *field)
+{
+    char words[WORKLOAD_NAME * COMPONENTS], *rest = words, *word;
+    unsigned *components = field;
+
+    *components = 0;
+    if (snprintf(words, sizeof words, "%s", text) >= (int)sizeof words)
+        return false;
+    while ((word = strtok_r(rest, " \t", &rest))) {
+        int component = 0;
+        while (component < COMPONENTS &&
+               strcmp(word, component_name((enum component)component)) != 0)
+            component++;
+        if (component == COMPONENTS)
+            return false;
+        *components |= 1u << component;
+    }
+    return true;
+}
+
+static bool take_victim(const char *text, void *field)
+{
+    static const char *const victims[] = {"server", "redis", "postgresql"};
+    int index;
+
+    if (!parse_word(text, victims, 3, &index))
+        return false;
+    *(enum victim_kind *)field = (enum victim_kind)index;
     return true;
 }
 
@@ -250,7 +310,7 @@ const struct key workload_keys[] = {
      "not [fixed|exponential] and a duration such as 100ms"},
     {"retry_after", take_duration, offsetof(struct workload, retry_after_ns), NO_DURATION},
     {"burst", take_count, offsetof(struct workload, burst), NO_COUNT},
-    {"trace", take_text_not_empty, offsetof(struct workload, trace), "not the name of a file"},
+    {"trace", take_file, offsetof(struct workload, trace), "not the name of a file"},
     {"ramp", take_number, offsetof(struct workload, ramp), "not connections per second"},
     {"idle", take_count_or_0, offsetof(struct workload, idle), NO_COUNT_OR_0},
     {"churn", take_count_or_0, offsetof(struct workload, churn), NO_COUNT_OR_0},
@@ -260,6 +320,11 @@ const struct key workload_keys[] = {
      "not options such as --delay 1ms"},
     {"kill", take_duration, offsetof(struct workload, kill_ns), NO_DURATION},
     {"kill_period", take_duration, offsetof(struct workload, kill_period_ns), NO_DURATION},
+    {"kill_what", take_victim, offsetof(struct workload, kill_what),
+     "not server, redis or postgresql"},
+    {"components", take_components, offsetof(struct workload, components),
+     "not redis, postgresql or both"},
+    {"schema", take_file, offsetof(struct workload, schema), "not the name of a file"},
     {0},
 };
 
@@ -276,6 +341,13 @@ const struct key class_keys[] = {
      "not http or websocket"},
     {"one_way", take_yes, offsetof(struct workload_class, one_way), "not yes or no"},
     {"rooms", take_count_or_0, offsetof(struct workload_class, rooms), NO_COUNT_OR_0},
+    {"gather", take_duration, offsetof(struct workload_class, gather_ns), NO_DURATION},
+    {"burst_load", take_burst_load, offsetof(struct workload_class, modulation.load),
+     "not a number above 1"},
+    {"burst_length", take_duration_from_1ms, offsetof(struct workload_class, modulation.length_ns),
+     "not a duration from 1ms"},
+    {"burst_share", take_percentage, offsetof(struct workload_class, modulation.share),
+     "not a percentage above 0 and below 100, such as 10%"},
     {0},
 };
 

@@ -16,6 +16,11 @@ struct backlog {
 void backlog_push(struct backlog *, struct arrival);
 /* Take the one that waits longest. Returns false when none waits. */
 bool backlog_pop(struct backlog *, struct arrival *);
+/* The one that waits longest, until the backlog changes; NULL when none waits. */
+static inline const struct arrival *backlog_first(const struct backlog *b)
+{
+    return b->length > 0 ? &b->ring[b->head] : NULL;
+}
 void backlog_free(struct backlog *);
 
 #endif

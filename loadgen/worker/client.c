@@ -20,36 +20,7 @@ static const int64_t CONNECT_LIMIT_NS = 5 * NSEC_PER_SEC; /* at the start, witho
 static const int64_t NAP_MAX_NS = 100 * NSEC_PER_MSEC; /* to notice an end that was moved forward */
 static const uint64_t GO_EVENT = UINT64_MAX;
 
-/* What is due. */
-
-/* Open loop: let in the arrivals that are due. Those that become due meanwhile wait for the next
- * round, so that replies are read in between however high the rate is. */
-static void admit_arrivals(struct client *c)
-{
-    int64_t due_ns = c->now_ns < c->schedule->end_ns ? c->now_ns : c->schedule->end_ns - 1;
-
-    while (c->next.intended_ns <= due_ns && c->phase == PHASE_RUN) {
-        struct arrival arrival = c->next;
-
-        c->next = arrivals_next(&c->arrivals);
-        c->retries.requests++;
-        tally_arrival(&c->tally, &arrival);
-        tick(c);
-        exchange_admit(c, arrival);
-    }
-}
-
-static void admit_retries(struct client *c)
-{
-    int64_t due_ns = c->now_ns;
-    struct arrival arrival;
-
-    while (retries_due(&c->retries, due_ns, &arrival)) {
-        c->pools[c->plan->class[arrival.class].pool].retrying--;
-        tick(c);
-        exchange_admit(c, arrival);
-    }
-}
+/* The window. */
 
 /* When connections are made all the time, those of the window are the ones to tell about. */
 static void begin_window(struct client *c)
@@ -81,6 +52,7 @@ static void end_window(struct client *c)
     c->phase = PHASE_DRAIN;
     c->ended = true;
     c->stats->backlog_end = c->backlogged;
+    feed_end(c);
     if (c->begun) {
         c->stats->cpu_ns = thread_cpu_ns() - c->begun_cpu_ns;
         c->stats->wall_ns = c->now_ns - c->begun_ns;
@@ -154,9 +126,7 @@ static int64_t earlier(int64_t a, int64_t b)
 /* When the next request of the schedule is due: a moment to be met as closely as can be. */
 static int64_t next_send_ns(const struct client *c)
 {
-    int64_t due = c->phase == PHASE_RUN ? c->next.intended_ns : INT64_MAX;
-
-    return earlier(due, timers_next_ns(&c->timers));
+    return earlier(admit_next_ns(c), timers_next_ns(&c->timers));
 }
 
 static int64_t next_due_ns(const struct client *c)
@@ -166,6 +136,8 @@ static int64_t next_due_ns(const struct client *c)
     const struct connection *paused = c->list[STATE_PAUSED].oldest;
     int64_t due = earlier(c->now_ns + NAP_MAX_NS, next_send_ns(c));
 
+    due = earlier(due, c->feed_more ? c->now_ns : feed_next_ns(c, true));
+    due = earlier(due, c->phase == PHASE_RUN ? c->next.intended_ns : INT64_MAX);
     due = earlier(due, retries_next_ns(&c->retries));
     if (busy)
         due = earlier(due, busy->since_ns + c->plan->timeout_ns);
@@ -298,29 +270,6 @@ static void allow_descriptors(int connections)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void set_up_arrivals(struct client *c, int worker)
-{
-    const struct plan *plan = c->plan;
-    struct arrivals_setup setup = {.kind = plan->arrivals,
-                                   .seed = (uint64_t)plan->seed,
-                                   .worker = worker,
-                                   .workers = plan->workers,
-                                   .rate = plan->base_rate,
-                                   .class_count = plan->class_count,
-                                   .own_rates = workload_has_class_rates(&plan->workload),
-                                   .burst = plan->workload.burst,
-                                   .phase_count = plan->workload.phase_count,
-                                   .phase = plan->workload.phase,
-                                   .trace = &plan->trace};
-
-    for (int i = 0; i < plan->class_count; i++) {
-        setup.weight[i] = plan->class[i].weight;
-        setup.class_rate[i] = plan->class[i].rate;
-    }
-    arrivals_init(&c->arrivals, &setup);
-    c->next.intended_ns = INT64_MAX;
-}
-
 /* A class that another pool carries has no weight here, and is never drawn. */
 static void set_up_pool(struct client *c, int number)
 {
@@ -333,7 +282,9 @@ static void set_up_pool(struct client *c, int number)
 
         mix_add(&pool->mix, mine ? plan->class[i].weight : 0);
         pool->slow |= mine && plan->class[i].receive_rate > 0;
+        pool->feeds |= mine && plan->class[i].one_way;
     }
+    c->has_feeds |= pool->feeds;
 }
 
 /* Targets are taken in turn by all connections of all workers; sources in turn for each target, so
@@ -409,7 +360,7 @@ static struct client *client_create(const struct plan *plan, int worker,
     c->count = count_connections(plan, worker);
     c->connections = must_calloc((size_t)c->count, sizeof *c->connections);
     add_connections(c, worker);
-    set_up_arrivals(c, worker);
+    admit_set_up(c, worker);
     return c;
 }
 
@@ -419,8 +370,10 @@ static void client_free(struct client *c)
         connection_end(&c->connections[i]);
         websocket_detach(&c->connections[i]);
     }
-    for (int i = 0; i < c->plan->pool_count; i++)
+    for (int i = 0; i < c->plan->pool_count; i++) {
         backlog_free(&c->pools[i].backlog);
+        backlog_free(&c->pools[i].gathered);
+    }
     close(c->epoll);
     retries_free(&c->retries);
     timers_free(&c->timers);

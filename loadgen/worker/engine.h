@@ -1,5 +1,6 @@
-/* engine: the inside of a worker, shared by the files that make it up. client.c has the schedule and
- * the loop, connect.c makes and ends connections, exchange.c sends requests and takes replies.
+/* engine: the inside of a worker, shared by the files that make it up. client.c has the window and the
+ * loop, admit.c the schedule, connect.c makes and ends connections, exchange.c sends requests and takes
+ * replies, feed.c sends messages that want none.
  *
  * All run in one thread, from one clock reading to the next: `now_ns` is fresh after tick(). */
 #ifndef ARCHBENCH_ENGINE_H
@@ -12,6 +13,7 @@
 #include "loadgen/books/tally.h"
 #include "loadgen/plan/plan.h"
 #include "loadgen/worker/backlog.h"
+#include "loadgen/worker/batch.h"
 #include "loadgen/worker/connection.h"
 #include "loadgen/worker/retries.h"
 #include "loadgen/worker/socket.h"
@@ -41,13 +43,15 @@ struct messenger {
     bool begun;         /* the handshake is sent */
     bool ready;         /* ... and answered, and so is the subscription */
     bool unconfirmed;   /* one-way messages were sent, and no pong has come since */
-    bool pinged;        /* one was asked for */
+    bool pinged;        /* one was asked for since */
+    bool unread;        /* the connection was lost while that was so */
     uint32_t number;    /* of the connection in its pool, over all workers */
     uint32_t published; /* number of its last message that is known to have been published */
     uint32_t unknown;   /* so many after it may have been: their connection was lost */
     struct following *following; /* owned, of each member of its room; NULL: it has none */
     char *out;                   /* owned: the message under way ... */
     size_t out_len;
+    struct batch *batch; /* owned: one-way messages under way; NULL: the pool has none */
 };
 
 /* Connections that carry the same classes, as far as they are this worker's. */
@@ -58,6 +62,11 @@ struct connections {
     int retrying;   /* requests that will be tried again after a pause */
     bool unused;    /* its connections carry nothing */
     bool slow;      /* some class of it reads slowly */
+    bool feeds;     /* some class of it is one-way */
+    bool gathers;   /* what is gathered has time to wait for more: nobody minds some us */
+    struct backlog
+        gathered;     /* one-way messages that go out together, perhaps before they are due */
+    int64_t flush_ns; /* when they do */
 };
 
 struct client {
@@ -86,6 +95,8 @@ struct client {
     uint32_t *published; /* of the connections of all pools, shared; NULL: none subscribes */
     const struct worker_stats *all_stats; /* of all workers */
     bool has_websockets;
+    bool has_feeds;              /* some pool sends one-way messages */
+    bool feed_more;              /* ... and has not sent all that could go out at once */
     int64_t next_look_ns;        /* at what is still to be delivered */
     size_t backlogged;           /* arrivals in all backlogs */
     int64_t backlog_since_ns;    /* since when some wait */
@@ -146,6 +157,18 @@ static inline void set_state(struct client *c, struct connection *conn, enum con
     list_append(state == STATE_IDLE ? idle : &c->list[state], conn);
 }
 
+/* admit.c */
+
+/* Prepare the schedule of the worker; it begins with the run. */
+void admit_set_up(struct client *, int worker);
+/* Open loop: let in the arrivals that are due. Those that become due meanwhile wait for the next
+ * round, so that replies are read in between however high the rate is. */
+void admit_arrivals(struct client *);
+/* Let in the retries that are due. */
+void admit_retries(struct client *);
+/* When the next request of the schedule is to be sent, if that is to be met as closely as can be. */
+int64_t admit_next_ns(const struct client *);
+
 /* connect.c */
 
 /* Make the connections that are missing, as fast as the ramp and the listen queue allow. */
@@ -169,10 +192,43 @@ void connection_renew(struct client *, struct connection *);
  * memory for a minute (TIME_WAIT) from whoever measures next; it is reset, and gone. */
 void connection_end(struct connection *);
 
+/* feed.c */
+
+/* The next arrival of the schedule is a message for a batch, and belongs to the one that gathers or is due by due_ns:
+ * it is taken (true). It counts when it is due. */
+bool feed_gathers(struct client *, const struct arrival *, int64_t due_ns);
+/* When the next batch is due, of those that gather for a while or of those that do not; INT64_MAX: there is none. */
+int64_t feed_next_ns(const struct client *, bool gathers);
+/* Send what is due and can be sent, for a while: `feed_more` says whether some is left. now_ns must be fresh. */
+void feed_round(struct client *);
+/* Send a batch of those that wait for a connection, of which there is at least one, on this idle one. */
+void feed_send(struct client *, struct connection *);
+/* More of the batch under way is written. */
+void feed_sent(struct client *, struct connection *);
+/* If a batch is under way, it failed with its connection (true). */
+bool feed_failed(struct client *, struct connection *, enum outcome error);
+/* The window is over: what is gathered and was due in it waits for its connection, the rest is forgotten. */
+void feed_end(struct client *);
+/* If a batch is under way, what is left of it at the end has no outcome (true). */
+bool feed_abandon(struct client *, struct connection *);
+/* The server has read all that was sent. */
+void feed_confirmed(struct client *, struct connection *);
+/* The connection is a new one: what the server has read of the one before is not known. */
+void feed_lost(struct connection *);
+
 /* exchange.c */
 
 /* A request is due: send it at once, or let it wait for a connection. now_ns must be fresh. */
 void exchange_admit(struct client *, struct arrival);
+/* A request waits for a connection. */
+void exchange_queue(struct client *, struct connections *, struct arrival);
+/* The one that waits longest. False: none does. */
+bool exchange_unqueue(struct client *, struct connections *, struct arrival *);
+/* Give an idle connection what waits for one. False: nothing does. */
+bool exchange_dequeue(struct client *, struct connection *);
+/* Write what is left of the request or batch under way, as far as it goes. What does not fit waits for the next
+ * EPOLLOUT edge. Returns false when that ended the connection. */
+bool exchange_send(struct client *, struct connection *);
 /* A connection is free: give it the next request, or let it idle. */
 void exchange_next(struct client *, struct connection *);
 /* An attempt failed: it is tried again (true), or that was the request's outcome. `answered`: with a complete

@@ -4,6 +4,7 @@
  * system calls for a request (recv, send) plus a share of one epoll_pwait2. Edges are not lost
  * because a recv that returned less than it could have has emptied the socket, and a peer that has
  * closed (EPOLLRDHUP) is read until the end. */
+#include "loadgen/plan/moment.h"
 #include "loadgen/worker/engine.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 static const int64_t SLOW_STEP_NS = 10 * NSEC_PER_MSEC; /* a slow client moves this often */
 
 /* Arrivals that wait. */
-static void queue_arrival(struct client *c, struct connections *pool, struct arrival arrival)
+void exchange_queue(struct client *c, struct connections *pool, struct arrival arrival)
 {
     if (c->backlogged++ == 0)
         c->backlog_since_ns = c->now_ns;
@@ -22,7 +23,7 @@ static void queue_arrival(struct client *c, struct connections *pool, struct arr
         c->stats->backlog_max = c->backlogged;
 }
 
-static bool unqueue_arrival(struct client *c, struct connections *pool, struct arrival *arrival)
+bool exchange_unqueue(struct client *c, struct connections *pool, struct arrival *arrival)
 {
     if (!backlog_pop(&pool->backlog, arrival))
         return false;
@@ -62,9 +63,20 @@ void exchange_failed(struct client *c, struct connection *conn, enum outcome err
 {
     struct arrival arrival = conn->arrival;
 
+    if (feed_failed(c, conn, error))
+        return;
     websocket_lost(c, conn);
     connection_drop(c, conn);
     exchange_attempt_failed(c, &arrival, error, false);
+}
+
+/* The bytes are those of all connections: another one has perhaps written a moment of its own. */
+static void write_moment(const struct client *c, const struct connection *conn)
+{
+    const struct request *request = request_of(c, conn);
+
+    if (request->time_at > 0 && !conn->messenger)
+        moment_write(request->bytes + request->time_at, conn->arrival.intended_ns);
 }
 
 /* Write up to `max` bytes of what is left of the request. What does not fit waits for the next
@@ -73,6 +85,8 @@ static bool send_some(struct client *c, struct connection *conn, size_t max)
 {
     struct span out = out_of(c, conn);
     size_t rest = out.len - conn->sent;
+
+    write_moment(c, conn);
     ssize_t n = send(conn->fd, out.data + conn->sent, rest < max ? rest : max, MSG_NOSIGNAL);
 
     if (n >= 0) {
@@ -82,6 +96,11 @@ static bool send_some(struct client *c, struct connection *conn, size_t max)
         return false;
     }
     return true;
+}
+
+bool exchange_send(struct client *c, struct connection *conn)
+{
+    return send_some(c, conn, SIZE_MAX);
 }
 
 /* How much a slow client moves at one time, and how long it then waits. */
@@ -97,25 +116,6 @@ static void slow_wait(struct client *c, struct connection *conn, double rate)
     double gap_s = (double)slow_bytes(rate) / rate;
 
     timers_add(&c->timers, &conn->timer, c->now_ns + (int64_t)(gap_s * 1e9));
-}
-
-/* A message that wants no reply is good when it is written as a whole; then its connection is free. */
-static void one_way_sent(struct client *c, struct connection *conn)
-{
-    if (conn->state != STATE_BUSY || !is_sent(c, conn))
-        return;
-    tick(c);
-    tally_good(&c->tally, &conn->arrival,
-               &(struct exchange){.sent_ns = conn->since_ns,
-                                  .came_ns = c->now_ns,
-                                  .read_ns = c->now_ns,
-                                  .lag_ns = conn->lag_ns,
-                                  .echo_ns = conn->echo_ns});
-    conn->messenger->unconfirmed = true;
-    c->stats->used += !conn->used;
-    conn->used = true;
-    conn->replies++;
-    set_state(c, conn, STATE_IDLE);
 }
 
 /* Send `arrival` on an idle or just freed connection. c->now_ns must be fresh: it is the send
@@ -138,8 +138,6 @@ static void start_request(struct client *c, struct connection *conn, struct arri
         slow_wait(c, conn, class->send_rate);
     else if (send_some(c, conn, SIZE_MAX) && class->receive_rate > 0)
         slow_wait(c, conn, class->receive_rate);
-    if (class->one_way)
-        one_way_sent(c, conn);
 }
 
 /* A user's next request, unless the run is over. */
@@ -181,18 +179,30 @@ static void user_is_done_thinking(struct client *c, struct connection *conn, int
     user_sends(c, conn, due_ns);
 }
 
+bool exchange_dequeue(struct client *c, struct connection *conn)
+{
+    struct connections *pool = pool_of(c, conn);
+    const struct arrival *first = backlog_first(&pool->backlog);
+    struct arrival arrival;
+
+    if (first && c->plan->class[first->class].one_way)
+        feed_send(c, conn);
+    else if (first && exchange_unqueue(c, pool, &arrival))
+        start_request(c, conn, arrival);
+    return first != NULL;
+}
+
 /* In a closed loop a connection may have to wait for the second attempt of a request whose first
  * failed: its user has not had the reply. */
 void exchange_next(struct client *c, struct connection *conn)
 {
     struct connections *pool = pool_of(c, conn);
     bool owed = pool->retrying > pool->idle.length;
-    struct arrival arrival;
 
     set_state(c, conn, STATE_IDLE);
-    if (unqueue_arrival(c, pool, &arrival))
-        start_request(c, conn, arrival);
-    else if (!is_closed_loop(c) || owed || pool->unused || c->phase != PHASE_RUN)
+    if (exchange_dequeue(c, conn))
+        return;
+    if (!is_closed_loop(c) || owed || pool->unused || c->phase != PHASE_RUN)
         return;
     else if (c->plan->workload.think.mean_ns > 0 || conn->thinks_until_ns > 0)
         user_thinks(c, conn);
@@ -204,10 +214,10 @@ void exchange_admit(struct client *c, struct arrival arrival)
 {
     struct connections *pool = &c->pools[c->plan->class[arrival.class].pool];
 
-    if (pool->idle.oldest)
+    if (pool->idle.oldest && !c->plan->class[arrival.class].one_way)
         start_request(c, pool->idle.oldest, arrival);
     else
-        queue_arrival(c, pool, arrival);
+        exchange_queue(c, pool, arrival);
 }
 
 /* In an open loop that costs the arrival that waited for the connection; in a closed loop the
@@ -219,7 +229,7 @@ void exchange_lost_connection(struct client *c, struct connection *conn)
 
     if (c->phase < PHASE_RUN || pool->unused)
         return;
-    if (!unqueue_arrival(c, pool, &arrival)) {
+    if (!exchange_unqueue(c, pool, &arrival)) {
         if (!is_closed_loop(c) || c->phase != PHASE_RUN || pool->retrying > 0)
             return;
         arrival = make_arrival(c, pool, c->now_ns);
@@ -238,17 +248,11 @@ static bool writes_slowly(const struct client *c, const struct connection *conn)
     return class_of(c, conn)->send_rate > 0;
 }
 
-/* The socket has room again. Arrivals that waited for a one-way connection go out until it has none. */
+/* The socket has room again. What waits for a connection that carries messages goes out in its round. */
 static void go_on_sending(struct client *c, struct connection *conn)
 {
-    struct connections *pool = pool_of(c, conn);
-    struct arrival arrival;
-
-    if (!send_some(c, conn, SIZE_MAX) || !class_of(c, conn)->one_way)
-        return;
-    one_way_sent(c, conn);
-    while (conn->state == STATE_IDLE && unqueue_arrival(c, pool, &arrival))
-        start_request(c, conn, arrival);
+    if (exchange_send(c, conn) && class_of(c, conn)->one_way)
+        feed_sent(c, conn);
 }
 
 void exchange_event(struct client *c, struct connection *conn, uint32_t events)
@@ -315,12 +319,14 @@ void exchange_abandon(struct client *c)
     enum outcome error;
 
     for (int i = 0; i < c->plan->pool_count; i++) {
-        while (unqueue_arrival(c, &c->pools[i], &arrival))
+        while (exchange_unqueue(c, &c->pools[i], &arrival))
             tally_failure(&c->tally, &arrival, ERROR_unsent, false);
     }
     while (retries_abandon(&c->retries, &arrival, &error))
         tally_failure(&c->tally, &arrival, error, false);
     for (struct connection *conn = c->list[STATE_BUSY].oldest; conn; conn = conn->newer) {
+        if (feed_abandon(c, conn))
+            continue;
         tally_attempt_failed(&c->tally, &conn->arrival, ERROR_unanswered);
         tally_failure(&c->tally, &conn->arrival, ERROR_unanswered, false);
     }

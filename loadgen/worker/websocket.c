@@ -5,6 +5,7 @@
  * time. A connection whose class has rooms subscribes to one of so many topics, and messages that publish go
  * to the room of the connection that sends them. So everybody in a room hears everybody in it. */
 #include "common/base/net.h"
+#include "loadgen/plan/moment.h"
 #include "loadgen/worker/engine.h"
 
 #include <errno.h>
@@ -50,7 +51,8 @@ static size_t longest_message(const struct client *c, int pool)
 
     for (int i = 0; i < c->plan->class_count; i++) {
         const struct plan_class *class = &c->plan->class[i];
-        size_t len = SOCKET_OVERHEAD + strlen(class->path) + class->body_bytes;
+        size_t len =
+            SOCKET_OVERHEAD + strlen(class->path) + WORKLOAD_TIME_DIGITS + class->body_bytes;
 
         if (class->pool == pool && len > longest)
             longest = len;
@@ -58,16 +60,58 @@ static size_t longest_message(const struct client *c, int pool)
     return longest;
 }
 
+/* The path of a class, with the number of the connection's room in it and the digits of 0 for its moment. `path`:
+ * MOMENT_TARGET bytes. Returns where the digits begin; 0: there are none. */
+static size_t write_path(char *path, const struct client *c, const struct connection *conn,
+                         const struct plan_class *class)
+{
+    static const char mark[] = WORKLOAD_ROOM;
+    const char *room = conn->messenger->following ? strstr(class->path, mark) : NULL;
+    char roomed[MOMENT_TARGET];
+
+    if (room)
+        snprintf(roomed, sizeof roomed, "%.*sroom%u%s", (int)(room - class->path), class->path,
+                 room_of(c, conn), room + sizeof mark - 1);
+    return moment_expand(path, room ? roomed : class->path);
+}
+
+/* One-way messages are prepared: of each class of the pool. */
+static void prepare_batch(struct client *c, struct connection *conn)
+{
+    struct messenger *m = conn->messenger;
+    char path[MOMENT_TARGET];
+
+    m->batch = must_calloc(1, sizeof *m->batch);
+    for (int i = 0; i < c->plan->class_count; i++) {
+        const struct plan_class *class = &c->plan->class[i];
+        size_t time_at, len;
+
+        if (class->pool != conn->pool || !class->one_way)
+            continue;
+        time_at = write_path(path, c, conn, class);
+        len = socket_message(&m->socket, m->out, path, true, NULL, class->body_bytes);
+        if (time_at > 0)
+            time_at += (size_t)((char *)memmem(m->out, len, path, strlen(path)) - m->out);
+        batch_prepare(m->batch, i, m->out, len, time_at);
+    }
+}
+
 void websocket_attach(struct client *c, struct connection *conn, int number)
 {
+    bool feeds = pool_of(c, conn)->feeds;
+    struct messenger *m;
+
     if (!plan_pool_of(c, conn)->websocket)
         return;
     c->has_websockets = true;
-    conn->messenger = must_calloc(1, sizeof *conn->messenger);
-    conn->messenger->number = (uint32_t)number;
-    conn->messenger->out = must_calloc(1, longest_message(c, conn->pool));
+    m = conn->messenger = must_calloc(1, sizeof *conn->messenger);
+    m->number = (uint32_t)number;
+    m->out = must_calloc(1, feeds ? batch_room(longest_message(c, conn->pool))
+                                  : longest_message(c, conn->pool));
     if (plan_pool_of(c, conn)->rooms > 0)
-        conn->messenger->following = must_calloc(members(c, conn), sizeof(struct following));
+        m->following = must_calloc(members(c, conn), sizeof(struct following));
+    if (feeds)
+        prepare_batch(c, conn);
 }
 
 void websocket_detach(struct connection *conn)
@@ -76,24 +120,13 @@ void websocket_detach(struct connection *conn)
         return;
     free(conn->messenger->following);
     free(conn->messenger->out);
+    if (conn->messenger->batch)
+        batch_free(conn->messenger->batch);
+    free(conn->messenger->batch);
     free(conn->messenger);
 }
 
 /* --- messages out ------------------------------------------------------------------------------ */
-
-/* The class's path with the room's number in it. */
-static void write_path(char *path, size_t size, const struct client *c,
-                       const struct connection *conn)
-{
-    static const char mark[] = WORKLOAD_ROOM;
-    const char *template = class_of(c, conn)->path, *room = strstr(template, mark);
-
-    if (room && conn->messenger->following)
-        snprintf(path, size, "%.*sroom%u%s", (int)(room - template), template, room_of(c, conn),
-                 room + sizeof mark - 1);
-    else
-        snprintf(path, size, "%s", template);
-}
 
 void websocket_compose(struct client *c, struct connection *conn)
 {
@@ -106,10 +139,12 @@ void websocket_compose(struct client *c, struct connection *conn)
                                 .intended_ns = conn->arrival.intended_ns,
                                 .lag_ns = conn->lag_ns,
                                 .echo_ns = conn->echo_ns};
-    char path[WORKLOAD_TARGET + 16];
+    char path[MOMENT_TARGET];
+    size_t time_at = write_path(path, c, conn, class);
 
-    write_path(path, sizeof path, c, conn);
-    m->out_len = socket_message(&m->socket, m->out, path, class->one_way,
+    if (time_at > 0)
+        moment_write(path + time_at, conn->arrival.intended_ns);
+    m->out_len = socket_message(&m->socket, m->out, path, false,
                                 class->publishes ? &delivery : NULL, class->body_bytes);
 }
 
@@ -129,6 +164,16 @@ void websocket_lost(struct client *c, struct connection *conn)
 
 /* --- the connection is made -------------------------------------------------------------------- */
 
+/* Of what was written on the connection before it perhaps not all was read. */
+static void begin_unread(struct connection *conn)
+{
+    struct messenger *m = conn->messenger;
+
+    m->unread |= m->unconfirmed;
+    m->unconfirmed = m->pinged = false;
+    feed_lost(conn);
+}
+
 /* What was published while it was away it has not missed. Before the run nothing was. */
 static void begin_following(struct client *c, struct connection *conn)
 {
@@ -145,6 +190,7 @@ void websocket_connected(struct client *c, struct connection *conn)
     conn->messenger->begun = true;
     conn->messenger->ready = false;
     begin_following(c, conn);
+    begin_unread(conn);
     if (!send_aside(conn, handshake->bytes, handshake->len))
         connect_failed(c, conn, ECONNRESET);
 }
@@ -235,6 +281,15 @@ static bool delivered(struct client *c, struct connection *conn)
     return true;
 }
 
+/* A pong that answers a ping from before the last message says nothing of that. */
+static void confirmed(struct client *c, struct connection *conn)
+{
+    if (!conn->messenger->pinged)
+        return;
+    conn->messenger->unconfirmed = false;
+    feed_confirmed(c, conn);
+}
+
 static void handle(struct client *c, struct connection *conn, enum socket_event event)
 {
     char answer[SOCKET_REPLY_MAX];
@@ -255,7 +310,7 @@ static void handle(struct client *c, struct connection *conn, enum socket_event 
     case SOCKET_PING:
         send_aside(conn, answer, socket_pong(&conn->messenger->socket, answer));
         break;
-    case SOCKET_PONG: conn->messenger->unconfirmed = false; break;
+    case SOCKET_PONG: confirmed(c, conn); break;
     case SOCKET_CLOSE: broken(c, conn, ERROR_closed); break;
     case SOCKET_BAD: broken(c, conn, ERROR_malformed); break;
     }
@@ -304,14 +359,14 @@ static uint64_t still_to_come(const struct client *c)
 
 /* A one-way message is written, and nobody says that it was read; to reset its connection now could throw it
  * away. A pong comes after all that was sent before the ping. */
-static bool awaits_pong(struct connection *conn)
+static bool awaits_pong(const struct client *c, struct connection *conn)
 {
     struct messenger *m = conn->messenger;
     char ping[SOCKET_REPLY_MAX];
 
     if (!m || !m->unconfirmed || conn->fd < 0)
         return false;
-    if (!m->pinged && conn->state == STATE_IDLE)
+    if (!m->pinged && conn->state == STATE_IDLE && c->backlogged == 0)
         m->pinged = send_aside(conn, ping, socket_ping(ping));
     return true;
 }
@@ -321,7 +376,7 @@ static bool awaits_pongs(struct client *c)
     bool awaits = false;
 
     for (int i = 0; i < c->count; i++)
-        awaits |= awaits_pong(&c->connections[i]);
+        awaits |= awaits_pong(c, &c->connections[i]);
     return awaits;
 }
 
@@ -357,7 +412,8 @@ void websocket_sum_up(struct client *c)
     for (int i = 0; i < c->count; i++) {
         const struct connection *conn = &c->connections[i];
 
-        c->stats->unconfirmed += conn->messenger && conn->messenger->unconfirmed;
+        c->stats->unconfirmed +=
+            conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
         if (follows(conn))
             c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
     }

@@ -276,6 +276,13 @@ static void on_grants(struct ring *ring)
     start_grants(ring);
 }
 
+/* Into the outboxes; push_news() finds those that have news. */
+static void on_feed(struct ring *ring)
+{
+    feed_deliver(ring->feed, ring->server->service.topics);
+    start_feed(ring);
+}
+
 /* A timer has expired, or the descriptor of a call is ready. */
 static void on_due(struct ring *ring, struct ring_peer *peer)
 {
@@ -323,6 +330,7 @@ static void complete(struct ring *ring, const struct io_uring_cqe *cqe)
     case OP_SIGNAL: on_signal(ring); break;
     case OP_SWEEP: on_sweep(ring); break;
     case OP_GRANTS: on_grants(ring); break;
+    case OP_FEED: on_feed(ring); break;
     case OP_RECEIVE: on_receive(ring, peer, cqe); break;
     case OP_SEND: on_send(ring, peer, cqe->res); break;
     case OP_TIMER:
@@ -375,6 +383,9 @@ static void begin(struct ring *ring)
     start_accept(ring);
     start_sweep(ring);
     start_grants(ring);
+    ring->feed = server_feed(ring->server);
+    if (ring->feed)
+        start_feed(ring);
 }
 
 int main(int argc, char **argv)
@@ -398,5 +409,7 @@ int main(int argc, char **argv)
     server_ready(&server);
     run(&ring);
     ring_free(&ring);
+    if (ring.feed)
+        feed_free(ring.feed);
     return server_finish(&server);
 }

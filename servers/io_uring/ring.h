@@ -21,6 +21,7 @@ enum op {
     OP_SIGNAL,  /* the server is to stop */
     OP_SWEEP,   /* it is time to look for silent peers */
     OP_GRANTS,  /* the turns of some upstream calls have come */
+    OP_FEED,    /* the feed has something to do */
     /* Of a peer: */
     OP_RECEIVE,
     OP_SEND,
@@ -55,7 +56,8 @@ struct ring {
     bool listening; /* OP_ACCEPT or OP_BACKLOG is in flight */
     int signals;    /* a signalfd, read into ... */
     struct signalfd_siginfo signal;
-    uint64_t grants; /* of turns to call the upstream, since the last look */
+    uint64_t grants;   /* of turns to call the upstream, since the last look */
+    struct feed *feed; /* or NULL */
     struct __kernel_timespec sweep_period;
 };
 

@@ -52,6 +52,11 @@ void start_grants(struct ring *ring)
                        0);
 }
 
+void start_feed(struct ring *ring)
+{
+    io_uring_prep_poll_add(ring_start(ring, NULL, OP_FEED), feed_fd(ring->feed), POLLIN);
+}
+
 /* --- of a peer ------------------------------------------------------------------------------- */
 
 void start_receive(struct ring *ring, struct ring_peer *peer)

@@ -20,6 +20,8 @@ void start_sweep(struct ring *);
 void hasten_sweep(struct ring *);
 /* OP_GRANTS */
 void start_grants(struct ring *);
+/* OP_FEED: its descriptor is readable. */
+void start_feed(struct ring *);
 
 /* OP_RECEIVE: stays armed and completes for every buffer, until a completion comes without
  * IORING_CQE_F_MORE. For a starved peer it receives once, straight into conn_in(). */

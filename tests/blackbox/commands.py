@@ -38,7 +38,7 @@ class Commands(ServerCase):
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
                        "calibration", "stats-file", "upstream-address", "upstream-pool",
-                       "upstream-timeout", "symbols", "book-journal", "help", "about"):
+                       "upstream-timeout", "feed", "symbols", "book-journal", "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 

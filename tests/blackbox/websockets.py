@@ -65,6 +65,7 @@ class Handshakes(ServerCase):
             with self.subTest(fields=fields):
                 reply = self.refused(upgrade(KEY, fields), 426)
                 self.assertEqual(reply.headers["upgrade"].lower(), "websocket")
+                self.assertIn("upgrade", reply.connection())
                 self.assertEqual(reply.headers["sec-websocket-version"], "13")
                 self.assertFalse(reply.closes())
 

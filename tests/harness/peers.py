@@ -21,7 +21,11 @@ class Reply:
             self.headers[name.lower()] = value.strip() if old is None else f"{old}, {value.strip()}"
 
     def closes(self):
-        return self.headers.get("connection", "").lower() == "close"
+        return "close" in self.connection()
+
+    def connection(self):
+        """The words of the field."""
+        return self.headers.get("connection", "").lower().replace(" ", "").split(",")
 
     def __repr__(self):
         return f"<{self.status} {self.reason} {self.headers} {bytes(self.body[:80])}>"

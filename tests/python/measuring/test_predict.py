@@ -251,6 +251,16 @@ arrivals = bursts
         self.assertEqual(list(half["classes"]), ["io"])
         self.assertEqual(set(bursts) & {"classes", "achieved_rate"}, set(), "no formula for them")
 
+    def test_a_modulated_rate_is_no_steady_state(self):
+        keys = "io.burst_load = 4\nio.burst_length = 50ms\nio.burst_share = 10%\n"
+        self.file.write_text(self.TEXT + "[point uneven]\nrate = 35%\n" + keys, encoding="utf-8")
+        self.assertTrue(self.load("uneven").phased)
+        self.predict("half", "uneven")
+        file = json.loads((self.folder / "predictions.json").read_text(encoding="utf-8"))
+        half, uneven = file["cells"]
+        self.assertIn("classes", half)
+        self.assertEqual(set(uneven) & {"classes", "achieved_rate"}, set(), "no formula for it")
+
     def test_the_generators_core_is_not_the_servers(self):
         for placement, cores in ("shared", 2), ("split", 1):
             text = self.TEXT.replace("= shared", f"= {placement}")

@@ -18,7 +18,8 @@ import time
 import unittest
 
 from generator_case import LOADGEN, OK, ROOT, Case, Server, always, start, wait_for
-from test_loadgen_websocket import CHAT, Hub
+from test_loadgen_websocket import CHAT
+from websocket_hub import Hub
 
 NO = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
 MANUAL = os.path.join(ROOT, "man", "loadgen.1")
@@ -100,12 +101,15 @@ def documented_name(path):
 class Json(Case):
     PHASES = ("[workload]\narrivals = constant\nrate = 200\n[class a]\nrequest = /\n"
               "[phase rise]\nduration = 100ms\nload = 0.5..1\n[phase top]\nduration = 100ms\n")
+    FEED = ("[workload]\narrivals = poisson\nrate = 200\n[class a]\nrequest = /\nprotocol = websocket\n"
+            "one_way = yes\nburst_load = 2\nburst_length = 10ms\nburst_share = 10%\n")
 
     def test_every_key_is_documented_and_occurs(self):
         chat = self.path("chat.ini", CHAT.format(connections=4, rooms=2, rate=50))
         with Server(always(OK)) as server, Server(Hub()) as hub:
             runs = [self.load(server.url()), self.load(server.url(), "-r", 100, "--retries", 1),
                     self.load(hub.url(), "--workload", chat),
+                    self.load(hub.url(), "--workload", self.path("feed.ini", self.FEED)),
                     self.load(server.url(), "--workload", self.path("phases.ini", self.PHASES)),
                     self.load(server.url(), "--find-rate", "errors<1%", "-d", "10ms", "-r",
                               "100000")]

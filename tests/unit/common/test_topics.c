@@ -1,5 +1,5 @@
 /* Outboxes, topics, and the ring through which processes tell each other news. */
-#include "common/work/news_ring.h"
+#include "common/news/news_ring.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -160,5 +160,10 @@ Test(notes, drift_is_noted_unless_the_load_was_to_change)
               "the second (-20 %)");
     f->plan.arrivals = ARRIVALS_BURSTS;
     expect(f, NULL);
+    f->plan.arrivals = ARRIVALS_POISSON;
+    f->plan.workload.class_count = 1;
+    expect(f, "1000.0 good replies per second came in the first half");
+    f->plan.workload.class[0].modulation.load = 4;
+    expect(f, NULL);
     free(f);
 }

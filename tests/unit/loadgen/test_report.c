@@ -136,6 +136,40 @@ static void expect_line(const struct fixture *f, const char *line)
     cr_assert_not_null(strstr(f->text, line), "no '%s' in\n%s", line, f->text);
 }
 
+Test(report, messages_that_want_no_reply)
+{
+    static const struct expected numbers[] = {
+        {"classes.io.one_way.written", 90}, {"classes.io.one_way.confirmed", 81},
+        {"classes.io.one_way.rate", 45},    {"classes.io.one_way.gather_s", 0.0002},
+        {"classes.io.bursts.load", 4},      {"classes.io.bursts.length_s", 0.05},
+        {"classes.io.bursts.share", 0.125}, {0}};
+    struct fixture *f = eventful();
+
+    f->totals.class[0].confirmed = 81;
+    f->plan.class[0].one_way = true;
+    f->plan.class[0].gather_ns = 200000;
+    f->plan.workload.class_count = 1;
+    f->plan.workload.class[0].modulation =
+        (struct modulation){.load = 4, .length_ns = 50000000, .share = 0.125};
+    write_result(f);
+    expect_numbers(f, numbers);
+    cr_assert(json_is_null(at(f, "total.one_way")));
+    cr_assert(json_is_null(at(f, "total.bursts")));
+    expect_line(f, "one-way messages of io: 90 written, 45.0/s; the server has read 81 of them\n");
+    discard(f);
+}
+
+Test(report, messages_and_bursts_are_not_in_other_runs)
+{
+    struct fixture *f = eventful();
+
+    write_result(f);
+    cr_assert(json_is_null(at(f, "classes.io.one_way")));
+    cr_assert(json_is_null(at(f, "classes.io.bursts")));
+    cr_assert_null(strstr(f->text, "one-way"));
+    discard(f);
+}
+
 Test(report, counts_of_a_class)
 {
     static const struct expected numbers[] = {{"classes.io.requests", 100},

@@ -11,7 +11,7 @@
 #ifndef ARCHBENCH_NEWS_RING_H
 #define ARCHBENCH_NEWS_RING_H
 
-#include "common/work/topics.h"
+#include "common/news/topics.h"
 
 #include <sys/types.h>
 

@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+/* What comes before a name in Redis: nothing that it holds for others is touched. */
+#define TOPIC_CHANNEL "archbench:"
+
 enum {
     TOPIC_NAME_MAX = 31,    /* characters: letters, digits, _ and - */
     SUBSCRIPTIONS_MAX = 64, /* of one subscriber */

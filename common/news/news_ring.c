@@ -1,4 +1,4 @@
-#include "common/work/news_ring.h"
+#include "common/news/news_ring.h"
 #include "common/base/counters.h"
 
 #include <errno.h>
@@ -60,22 +60,32 @@ struct news_ring *news_ring_new(int listeners)
     return ring;
 }
 
-/* A process that died with the lock had not moved `head`: what it wrote counts for nothing. */
+/* Bytes at a place of the ring: an entry never goes over its end. */
+static struct entry *entry_at(const struct news_ring *ring, uint64_t at)
+{
+    return (struct entry *)(ring->bytes + at % NEWS_RING_BYTES);
+}
+
+/* A process died with the lock. What it wrote counts for nothing unless it has moved `head`, and it may have numbered
+ * what it did not come to put. */
+static void number_anew(struct news_ring *ring)
+{
+    for (uint64_t at = ring->tail; at < ring->head; at += entry_at(ring, at)->bytes)
+        if (entry_at(ring, at)->topic[0])
+            ring->number = entry_at(ring, at)->number + 1;
+}
+
 static void lock(struct news_ring *ring)
 {
-    if (pthread_mutex_lock(&ring->lock) == EOWNERDEAD)
-        pthread_mutex_consistent(&ring->lock);
+    if (pthread_mutex_lock(&ring->lock) != EOWNERDEAD)
+        return;
+    number_anew(ring);
+    pthread_mutex_consistent(&ring->lock);
 }
 
 static void unlock(struct news_ring *ring)
 {
     pthread_mutex_unlock(&ring->lock);
-}
-
-/* Bytes at a place of the ring: an entry never goes over its end. */
-static struct entry *entry_at(const struct news_ring *ring, uint64_t at)
-{
-    return (struct entry *)(ring->bytes + at % NEWS_RING_BYTES);
 }
 
 /* Under the lock: forget the oldest news until there is room for so many bytes. */

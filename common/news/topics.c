@@ -1,4 +1,4 @@
-#include "common/work/topics.h"
+#include "common/news/topics.h"
 
 #include <errno.h>
 #include <search.h>

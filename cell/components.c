@@ -1,0 +1,84 @@
+#include "cell/components.h"
+#include "common/base/util.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum { PATH_SIZE = 4096 };
+
+/* It is in the project's folder, as is that of this program. The caller frees it. */
+static char *program(void)
+{
+    char build[PATH_SIZE], *path;
+    executable_folder(build, sizeof build);
+    if (asprintf(&path, "%s/../bin/archbench", build) < 0)
+        die("out of memory");
+    return path;
+}
+
+static bool is_installed(enum component component)
+{
+    char *path = program(), *command;
+    if (asprintf(&command, "'%s' component %s --installed >/dev/null", path,
+                 component_name(component)) < 0)
+        die("out of memory");
+    bool installed = system(command) == 0;
+    free(command);
+    free(path);
+    return installed;
+}
+
+void components_choose(struct trial_setup *setup, const struct workload *workload, bool wanted)
+{
+    setup->components = workload->components;
+    setup->schema = workload->schema;
+    for (enum component i = 0; i < COMPONENTS; i++)
+        setup->has_component[i] = wanted && (workload->components & 1u << i) && is_installed(i);
+}
+
+json_t *components_command(const struct run *run, enum component component)
+{
+    char *path = program();
+    json_t *list = json_pack("[sss]", path, "component", component_name(component));
+    free(path);
+    if (component == COMPONENT_POSTGRESQL && run->setup->schema[0])
+        json_array_append_new(list, json_sprintf("--schema=%s", run->setup->schema));
+    return list;
+}
+
+/* They are where the upstream is, for the same reasons. */
+bool components_start(struct run *run)
+{
+    const struct cores *cores = &run->setup->cores;
+    for (enum component i = 0; i < COMPONENTS; i++) {
+        struct component_trial *component = &run->trial->component[i];
+        if (!run->setup->has_component[i])
+            continue;
+        component->command = components_command(run, i);
+        if (!child_start(run, &run->component[i], component->command,
+                         cores->shared ? cores->server : cores->generator, -1))
+            return false;
+    }
+    return true;
+}
+
+bool components_kill(struct run *run, enum component component)
+{
+    struct killing *killing = &run->trial->killing;
+    struct child *child = &run->component[component], *upstream = &run->upstream;
+    struct rusage usage;
+    killing->victim = child->pid ? VICTIM_COMPONENT : VICTIM_UPSTREAM;
+    if (child->pid)
+        return kill(child->pid, SIGUSR1) == 0; /* its supervisor kills it */
+    int64_t killed_ns = now_ns();
+    kill(upstream->pid, SIGKILL);
+    child_reap(run, upstream, &usage);
+    json_t *command = command_of_upstream(run);
+    killing->restarted = child_start(run, upstream, command, upstream->cores, -1);
+    json_decref(command);
+    if (killing->count == 1)
+        killing->back_s = (double)(now_ns() - killed_ns) / NSEC_PER_SEC;
+    return killing->restarted;
+}

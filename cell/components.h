@@ -1,0 +1,18 @@
+/* components: the real programs beside a server, Redis and PostgreSQL, each a child that its own supervisor keeps
+ * running (bin/archbench component). Where one is not installed, or not wanted, the upstream plays it. */
+#ifndef ARCHBENCH_COMPONENTS_H
+#define ARCHBENCH_COMPONENTS_H
+
+#include "cell/run.h"
+
+/* Decide which of the workload's are started: none unless `wanted`. */
+void components_choose(struct trial_setup *, const struct workload *, bool wanted);
+
+/* Start them and wait until they are ready. False: one is not, and the reason has been added. */
+bool components_start(struct run *);
+/* Kill it, or the upstream that plays it, which is started again on the same port. False as above. */
+bool components_kill(struct run *, enum component);
+
+json_t *components_command(const struct run *, enum component);
+
+#endif

@@ -1,0 +1,177 @@
+"""What is published in Redis by anybody, pushed to the subscribers of every server with --feed."""
+
+import os
+import subprocess
+
+import harness
+from harness import BINARY, SLOW, TEXT, ServerCase, UpstreamProgram, wait_until
+
+from .pushes import NoPushes, Subscribing
+
+
+class Feeding(Subscribing):
+    """A server with a feed, and the build/upstream that it listens to."""
+
+    options = None
+
+    def setUp(self):
+        self.upstream = self.start_upstream()
+
+    def start_upstream(self, port=0):
+        upstream = UpstreamProgram(port=port)
+        self.addCleanup(upstream.kill)
+        return upstream
+
+    def start(self, *options):
+        server = super().start("--upstream-address", f"127.0.0.1:{self.upstream.port}", *options)
+        return server
+
+    def feeds(self):
+        """How many feeds a server has: of clustered loops each follows by itself."""
+        return 2 if self.target.name == "multi_loop" else 1
+
+    def start_fed(self, *options, feeds=None):
+        """... that has subscribed with so many processes."""
+        feeds = feeds or self.feeds()
+        if self.target.name == "multi_loop":
+            options += ("--workers", str(feeds))
+        server = self.start("--feed", *options)
+        wait_until(lambda: server.metrics()["feed_connects"] >= feeds, 10 * SLOW)
+        return server
+
+    def publish_in_redis(self, topic, *texts):
+        with self.upstream.client() as client:
+            return [client.call("PUBLISH", f"archbench:{topic}", text) for text in texts]
+
+
+class Feeds(Feeding, ServerCase):
+    """Subscribers here, publishers anywhere."""
+
+    def test_from_a_stranger(self):
+        server = self.start_fed()
+        subscribers = [self.subscriber("a", server=server) for _ in range(2)]
+        self.assertEqual(self.publish_in_redis("a", "1\nhello", "2\n\u20ac\nx"),
+                         [self.feeds()] * 2)
+        for subscriber in subscribers:
+            self.assertEqual(subscriber.delivery(), harness.Delivery("a", "1", b"hello", TEXT))
+            self.assertEqual(subscriber.delivery(),
+                             harness.Delivery("a", "2", "\u20ac\nx".encode(), TEXT))
+
+    def test_what_is_no_text(self):
+        """A WebSocket may not carry it as text."""
+        subscriber = self.subscriber("a", server=self.start_fed())
+        self.publish_in_redis("a", b"1\n\xff\x00")
+        self.assertEqual(subscriber.delivery(), harness.Delivery("a", "1", b"\xff\x00", BINARY))
+
+    def test_from_another_server(self):
+        here, there = self.start_fed(), self.start_fed()
+        subscriber, publisher = self.subscriber("a", server=here), self.websocket(there)
+        for index in range(20):
+            self.assertEqual(publisher.ask(f"m{index}", "/work?io=redis:publish:a",
+                                           f"text {index}").status, 200)
+        for index in range(20):
+            self.assertEqual(subscriber.delivery(),
+                             harness.Delivery("a", f"m{index}", b"text %d" % index, TEXT))
+
+    def test_publisher_hears_itself(self):
+        websocket = self.subscriber("a", server=self.start_fed())
+        websocket.send("m1 /work?io=redis:publish:a\nx")
+        seen = {websocket.data()[1], websocket.data()[1]}  # the answer and the delivery
+        self.assertEqual(len(seen), 2)
+
+    def test_only_without(self):
+        """A server without --feed hears nothing of it."""
+        server = self.start()
+        subscriber, publisher = self.subscriber("a", server=server), self.websocket(server)
+        self.assertEqual(self.publish_in_redis("a", "1\nx"), [0])
+        self.publish(publisher, "a", "fence")
+        self.receives(subscriber, "a", "fence")
+
+    def test_other_channels(self):
+        """Those of others, and names that no topic can have."""
+        server = self.start_fed()
+        subscriber = self.subscriber("a", server=server)
+        with self.upstream.client() as client:
+            for channel in ("a", "archbench:", "archbench:" + "x" * 32, "archbench:b"):
+                client.call("PUBLISH", channel, "1\nx")
+            client.call("PUBLISH", "archbench:a", "2\nfence")
+        self.receives(subscriber, "a", "fence")
+
+    def test_many_in_order(self):
+        server = self.start_fed("--outbox", "4m")
+        subscribers = [self.subscriber("a", server=server) for _ in range(3)]
+        with self.upstream.client() as client:
+            client.send(b"".join(harness.encoded("PUBLISH", "archbench:a", f"-\np {index}")
+                                 for index in range(2000)))
+            client.replies(2000)
+        for subscriber in subscribers:
+            self.receives_all(subscriber, "a", ("p",), 2000)
+        wait_until(lambda: server.metrics()["pushed"] == 3 * 2000, 10 * SLOW)
+        self.assertEqual(server.metrics()["fed"], 2000 * self.feeds())
+
+    def test_redis_comes_later(self):
+        port = self.upstream.port
+        self.upstream.kill()
+        server = self.start("--feed")
+        subscriber = self.subscriber("a", server=server)
+        self.upstream = self.start_upstream(port)
+        wait_until(lambda: server.metrics()["feed_connects"] >= 1, 10 * SLOW)
+        self.publish_in_redis("a", "1\nx")
+        self.receives(subscriber, "a", "x")
+
+    def test_redis_is_killed_and_comes_back(self):
+        server = self.start_fed()
+        subscriber = self.subscriber("a", server=server)
+        for life in range(1, 4):
+            port = self.upstream.port
+            self.upstream.kill()
+            self.assertEqual(server.get().status, 200)
+            self.upstream = self.start_upstream(port)
+            connects = (life + 1) * self.feeds()
+            wait_until(lambda connects=connects: server.metrics()["feed_connects"] >= connects,
+                       10 * SLOW)
+            self.publish_in_redis("a", f"-\n{life}")
+            self.receives(subscriber, "a", str(life))
+
+    def test_what_is_no_redis(self):
+        """It speaks another protocol: the server goes on, and tries again."""
+        other = self.start()
+        server = super().start("--feed", "--upstream-address", f"127.0.0.1:{other.port}")
+        subscriber = self.subscriber("a", server=server)
+        self.publish(subscriber, "a", "x")
+        self.assertEqual(server.get().status, 200)
+
+
+class FeedOfCopies(Feeding, ServerCase):
+    """Copies of a server know nothing of each other; the feed reaches all."""
+
+    @classmethod
+    def suits(cls, target):
+        return Feeding.suits(target) and target.has("--processes")
+
+    def test_each_copy_follows(self):
+        server = self.start_fed("--processes", "2", feeds=2)
+        subscribers = [self.subscriber("a", server=server) for _ in range(16)]
+        publisher = self.websocket(server)
+        for index in range(10):
+            self.assertEqual(publisher.ask("-x", "/work?io=redis:publish:a",
+                                           f"p {index}").status, 200)
+        for subscriber in subscribers:
+            self.receives_all(subscriber, "a", ("p",), 10)
+
+
+class NoFeed(ServerCase):
+    """An architecture that cannot push refuses the option."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return NoPushes.suits(target)
+
+    def test_refused(self):
+        process = subprocess.run([self.target.path, "--port", "0", "--feed"], capture_output=True,
+                                 text=True, timeout=20 * SLOW)
+        self.assertEqual(process.returncode, 2)
+        self.assertIn("pushes nothing", process.stderr)
+        self.assertNotIn(os.sep, process.stdout)
