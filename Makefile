@@ -9,7 +9,7 @@ PREFIX   ?= /usr/local
 LLHTTP    = /usr/share/llhttp
 WARN      = -Wall -Wextra -Wshadow $(if $(CI),-Werror)
 SAN       = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp $(CFLAGS) $(SAN) -pthread
+BASE      = -std=gnu11 -D_GNU_SOURCE -I. -I/usr/share/include/llhttp -I/usr/include/postgresql $(CFLAGS) $(SAN) -pthread
 COMPILE   = $(CC) $(BASE) $(WARN) -MMD -MP
 SLOW      = $(if $(SANITIZE),SLOW=3)# patience of the tests
 LIBS      = -lwslay -linih -ljansson -lnettle -lhiredis -lm

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Install the Debian packages of the named groups (run, test, lint, fuzz) that are missing.
+# Install the Debian packages of the named groups (run, test, lint, fuzz, cases) that are missing.
 set -eu
 
 run="gcc libc6-dev make libev-dev liburing-dev node-llhttp libinih-dev libjansson-dev
-    nettle-dev libhiredis-dev libwslay-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
+    nettle-dev libhiredis-dev libpq-dev libwslay-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
 test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils apache2-bin nginx-light redis-tools
-    chromium python3-websockets"
+    postgresql chromium python3-websockets"
 lint="clang-format cppcheck python3 shellcheck"
 fuzz="clang libclang-rt-14-dev"
+cases="redis-server postgresql" # what the case studies call
 
 missing=""
 for group in "${@:-run}"; do
@@ -16,7 +17,8 @@ for group in "${@:-run}"; do
     test) packages=$test ;;
     lint) packages=$lint ;;
     fuzz) packages=$fuzz ;;
-    *) echo "deps.sh: the groups are run, test, lint and fuzz" >&2 && exit 2 ;;
+    cases) packages=$cases ;;
+    *) echo "deps.sh: the groups are run, test, lint, fuzz and cases" >&2 && exit 2 ;;
     esac
     for package in $packages; do
         dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
@@ -31,7 +33,7 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 echo "installing$missing"
-# RUNLEVEL=1: installing nginx must not start it.
+# RUNLEVEL=1: installing nginx, Redis or PostgreSQL must not start it.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 log=$(mktemp)
 # shellcheck disable=SC2086 # a list of words

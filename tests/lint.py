@@ -29,6 +29,7 @@ LARGE_FOLDERS = {
 # own.
 BASE, SOCKET, NEWS = "common/base", "common/websocket", "common/news"
 WORK, SERVE = "common/work", "common/serve"
+CALLS = "common/upstream"
 CALIBRATE = "common/serve/calibrate.h"  # of the machine, which all must agree on
 PLAN, BOOKS, JUDGE = "loadgen/plan", "loadgen/books", "loadgen/judge"
 GENERATOR = (PLAN, BOOKS, "loadgen/worker", JUDGE, "loadgen/output")
@@ -36,9 +37,10 @@ ROOMS = {
     BASE: (),
     SOCKET: (BASE,),
     NEWS: (BASE, SOCKET),
-    WORK: (BASE, SOCKET, NEWS),
-    SERVE: (BASE, SOCKET, NEWS, WORK),
-    "servers": (BASE, SOCKET, NEWS, WORK, SERVE),  # and never another server
+    CALLS: (BASE, SOCKET, NEWS),
+    WORK: (BASE, SOCKET, NEWS, CALLS),
+    SERVE: (BASE, SOCKET, NEWS, CALLS, WORK),
+    "servers": (BASE, SOCKET, NEWS, CALLS, WORK, SERVE),  # and never another server
     "services": (BASE,),
     PLAN: (BASE, WORK, CALIBRATE),
     BOOKS: (BASE, PLAN),

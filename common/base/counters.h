@@ -42,10 +42,19 @@
     X(upstream_calls, counter, "Calls to the upstream.")                                           \
     X(upstream_waits, counter, "Calls that had to wait for a free connection.")                    \
     X(upstream_wait_us, counter, "Microseconds that calls waited for a connection, in sum.")       \
+    X(upstream_busy_us, counter, "Microseconds that calls had a connection, in sum.")              \
     X(upstream_connects, counter, "Connections made to the upstream.")                             \
     X(upstream_failed, counter,                                                                    \
       "Calls that the upstream refused, broke off or answered with an error.")                     \
     X(upstream_late, counter, "Calls that were not over in time.")                                 \
+    X(database_calls, counter, "Statements that were to be executed.")                             \
+    X(database_waits, counter, "Statements that had to wait for a free connection.")               \
+    X(database_wait_us, counter, "Microseconds that statements waited for one, in sum.")           \
+    X(database_busy_us, counter, "Microseconds that statements had a connection, in sum.")         \
+    X(database_connects, counter, "Connections made to the database.")                             \
+    X(database_failed, counter,                                                                    \
+      "Statements that the database refused, broke off or could not be asked.")                    \
+    X(database_late, counter, "Statements that were not over in time.")                            \
     X(workers, gauge, "Workers in the pool.")                                                      \
     X(spawned, counter, "Workers, threads or processes started.")                                  \
     X(switches_voluntary, counter, "Context switches of threads and processes that ended.")        \

@@ -31,7 +31,8 @@ static void begin_exchange(struct conn *conn, struct exchange *exchange)
     exchange->job.counting = service->counting;
     exchange->job.calibration = &service->calibration;
     exchange->job.disk = &service->disk;
-    exchange->job.upstream = &service->upstream;
+    exchange->job.upstream = &service->calls.upstream;
+    exchange->job.database = &service->calls.database;
     exchange->job.topics = service->topics;
     exchange->job.market = &service->market;
     http_init(&exchange->request, exchange->text);
@@ -124,6 +125,24 @@ static int find_page(const struct conn *conn, const struct span *path)
     return NO_PAGE;
 }
 
+/* False: the program has a step io=sql that this server cannot perform. */
+static bool knows_statements(const struct conn *conn, int *status, const char **reason)
+{
+    const struct program *program = &conn->job->program;
+    const struct statements *statements = conn->service->calls.database.statements;
+    for (int i = 0; program->topics_len && i < program->steps; i++) {
+        const struct step *step = &program->step[i];
+        if (step->kind != STEP_SQL)
+            continue;
+        *status = statements ? 400 : 501;
+        *reason = statements ? "there is no such statement in the file of --sql"
+                             : "this server was started without --sql, a file of statements";
+        if (!statements || statements_find(statements, program_topic(program, step)) < 0)
+            return false;
+    }
+    return true;
+}
+
 /* True: the program can be performed. False: *status and *reason say why not. */
 static bool find_program(struct conn *conn, struct span target, const struct span *path,
                          int *status, const char **reason)
@@ -144,6 +163,8 @@ static bool find_program(struct conn *conn, struct span target, const struct spa
         *reason = "there are /, /work, /ws, /healthz and /metrics";
         return false;
     }
+    if (!knows_statements(conn, status, reason))
+        return false;
     *status = 501;
     *reason = "this architecture pushes nothing to its connections";
     return !program_has_topic(program) || conn->service->topics;

@@ -15,6 +15,7 @@
 #include "common/base/counters.h"
 #include "common/base/util.h"
 #include "common/serve/exchange.h"
+#include "common/upstream/calls.h"
 
 #include <stdatomic.h>
 
@@ -38,7 +39,7 @@ enum { NO_PAGE = -1 };
 struct service {
     struct calibration calibration;
     struct disk disk;
-    struct upstream_pool upstream;
+    struct calls calls; /* the pools of the upstream and the database */
     struct counters_file *counters;
     struct counting *counting;  /* how threads share them; NULL: each connection has a slot */
     struct market market;       /* the order books; server_books() */

@@ -42,12 +42,12 @@ static void on_call_ready(struct ev_loop *ev, ev_io *io, int events)
 
 static void on_grants(struct ev_loop *ev, ev_io *io, int events)
 {
-    struct upstream_pool *pool = &((struct loop *)ev_userdata(ev))->server->service.upstream;
+    struct upstream_turns *turns = &((struct loop *)ev_userdata(ev))->server->service.calls.turns;
     struct upstream_call *call;
     eventfd_t count;
     (void)events;
     eventfd_read(io->fd, &count); /* first, so that what comes after the last look is told again */
-    while ((call = upstream_next_granted(pool)))
+    while ((call = upstream_next_granted(turns)))
         note_due(container_of(conn_of_job(job_of_call(call)), struct loop_peer, conn));
 }
 
@@ -162,7 +162,7 @@ void loop_init(struct loop *loop, struct server *server, unsigned multiplexer)
     fcntl(server->listener, F_SETFL, O_NONBLOCK);
     ev_io_init(&loop->listener, on_connect, server->listener, EV_READ);
     ev_io_init(&loop->due, on_due, loop->timers.fd, EV_READ);
-    ev_io_init(&loop->grants, on_grants, upstream_grants_fd(&server->service.upstream), EV_READ);
+    ev_io_init(&loop->grants, on_grants, upstream_grants_fd(&server->service.calls.turns), EV_READ);
     ev_timer_init(&loop->sweep, on_sweep, period, period);
     ev_set_priority(&loop->sweep, EV_MINPRI); /* after what is ready has been noted */
     ev_async_init(&loop->wake, on_wake);
@@ -297,7 +297,9 @@ static void await_call(struct loop_peer *peer)
         return;
     }
     if (fd >= 0) {
-        ev_io_set(&peer->call, fd, job_wait_events(job) == POLLIN ? EV_READ : EV_WRITE);
+        int events = job_wait_events(job);
+        ev_io_set(&peer->call, fd,
+                  (events & POLLIN ? EV_READ : 0) | (events & POLLOUT ? EV_WRITE : 0));
         ev_io_start(peer->loop->ev, &peer->call);
     }
     timers_add(&peer->loop->timers, &peer->timer, job_deadline_ns(job));

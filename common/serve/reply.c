@@ -100,14 +100,23 @@ enum want conn_reply_metrics(struct conn *conn)
     return conn->want;
 }
 
+static enum want reply_failed_call(struct conn *conn, const struct upstream_pool *pool, int error)
+{
+    return conn_refuse(conn, error == -ETIMEDOUT ? 504 : 502, upstream_reason(pool, error));
+}
+
 /* A step failed, the one that the job is at. */
 static enum want reply_failure(struct conn *conn)
 {
     const struct job *job = conn->job;
+    const struct calls *calls = &conn->service->calls;
     switch (job->program.step[job->next].kind) {
     case STEP_UPSTREAM:
-    case STEP_REDIS:
-        return conn_refuse(conn, job->error == -ETIMEDOUT ? 504 : 502, upstream_reason(job->error));
+    case STEP_REDIS: return reply_failed_call(conn, &calls->upstream, job->error);
+    case STEP_SQL:
+        if (job->error == -ENOENT)
+            return conn_refuse(conn, 400, "there is no such statement in the file of --sql");
+        return reply_failed_call(conn, &calls->database, job->error);
     case STEP_BOOK: return conn_refuse(conn, 503, "the journal of the order books is full");
     case STEP_SUBSCRIBE: return conn_refuse(conn, 400, "a connection has 64 subscriptions at most");
     case STEP_DISK:

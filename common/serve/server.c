@@ -156,17 +156,17 @@ static void answer_about(int argc, char **argv)
 
 /* What the command line says of a server, beside what struct server holds itself. */
 struct settings {
-    const char *host, *calibration, *data, *stats_file, *upstream, *journal;
-    int symbols;
-    int port, backlog, upstream_pool;
-    int64_t idle_ns, header_ns, request_ns, upstream_ns;
+    const char *host, *calibration, *data, *stats_file, *journal;
+    int port, backlog, symbols;
+    int64_t idle_ns, header_ns, request_ns;
+    struct call_options calls;
     bool about;
     int processes;
 };
 
 static void check_settings(const struct server *server, const struct settings *s)
 {
-    if (s->idle_ns <= 0 || s->header_ns <= 0 || s->upstream_ns <= 0)
+    if (s->idle_ns <= 0 || s->header_ns <= 0)
         die("timeouts must be longer than 0");
     if (server->feeds && strstr(server_about, "\"push\":null"))
         die("--feed: this architecture pushes nothing");
@@ -201,17 +201,23 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
         {"feed", 0, OPTION_FLAG, &server->feeds, NULL,
          "push what io=redis:publish tells the upstream, by whichever server", 0, 0},
-        {"upstream-address", 0, OPTION_TEXT, &s->upstream, "HOST:PORT",
+        {"upstream-address", 0, OPTION_TEXT, &s->calls.upstream, "HOST:PORT",
          "what io=upstream and io=redis call: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0,
          0},
-        {"upstream-pool", 0, OPTION_INT, &s->upstream_pool, "N",
+        {"upstream-pool", 0, OPTION_INT, &s->calls.upstream_pool, "N",
          "connections to it at most, for each process", 1, 10000},
-        {"upstream-timeout", 0, OPTION_DURATION, &s->upstream_ns, "TIME",
+        {"upstream-timeout", 0, OPTION_DURATION, &s->calls.upstream_ns, "TIME",
          "patience with a call, its wait for a connection included", 0, 0},
-        {"symbols", 0, OPTION_INT, &s->symbols, "N", "order books for book= steps", 1,
-         MARKET_SYMBOLS_MAX},
-        {"book-journal", 0, OPTION_TEXT, &s->journal, "FILE",
-         "what changes the books, written ahead; one with entries is replayed first", 0, 0},
+        {"sql", 0, OPTION_TEXT, &s->calls.sql, "FILE", "the statements of io=sql", 0, 0},
+        {"database", 0, OPTION_TEXT, &s->calls.database, "CONNINFO",
+         "the PostgreSQL that executes them ($ARCHBENCH_DATABASE); none: the upstream stands in", 0,
+         0},
+        {"database-pool", 0, OPTION_INT, &s->calls.database_pool, "N",
+         "connections to it at most, for each process", 1, 10000},
+        {"database-timeout", 0, OPTION_DURATION, &s->calls.database_ns, "TIME",
+         "patience with a statement, its wait for a connection included", 0, 0},
+        {"symbols", 0, OPTION_INT, &s->symbols, "N", "order books", 1, MARKET_SYMBOLS_MAX},
+        {"book-journal", 0, OPTION_TEXT, &s->journal, "FILE", "what changes the order books", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &s->stats_file, "FILE", "share the live counters as a file",
          0, 0},
         {"about", 0, OPTION_FLAG, &s->about, NULL, "describe this architecture in JSON", 0, 0},
@@ -235,16 +241,13 @@ static void take_descriptors(void)
 
 void server_setup(struct server *server, int argc, char **argv, const struct option_row *own)
 {
-    const char *upstream = getenv("ARCHBENCH_UPSTREAM");
     struct settings s = {
         .host = "127.0.0.1",
         .port = 8080,
         .backlog = 4096,
         .idle_ns = 60 * NSEC_PER_SEC,
         .header_ns = 10 * NSEC_PER_SEC,
-        .upstream = upstream ? upstream : "127.0.0.1:6380",
-        .upstream_pool = 64,
-        .upstream_ns = NSEC_PER_SEC,
+        .calls = call_options_default(),
         .processes = 1,
         .symbols = 16,
     };
@@ -257,7 +260,6 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a journal that must not grow is full, and no reason to die */
     take_descriptors();
     server->listener = net_listen(s.host, &s.port, s.backlog);
     server->reserve = net_reserve();
@@ -272,8 +274,8 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     *server->waiting = 0;
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
+    calls_init(&server->service.calls, &s.calls);
     market_open(&server->service.market, (uint32_t)s.symbols, s.journal);
-    upstream_init(&server->service.upstream, s.upstream, s.upstream_pool, s.upstream_ns);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     if (s.processes > 1)
@@ -288,7 +290,9 @@ void server_push(struct server *server)
 
 struct feed *server_feed(const struct server *server)
 {
-    return server->feeds ? feed_new(&server->service.upstream.address, server->counters) : NULL;
+    return server->feeds
+               ? feed_new(&server->service.calls.upstream.target.address, server->counters)
+               : NULL;
 }
 
 void server_ready(const struct server *server)
@@ -430,7 +434,7 @@ void server_await_threads(struct server *server)
 
 int server_finish(struct server *server)
 {
-    upstream_free(&server->service.upstream);
+    calls_free(&server->service.calls);
     exchanges_free(&server->service.exchanges);
     char members[4096];
     if (server->is_copy)

@@ -107,7 +107,7 @@ void server_await_threads(struct server *);
 void server_become_copy(struct server *);
 
 /* The last line: the counters as JSON on stdout. No request may be under way: the connections to the
- * upstream are closed. Returns the exit status, 0. */
+ * upstream and the database are closed. Returns the exit status, 0. */
 int server_finish(struct server *);
 
 #endif

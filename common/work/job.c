@@ -14,7 +14,8 @@ static enum wait wait_of(enum step_kind kind)
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
     case STEP_UPSTREAM:
-    case STEP_REDIS: return WAIT_UPSTREAM;
+    case STEP_REDIS:
+    case STEP_SQL: return WAIT_UPSTREAM;
     case STEP_WORK: return WAIT_COMPUTE;
     case STEP_PUBLISH:
     case STEP_SUBSCRIBE:
@@ -46,8 +47,31 @@ static void change_topics(struct job *job, const struct step *step)
         topics_unsubscribe(job->topics, job->subscriber, topic);
 }
 
+/* A pool without a database takes it for a wait. -ENOENT: there is no such statement, which whoever has read
+ * the program from a request knows, and one that has kept it may not. */
+static void begin_statement(struct job *job, const struct step *step)
+{
+    const struct statements *statements = job->database->statements;
+    const char *name = program_topic(&job->program, step);
+    int place = statements ? statements_find(statements, name) : -1;
+    if (place < 0) {
+        job->error = -ENOENT;
+        return;
+    }
+    struct upstream_command command = {.verb = UPSTREAM_WAIT,
+                                       .duration_ns = statements->statement[place].stand_in_ns,
+                                       .statement = place,
+                                       .name = program_argument(&job->program, step),
+                                       .message = job->message};
+    upstream_begin(&job->call, job->database, job->counters, command);
+}
+
 static void begin_call(struct job *job, const struct step *step)
 {
+    if (step->kind == STEP_SQL) {
+        begin_statement(job, step);
+        return;
+    }
     struct upstream_command command = {.verb = step->verb,
                                        .duration_ns = step->amount_ns,
                                        .name = program_topic(&job->program, step),
@@ -168,7 +192,8 @@ void job_block(struct job *job)
             job->error = (int)n;
         break;
     case STEP_UPSTREAM:
-    case STEP_REDIS: job->error = upstream_perform(&job->call); break;
+    case STEP_REDIS:
+    case STEP_SQL: job->error = upstream_perform(&job->call); break;
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     case STEP_COUNT: count_up(job, step->count); break;

@@ -4,10 +4,10 @@
 #ifndef ARCHBENCH_JOB_H
 #define ARCHBENCH_JOB_H
 
+#include "common/upstream/upstream.h"
 #include "common/work/book/market.h"
 #include "common/work/disk.h"
 #include "common/work/program.h"
-#include "common/work/upstream.h"
 
 #include <sys/types.h>
 
@@ -28,12 +28,12 @@ enum wait {
 
 struct job {
     struct counting *counting;     /* where count= counts; NULL: in `counters` */
-    struct counter_slot *counters; /* of calls to the upstream too */
+    struct counter_slot *counters; /* of calls, too */
     const struct calibration *calibration;
     struct disk *disk;
-    struct upstream_pool *upstream;
-    struct topics *topics; /* NULL: this server pushes nothing */
-    struct market *market; /* the order books */
+    struct upstream_pool *upstream, *database; /* of io=sql, whose statements it knows */
+    struct topics *topics;                     /* NULL: this server pushes nothing */
+    struct market *market;                     /* the order books */
     /* Who may subscribe, and what is published or stored. NULL: the request did not come by WebSocket, and
      * nothing came with it. */
     struct subscriber *subscriber;
@@ -82,7 +82,7 @@ void job_deliver(struct job *, uint64_t digest, int error, int step);
 /* Length of a pending WAIT_TIMER in nanoseconds. */
 int64_t job_delay_ns(const struct job *);
 
-/* Of a pending WAIT_UPSTREAM: the descriptor and POLLIN or POLLOUT. It stays open until job_resume() or
+/* Of a pending WAIT_UPSTREAM: the descriptor, and POLLIN, POLLOUT or both. It stays open until job_resume() or
  * job_block(). -1: the job waits for its turn to use one, see job_watch_turn(). */
 int job_wait_fd(const struct job *);
 short job_wait_events(const struct job *);

@@ -15,6 +15,7 @@ static const struct kind {
     {"io", "disk", {.kind = STEP_DISK}},
     {"io", "upstream", {.kind = STEP_UPSTREAM}},
     {"io", "redis", {.kind = STEP_REDIS}},
+    {"io", "sql", {.kind = STEP_SQL}},
     {"io", "backend", {.kind = STEP_UPSTREAM}}, /* the older spelling, in files that people have */
     {"cpu", "hash", {.kind = STEP_WORK, .work = WORK_HASH}},
     {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
@@ -22,23 +23,6 @@ static const struct kind {
     {"cpu", "json", {.kind = STEP_WORK, .work = WORK_JSON}},
     {"cpu", "risk", {.kind = STEP_WORK, .work = WORK_RISK}},
 };
-
-static bool is_cpu(enum step_kind kind)
-{
-    switch (kind) {
-    case STEP_COUNT: return false; /* how long that takes is not known beforehand */
-    case STEP_BOOK:
-    case STEP_PUBLISH:
-    case STEP_SUBSCRIBE:
-    case STEP_UNSUBSCRIBE:
-    case STEP_TIMER:
-    case STEP_DISK:
-    case STEP_UPSTREAM:
-    case STEP_REDIS: return false;
-    case STEP_WORK: return true;
-    }
-    return false;
-}
 
 static int hex_digit(char c)
 {
@@ -82,7 +66,18 @@ static bool is_name(const char *text, size_t len)
     return len > 0 && len <= PROGRAM_CLASS_MAX;
 }
 
-/* Of a topic, a key or a channel, which `step` is about. */
+static const char *add_name(struct program *program, const char *text, size_t len)
+{
+    if (program->topics_len + len >= PROGRAM_TOPICS_BYTES)
+        return "too many topics, keys, channels and statements";
+    char *name = program->topics + program->topics_len;
+    memcpy(name, text, len);
+    name[len] = 0;
+    program->topics_len = (uint8_t)(program->topics_len + len + 1);
+    return NULL;
+}
+
+/* Of a topic, a key, a channel or a statement, which `step` is about. */
 static const char *set_name(struct program *program, struct step *step, const char *text,
                             size_t len)
 {
@@ -91,14 +86,21 @@ static const char *set_name(struct program *program, struct step *step, const ch
                    "is_name() is for all of them");
     if (!is_name(text, len))
         return "topics, keys and channels are names of 1 to 31 letters, digits, _ and -";
-    if (program->topics_len + len >= PROGRAM_TOPICS_BYTES)
-        return "too many topics, keys and channels";
-    char *name = program->topics + program->topics_len;
-    memcpy(name, text, len);
-    name[len] = 0;
     step->topic = program->topics_len;
-    program->topics_len = (uint8_t)(program->topics_len + len + 1);
-    return NULL;
+    return add_name(program, text, len);
+}
+
+/* NAME or NAME:ARGUMENT behind io=sql: The argument is kept behind the name. */
+static const char *set_statement(struct program *program, struct step *step, const char *text,
+                                 size_t len)
+{
+    const char *colon = memchr(text, ':', len);
+    size_t name_len = colon ? (size_t)(colon - text) : len;
+    size_t argument_len = colon ? len - name_len - 1 : 0;
+    if (!is_name(text, name_len) || (colon && !is_name(colon + 1, argument_len)))
+        return "io=sql takes NAME or NAME:ARGUMENT, each of 1 to 31 letters, digits, _ and -";
+    const char *wrong = set_name(program, step, text, name_len);
+    return wrong ? wrong : add_name(program, colon ? colon + 1 : "", argument_len);
 }
 
 /* VERB:NAME behind io=redis: */
@@ -138,6 +140,8 @@ static const char *set_amount(struct program *program, struct step *step, const 
         return set_bytes(step, text, len);
     if (step->kind == STEP_REDIS)
         return set_command(program, step, text, len);
+    if (step->kind == STEP_SQL)
+        return set_statement(program, step, text, len);
     return set_duration(step, text, len);
 }
 
@@ -224,7 +228,7 @@ static const char *add_topic(struct program *program, enum step_kind kind, const
 
 static const char *add_pair(struct program *program, const char *pair, size_t len)
 {
-    char value[64 + 1];
+    char value[72 + 1]; /* io=sql: has two names */
     const char *equal = memchr(pair, '=', len);
     if (!equal)
         return "each part of the query is written KEY=VALUE";
@@ -313,6 +317,7 @@ static bool is_about_topic(enum step_kind kind)
     case STEP_DISK:
     case STEP_UPSTREAM:
     case STEP_REDIS:
+    case STEP_SQL:
     case STEP_WORK: return false;
     }
     return false;
@@ -330,6 +335,12 @@ bool program_has_topic(const struct program *program)
 const char *program_topic(const struct program *program, const struct step *step)
 {
     return program->topics + step->topic;
+}
+
+const char *program_argument(const struct program *program, const struct step *step)
+{
+    const char *name = program_topic(program, step);
+    return name + strlen(name) + 1;
 }
 
 static const struct kind *kind_of(const struct step *step)
@@ -362,6 +373,14 @@ static int format_book(const struct step *step, char *text, size_t size)
                                        size - (size_t)len);
 }
 
+static int format_statement(const struct program *program, const struct step *step, char *text,
+                            size_t size)
+{
+    const char *argument = program_argument(program, step);
+    return snprintf(text, size, "io=sql:%s%s%s", program_topic(program, step), *argument ? ":" : "",
+                    argument);
+}
+
 static int format_step(const struct program *program, const struct step *step, char *text,
                        size_t size)
 {
@@ -374,6 +393,8 @@ static int format_step(const struct program *program, const struct step *step, c
     if (step->kind == STEP_REDIS)
         return snprintf(text, size, "io=redis:%s:%s", upstream_verb_name(step->verb),
                         program_topic(program, step));
+    if (step->kind == STEP_SQL)
+        return format_statement(program, step, text, size);
     const struct kind *kind = kind_of(step);
     if (step->kind == STEP_DISK)
         return snprintf(text, size, "%s=%s:%u", kind->key, kind->name, step->bytes);
@@ -397,50 +418,4 @@ void program_format(const struct program *program, char *text)
     }
     if (*program->class_name)
         snprintf(at, (size_t)(end - at), "%cclass=%s", separator, program->class_name);
-}
-
-bool program_has_cpu(const struct program *program)
-{
-    for (int i = 0; i < program->steps; i++)
-        if (is_cpu(program->step[i].kind))
-            return true;
-    return false;
-}
-
-double program_cpu_seconds(const struct program *program)
-{
-    int64_t sum_ns = 0;
-    for (int i = 0; i < program->steps; i++)
-        if (is_cpu(program->step[i].kind))
-            sum_ns += program->step[i].amount_ns;
-    return (double)sum_ns / (double)NSEC_PER_SEC;
-}
-
-uint64_t program_compute(const struct step *step, const struct calibration *calibration,
-                         uint64_t digest)
-{
-    double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
-    switch (step->kind) {
-    case STEP_BOOK:
-    case STEP_COUNT:
-    case STEP_PUBLISH:
-    case STEP_SUBSCRIBE:
-    case STEP_UNSUBSCRIBE:
-    case STEP_TIMER:
-    case STEP_DISK:
-    case STEP_UPSTREAM:
-    case STEP_REDIS: return digest;
-    case STEP_WORK:
-        return work_perform(step->work, digest,
-                            (uint64_t)(ms * calibration->units_per_ms[step->work] + 0.5));
-    }
-    return digest;
-}
-
-uint64_t program_digest(const struct program *program, const struct calibration *calibration)
-{
-    uint64_t digest = 0;
-    for (int i = 0; i < program->steps; i++)
-        digest = program_compute(&program->step[i], calibration, digest);
-    return digest;
 }

@@ -3,9 +3,9 @@
 #define ARCHBENCH_PROGRAM_H
 
 #include "common/news/topics.h"
+#include "common/upstream/upstream_command.h"
 #include "common/work/book/book.h"
 #include "common/work/calibration.h"
-#include "common/work/upstream_command.h"
 #include "common/work/work.h"
 
 #include <stdbool.h>
@@ -18,7 +18,7 @@ enum {
     PROGRAM_BODY_MAX = 16 << 20,
     PROGRAM_STEP_MAX_S = 60,
     PROGRAM_COUNT_MAX = 1000000, /* of each count= */
-    PROGRAM_TOPICS_BYTES = 128,  /* of all names of topics, keys and channels, each with a zero */
+    PROGRAM_TOPICS_BYTES = 128, /* of all names of topics, keys, statements ..., each with a zero */
 };
 
 enum step_kind {
@@ -26,6 +26,7 @@ enum step_kind {
     STEP_DISK,     /* io=disk:B   read B bytes at a random place of a file, past the page cache */
     STEP_UPSTREAM, /* io=upstream:D  a call that keeps a connection to the upstream busy for D */
     STEP_REDIS,    /* io=redis:VERB:NAME  another call: see upstream_command.h */
+    STEP_SQL,      /* io=sql:NAME[:ARGUMENT]  a statement of a file: see statements.h */
     STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
     STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
     STEP_BOOK,     /* book=OPERATION:SEED  on an order book: see book.h */
@@ -75,6 +76,8 @@ bool program_parse_subscription(struct program *, const char *target, size_t len
 bool program_has_topic(const struct program *);
 /* The name of a step that has one. */
 const char *program_topic(const struct program *, const struct step *);
+/* The argument of a STEP_SQL, whose name is that of its statement; empty: it has none. */
+const char *program_argument(const struct program *, const struct step *);
 
 enum { PROGRAM_TEXT_MAX = 1024 };
 

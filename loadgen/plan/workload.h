@@ -154,7 +154,8 @@ bool workload_has_class_rates(const struct workload *);
 /* Some class comes in bursts of a modulated rate. */
 bool workload_is_modulated(const struct workload *);
 
-/* Some request has a step io=upstream or io=redis, so the server needs an upstream. */
+/* Some request has a step io=upstream, io=redis or io=sql, so the server needs an upstream, which takes the
+ * place of a database where there is none. */
 bool workload_calls_upstream(const struct workload *);
 /* Some request has a step io=disk. */
 bool workload_reads_disk(const struct workload *);

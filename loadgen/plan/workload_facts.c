@@ -28,7 +28,7 @@ static bool some_request_has(const struct workload *w, const char *step)
 bool workload_calls_upstream(const struct workload *w)
 {
     return some_request_has(w, "io=upstream:") || some_request_has(w, "io=redis:") ||
-           some_request_has(w, "io=backend:");
+           some_request_has(w, "io=sql:") || some_request_has(w, "io=backend:");
 }
 
 bool workload_uses_books(const struct workload *w)

@@ -271,7 +271,7 @@ static void on_send(struct ring *ring, struct ring_peer *peer, int result)
 static void on_grants(struct ring *ring)
 {
     struct upstream_call *call;
-    while ((call = upstream_next_granted(&ring->server->service.upstream)))
+    while ((call = upstream_next_granted(&ring->server->service.calls.turns)))
         stop_timer(ring, container_of(conn_of_job(job_of_call(call)), struct ring_peer, conn));
     start_grants(ring);
 }

@@ -47,7 +47,7 @@ void hasten_sweep(struct ring *ring)
 
 void start_grants(struct ring *ring)
 {
-    int fd = upstream_grants_fd(&ring->server->service.upstream);
+    int fd = upstream_grants_fd(&ring->server->service.calls.turns);
     io_uring_prep_read(ring_start(ring, NULL, OP_GRANTS), fd, &ring->grants, sizeof ring->grants,
                        0);
 }

@@ -101,7 +101,8 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
                                 manner->start_up_ns % NSEC_PER_SEC};
     struct job job = {.calibration = &service->calibration,
                       .disk = &service->disk,
-                      .upstream = &service->upstream,
+                      .upstream = &service->calls.upstream,
+                      .database = &service->calls.database,
                       .market = &service->market,
                       .counters = counters_claim(service->counters)};
     isolate(socket, service->market.journal.fd);

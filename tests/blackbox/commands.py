@@ -38,7 +38,9 @@ class Commands(ServerCase):
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
                        "calibration", "stats-file", "upstream-address", "upstream-pool",
-                       "upstream-timeout", "feed", "symbols", "book-journal", "help", "about"):
+                       "upstream-timeout", "feed", "sql", "database", "database-pool",
+                       "database-timeout", "symbols", "book-journal",
+                       "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 
@@ -63,12 +65,14 @@ class Commands(ServerCase):
                         ["--host", "no.such.host."], ["--host", "192.0.2.1"],
                         ["--upstream-address", "127.0.0.1"], ["--upstream-address", "127.0.0.1:0"],
                         ["--upstream-address", ":6380"], ["--upstream-address", "no.such.host.:6380"],
-                        ["--upstream-pool", "0"], ["--upstream-timeout", "0"]):
+                        ["--upstream-pool", "0"], ["--upstream-timeout", "0"],
+                        ["--database-pool", "0"], ["--database-timeout", "0"],
+                        ["--sql", "/dev/null"]):
             with self.subTest(options=options):
                 self.fails(*options)
 
     def test_missing_files(self):
-        for option in ("--stats-file", "--calibration"):
+        for option in ("--stats-file", "--calibration", "--sql"):
             with self.subTest(option=option):
                 self.fails("--port", "0", option, "/no/such/folder/file")
 

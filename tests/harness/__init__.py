@@ -8,6 +8,7 @@ from .base import BUILD, SANITIZER, SLOW, TICK_S, wait_until
 from .processes import children, cpu_seconds, descriptors, memory_kb, proc_stat, tree, zombies
 from .servers import Server, Target, find_targets, kill_servers
 from .upstream import Upstream
+from .postgres import Postgres, postgres_folder
 from .peers import Peer, Reply, request
 from .resp import Failure, RespClient, UpstreamProgram, encoded
 from .websocket import (BINARY, CLOSE, CONTINUATION, NO_CODE, PING, PONG, TEXT, Answer, Delivery,

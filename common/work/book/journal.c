@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -94,6 +95,7 @@ static void lock_file(int fd, const char *path)
 void book_journal_open(struct book_journal *journal, const char *path, uint32_t symbols)
 {
     struct stat now;
+    signal(SIGXFSZ, SIG_IGN); /* a file that must not grow is full, and no reason to die */
     journal->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (journal->fd < 0)
         die_errno("cannot open the journal '%s'", path);

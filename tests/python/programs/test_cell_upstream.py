@@ -69,6 +69,21 @@ class UpstreamTest(CellCase):
         self.assertGreaterEqual(cell["upstream"]["final"]["calls"],
                                 2 * cell["load"]["total"]["good"])
 
+    def test_it_stands_in_for_a_database(self):
+        (self.folder / "a.sql").write_text("-- name: a  stand-in: 2ms\nselect 1\n")
+        steps = self.workload("statements", f"""
+            [workload]
+            question = What does a statement cost?
+            server_options = --sql {self.folder}/a.sql
+            [class ask]
+            request = /work?io=sql:a&class=ask
+            """)
+        self.do(*self.cell("threads", steps, "--duration", "250ms"))
+        cell = self.read("statements/base/threads.1")
+        self.assertEqual(cell["load"]["total"]["errors"], 0)
+        self.assertGreater(cell["load"]["total"]["good"], 10)
+        self.assertGreaterEqual(cell["upstream"]["final"]["calls"], cell["load"]["total"]["good"])
+
     def test_one_that_cannot_start_makes_the_cell_invalid(self):
         status, out, cell = self.measure("odd", self.build)
         self.assertEqual(status, 1)

@@ -223,3 +223,55 @@ class CellTest(ComponentCase):
                 self.assertEqual((found["doubled"], found["disordered"]), (0, 0))
                 self.assertEqual(found["published"] * 5, found["delivered"] + found["lost"])
                 self.assertGreaterEqual(cell["counters"]["feed_connects"], 1)
+
+
+class StatementsTest(CellCase):
+    """A cell whose requests have statements executed."""
+
+    def measure(self, point, *options):
+        (self.folder / "chat.sql").write_text(
+            "-- name: add  stand-in: 2ms\ninsert into message (room) values ($1)\n")
+        (self.folder / "tables.sql").write_text("create table message (room text);\n")
+        workload = self.workload("statements", f"""
+            [workload]
+            question    = What does a statement cost?
+            arrivals    = poisson
+            rate        = 200
+            connections = 20
+            components  = postgresql
+            schema      = tables.sql
+            server_options = --sql {self.folder}/chat.sql --database-pool 5
+            [class add]
+            request = /work?io=sql:add:lobby&class=add
+            [point plain]
+            [point kill]
+            kill      = 300ms
+            kill_what = postgresql
+            """)
+        status, _, _ = self.do(*self.cell("event", workload, "--point", point, "--duration", "1s",
+                                          *options))
+        self.assert_nothing_left()
+        cell = self.read(f"statements/{point}/event.1")
+        self.assertEqual(status, 0, cell["validity"])
+        self.assertGreater(cell["counters"]["database_calls"], 100)
+        return cell
+
+    def test_whoever_executes_them(self):
+        for options, program in (((), "bundled"), (("--components",), r"^PostgreSQL \d")):
+            if options and not installed("postgresql"):
+                continue
+            with self.subTest(program=program):
+                cell = self.measure("plain", *options)
+                self.assertEqual(cell["load"]["total"]["errors"], 0)
+                self.assertEqual(cell["counters"]["database_failed"], 0)
+                self.assertGreater(cell["counters"]["database_busy_us"], 0)
+                self.assertRegex(cell["components"][0]["program"], program)
+
+    def test_a_database_that_is_killed_comes_back(self):
+        if not installed("postgresql"):
+            self.skipTest("PostgreSQL is not installed: ./deps.sh cases")
+        cell = self.measure("kill", "--components")
+        self.assertEqual(cell["kill"]["count"], 1)
+        self.assertGreater(cell["counters"]["database_failed"], 0)
+        self.assertGreater(cell["counters"]["database_connects"], 1)
+        self.assertGreater(cell["load"]["total"]["good"], 20)

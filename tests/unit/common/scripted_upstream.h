@@ -4,8 +4,8 @@
 
 #include "common/base/net.h"
 #include "common/base/util.h"
+#include "common/upstream/upstream.h"
 #include "common/work/job.h"
-#include "common/work/upstream.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -22,6 +22,7 @@ enum { PATIENCE_MS = 5000 };
 #define BLPOP_50MS "*3\r\n$5\r\nBLPOP\r\n$14\r\narchbench:none\r\n$11\r\n0.050000000\r\n"
 
 static int listener, port;
+static struct upstream_turns turns;
 static struct upstream_pool pool;
 static struct counters_file *counters;
 static struct counter_slot *slot;
@@ -37,7 +38,8 @@ static inline void open_pool(int limit, int64_t timeout_ns)
 {
     char where[32];
     snprintf(where, sizeof where, "127.0.0.1:%d", port);
-    upstream_init(&pool, where, limit, timeout_ns);
+    upstream_turns_init(&turns);
+    upstream_init(&pool, &turns, where, limit, timeout_ns);
 }
 
 static inline void begin(struct upstream_call *call)

@@ -339,7 +339,6 @@ Test(market, goes_on_where_another_server_ended)
 Test(market, a_journal_that_cannot_grow_refuses)
 {
     struct place place;
-    signal(SIGXFSZ, SIG_IGN);
     open_place(&place, true, MARKET_SHARD);
     rlim_t bytes = BOOK_JOURNAL_HEAD_BYTES + 16 * BOOK_JOURNAL_STEP;
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes});

@@ -58,60 +58,6 @@ Test(program, calls_have_a_duration)
     cr_assert_eq(program_digest(&p, &calibration), program_compute(&p.step[1], &calibration, 0));
 }
 
-Test(program, calls_have_an_older_spelling)
-{
-    char text[PROGRAM_TEXT_MAX];
-    struct program p;
-    cr_assert(parses(&p, "/work?io=backend:20ms"));
-    cr_assert(p.steps == 1 && p.step[0].kind == STEP_UPSTREAM);
-    program_format(&p, text);
-    cr_assert_str_eq(text, "/work?io=upstream:20ms");
-}
-
-Test(program, a_redis_step_has_a_verb_and_a_name)
-{
-    struct program p;
-    cr_assert(parses(&p, "/work?io=redis:get:a&io=redis:set:B-9_&io=redis:incr:0&io=redis:publish:"
-                         "1234567890123456789012345678901"));
-    static const enum upstream_verb verbs[] = {UPSTREAM_GET, UPSTREAM_SET, UPSTREAM_INCR,
-                                               UPSTREAM_PUBLISH};
-    static const char *const names[] = {"a", "B-9_", "0", "1234567890123456789012345678901"};
-    cr_assert_eq(p.steps, 4);
-    for (int i = 0; i < 4; i++) {
-        cr_assert(p.step[i].kind == STEP_REDIS && p.step[i].verb == verbs[i]);
-        cr_assert_str_eq(program_topic(&p, &p.step[i]), names[i]);
-        cr_assert_eq(p.step[i].amount_ns, 0);
-    }
-    cr_assert_not(program_has_cpu(&p));
-    cr_assert_eq(program_digest(&p, &calibration), 0);
-}
-
-/* A key needs nothing of the server's own topics, beside which its name is kept. */
-Test(program, keys_are_no_topics)
-{
-    struct program p;
-    cr_assert(parses(&p, "/work?io=redis:publish:a&io=redis:get:b"));
-    cr_assert_not(program_has_topic(&p));
-    cr_assert(parses(&p, "/work?io=redis:publish:a&io=timer:1ms&publish=c&io=redis:get:b"));
-    cr_assert(program_has_topic(&p));
-    cr_assert_str_eq(program_topic(&p, &p.step[0]), "a");
-    cr_assert_str_eq(program_topic(&p, &p.step[2]), "c");
-    cr_assert_str_eq(program_topic(&p, &p.step[3]), "b");
-}
-
-Test(program, names_share_128_bytes)
-{
-    struct program p;
-    cr_assert(parses(&p, "/work?io=redis:get:1234567890123456789012345678901&"
-                         "publish=1234567890123456789012345678901&"
-                         "io=redis:set:1234567890123456789012345678901&"
-                         "io=redis:incr:123456789012345678901234567890&"));
-    cr_assert_not(parses(&p, "/work?io=redis:get:1234567890123456789012345678901&"
-                             "publish=1234567890123456789012345678901&"
-                             "io=redis:set:1234567890123456789012345678901&"
-                             "io=redis:incr:123456789012345678901234567890&io=redis:get:a"));
-}
-
 Test(program, decodes_percent)
 {
     struct program p;
@@ -162,6 +108,16 @@ static const char *const refused[] = {
     "/work?io=redis:set:12345678901234567890123456789012",
     "/work?io=redis:10ms",
     "/work?cpu=redis:get:a",
+    "/work?io=sql",
+    "/work?io=sql:",
+    "/work?io=sql::a",
+    "/work?io=sql:a:",
+    "/work?io=sql:a:b:c",
+    "/work?io=sql:a b",
+    "/work?io=sql:a:b.c",
+    "/work?io=sql:12345678901234567890123456789012",
+    "/work?io=sql:a:12345678901234567890123456789012",
+    "/work?cpu=sql:a",
     "/work?io=timer",
     "/work?io=timer:",
     "/work?io=timer:10",
@@ -223,14 +179,15 @@ Test(program, sixteen_steps_and_no_more)
 /* Every prefix of a target is read from a buffer of exactly its size. */
 Test(program, reads_nothing_behind_its_input)
 {
-    const char *target = "/work?io=timer%3A10ms&io=redis:get:key&cpu=hash:2ms&body=256&class=short";
+    const char *target =
+        "/work?io=timer%3A10ms&io=redis:get:key&io=sql:a:b&cpu=hash:2ms&body=256&class=short";
     for (size_t len = 0; len <= strlen(target); len++) {
         char *exact = malloc(len ? len : 1);
         const char *reason;
         struct program p;
         memcpy(exact, target, len);
         program_parse(&p, exact, len, &reason); /* the sanitizer watches */
-        cr_assert_leq(p.steps, 3);
+        cr_assert_leq(p.steps, 4);
         free(exact);
     }
 }
@@ -398,6 +355,7 @@ Test(program, format_is_the_other_way)
         "/work?count=1000000&io=timer:1s&count=0",
         "/work?book=update&book=trade:18446744073709551615&cpu=risk:5ms&book=quote:7&body=1",
         "/work?io=redis:get:a&publish=b&io=redis:set:c&io=redis:incr:d&io=redis:publish:e&body=1",
+        "/work?io=sql:a&publish=b&io=sql:c:d&io=redis:get:e&io=sql:f&class=g",
     };
     char text[PROGRAM_TEXT_MAX];
     struct program p;

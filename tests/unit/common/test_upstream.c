@@ -178,7 +178,7 @@ static void fails_with(const char *before_the_end, int error)
     while (result == -EAGAIN)
         result = go_on(&call);
     cr_assert_eq(result, error, "%d after '%s'", result, before_the_end);
-    cr_assert_str_eq(upstream_reason(result), upstream_reason(error));
+    cr_assert_str_eq(upstream_reason(&pool, result), upstream_reason(&pool, error));
     if (error != -ECONNRESET) {
         recv(fd, (char[256]){0}, 256, 0);
         expect_end(fd);
@@ -268,7 +268,7 @@ Test(upstream, a_discarded_connection_is_the_loops_to_close)
 {
     struct upstream_call call;
     open_pool(1, 10 * NSEC_PER_SEC);
-    int grants = upstream_grants_fd(&pool);
+    int grants = upstream_grants_fd(&turns);
     begin(&call);
     go_to_reply(&call);
     int fd = take_connection(), ours = upstream_fd(&call);
@@ -277,7 +277,7 @@ Test(upstream, a_discarded_connection_is_the_loops_to_close)
     expect_end(fd);
     cr_assert_eq(fcntl(ours, F_GETFD), FD_CLOEXEC, "its number is free");
     cr_assert(is_readable(grants, 0));
-    cr_assert_null(upstream_next_granted(&pool));
+    cr_assert_null(upstream_next_granted(&turns));
     cr_assert_eq(fcntl(ours, F_GETFD), -1);
 }
 

@@ -61,18 +61,18 @@ Test(upstream_turns, a_loop_is_told_of_turns_in_their_order)
     struct upstream_call call[CALLS];
     eventfd_t told;
     open_pool(1, 10 * NSEC_PER_SEC);
-    int grants = upstream_grants_fd(&pool), fd = crowd(call, CALLS);
+    int grants = upstream_grants_fd(&turns), fd = crowd(call, CALLS);
     for (int i = 1; i < CALLS; i++)
         cr_assert(upstream_watch_turn(&call[i]));
     for (int i = 0; i < CALLS; i++) {
-        cr_assert_null(upstream_next_granted(&pool));
+        cr_assert_null(upstream_next_granted(&turns));
         cr_assert(!is_readable(grants, 0));
         answer(fd, &call[i]);
         if (i + 1 == CALLS)
             break;
         cr_assert(is_readable(grants, 0));
         eventfd_read(grants, &told);
-        cr_assert_eq(upstream_next_granted(&pool), &call[i + 1]);
+        cr_assert_eq(upstream_next_granted(&turns), &call[i + 1]);
     }
 }
 
@@ -80,11 +80,11 @@ Test(upstream_turns, a_turn_that_came_before_it_was_watched_is_not_told)
 {
     struct upstream_call call[2];
     open_pool(1, 10 * NSEC_PER_SEC);
-    int grants = upstream_grants_fd(&pool), fd = crowd(call, 2);
+    int grants = upstream_grants_fd(&turns), fd = crowd(call, 2);
     answer(fd, &call[0]);
     cr_assert(!upstream_watch_turn(&call[1]));
     cr_assert(!is_readable(grants, 0));
-    cr_assert_null(upstream_next_granted(&pool));
+    cr_assert_null(upstream_next_granted(&turns));
     answer(fd, &call[1]);
 }
 
@@ -93,15 +93,15 @@ Test(upstream_turns, a_turn_that_is_no_longer_watched_is_not_told)
 {
     struct upstream_call call[3];
     open_pool(1, 10 * NSEC_PER_SEC);
-    upstream_grants_fd(&pool);
+    upstream_grants_fd(&turns);
     int fd = crowd(call, 3);
     cr_assert(upstream_watch_turn(&call[1]) && upstream_watch_turn(&call[2]));
     upstream_unwatch_turn(&call[1]);
     answer(fd, &call[0]);
-    cr_assert_null(upstream_next_granted(&pool), "unwatched before the grant");
+    cr_assert_null(upstream_next_granted(&turns), "unwatched before the grant");
     answer(fd, &call[1]);
     upstream_unwatch_turn(&call[2]);
-    cr_assert_null(upstream_next_granted(&pool), "unwatched after the grant");
+    cr_assert_null(upstream_next_granted(&turns), "unwatched after the grant");
     answer(fd, &call[2]);
 }
 
@@ -110,12 +110,12 @@ Test(upstream_turns, a_turn_that_was_taken_untold_is_not_told)
 {
     struct upstream_call call[2];
     open_pool(1, 10 * NSEC_PER_SEC);
-    upstream_grants_fd(&pool);
+    upstream_grants_fd(&turns);
     int fd = crowd(call, 2);
     cr_assert(upstream_watch_turn(&call[1]));
     answer(fd, &call[0]);
     answer(fd, &call[1]);
-    cr_assert_null(upstream_next_granted(&pool));
+    cr_assert_null(upstream_next_granted(&turns));
 }
 
 /* The right to connect is a turn like any other. */
@@ -152,14 +152,14 @@ Test(upstream_turns, who_gives_up_after_the_grant_passes_it_on)
 {
     struct upstream_call call[5];
     open_pool(1, 10 * NSEC_PER_SEC);
-    upstream_grants_fd(&pool);
+    upstream_grants_fd(&turns);
     int fd = crowd(call, 5);
     cr_assert(upstream_watch_turn(&call[1]) && upstream_watch_turn(&call[2]));
     answer(fd, &call[0]);
     upstream_abandon(&call[1]); /* granted, and the loop has not looked yet */
-    cr_assert_eq(upstream_next_granted(&pool), &call[2], "the first is off the list");
+    cr_assert_eq(upstream_next_granted(&turns), &call[2], "the first is off the list");
     upstream_abandon(&call[2]); /* told, and not taken */
-    cr_assert_null(upstream_next_granted(&pool));
+    cr_assert_null(upstream_next_granted(&turns));
     upstream_abandon(&call[3]); /* nobody was to be told */
     answer(fd, &call[4]);
     cr_assert_eq(counted(COUNTER_upstream_connects), 1, "the connection was as good as before");
@@ -325,5 +325,5 @@ Test(upstream_turns, a_failed_call_is_the_last_step)
 
 Test(upstream_turns, an_address_is_needed, .exit_code = 2)
 {
-    upstream_init(&pool, "127.0.0.1", 1, NSEC_PER_SEC);
+    upstream_init(&pool, &turns, "127.0.0.1", 1, NSEC_PER_SEC);
 }

@@ -233,6 +233,8 @@ Test(workload, a_upstream_may_have_options)
     cr_assert(workload_calls_upstream(&w));
     cr_assert(load(&w, "[class a]\nrequest = /work?io=redis:get:a\n", NULL));
     cr_assert(workload_calls_upstream(&w));
+    cr_assert(load(&w, "[class a]\nrequest = /work?io=sql:a\n", NULL));
+    cr_assert(workload_calls_upstream(&w), "which stands in for a database");
     cr_assert_not(workload_reads_disk(&w));
     cr_assert(load(&w, "[class a]\nrequest = /work?cpu=hash:1ms&io=disk:1m\n", NULL));
     cr_assert(workload_reads_disk(&w));

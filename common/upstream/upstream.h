@@ -1,5 +1,6 @@
-/* upstream: calls to a server behind this one that speaks RESP, the protocol of Redis, over a bounded
- * pool of connections.
+/* upstream: calls to servers behind this one, over bounded pools of connections: one to a service that speaks
+ * RESP, the protocol of Redis, and one to a database. What is spoken on a connection is in pooled.h; all
+ * else is here, and the same for both.
  *
  * A call is a state machine on a non-blocking descriptor: upstream_advance() does what can be done
  * now, and who performs the call waits for what is missing, as it likes: asleep or in a loop. First
@@ -23,13 +24,13 @@
  * a new socket's.
  *
  * The commands are those of Redis itself (upstream_command.h). So the same code calls the bundled
- * upstream or a real Redis. */
+ * upstream or a real Redis. The statements of a database are in statements.h. */
 #ifndef ARCHBENCH_UPSTREAM_H
 #define ARCHBENCH_UPSTREAM_H
 
 #include "common/base/counters.h"
-#include "common/base/net.h"
-#include "common/work/upstream_command.h"
+#include "common/upstream/pooled.h"
+#include "common/upstream/statements.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -47,18 +48,18 @@ enum upstream_state {
 /* Where a call that is in turn stands. */
 enum upstream_turn {
     TURN_WAITS,  /* in pool->waiting */
-    TURN_LISTED, /* granted, and in pool->granted for the loop to find */
+    TURN_LISTED, /* granted, and in turns->granted for the loop to find */
     TURN_COME,   /* granted, in no list */
 };
 
 /* One call. Whoever embeds it owns it, and lets it come to its end or abandons it. One thread at a
- * time; only the turn and what belongs to it is touched by others, under the pool's lock. */
+ * time; only the turn and what belongs to it is touched by others, under the lock of turns. */
 struct upstream_call {
     struct upstream_pool *pool;
     struct counter_slot *counters;
-    struct upstream_connection *connection; /* NULL once granted: the right to make one */
+    struct pooled_connection *connection; /* NULL once granted: the right to make one */
     struct upstream_command command;
-    int64_t since_ns; /* when it began */
+    int64_t since_ns; /* when it began; from its turn on, since when it has had its connection */
     int64_t deadline_ns;
     enum upstream_state state;
     int result; /* of a call that is over */
@@ -70,27 +71,55 @@ struct upstream_call {
 
 TAILQ_HEAD(upstream_calls, upstream_call);
 
-/* All calls of a process share one. Nothing is connected before the first call, so a process that
- * forks before it calls leaves its children nothing that they would share. */
-struct upstream_pool {
-    struct net_address address;
-    int limit;            /* connections at most */
-    int64_t timeout_ns;   /* of a whole call, its turn included */
-    pthread_mutex_t lock; /* guards all below */
-    int open;             /* connections, and rights to make one */
-    SLIST_HEAD(upstream_connections, upstream_connection) idle; /* the last one used is first */
-    struct upstream_calls waiting; /* not empty: nothing is idle, and `open` is at the limit */
-    struct upstream_calls granted; /* to calls that a loop watches, and not told to it yet */
-    int grants_fd;                 /* an eventfd; -1: no loop has asked for it */
-    struct upstream_connections discarded; /* for the loop to close */
+/* What the pools of a process share: the lock, and what a loop is to hear of. */
+struct upstream_turns {
+    pthread_mutex_t lock;                /* guards all below, and the same in each pool */
+    struct upstream_calls granted;       /* to calls that a loop watches, and not told to it yet */
+    int grants_fd;                       /* an eventfd; -1: no loop has asked for it */
+    struct pooled_connections discarded; /* for the loop to close */
 };
 
-/* `where` is HOST:PORT, or [ADDRESS]:PORT with IPv6. Nothing is connected yet. Dies when it is no address. */
-void upstream_init(struct upstream_pool *, const char *where, int limit, int64_t timeout_ns);
+/* Where a pool counts what happens to its calls. */
+struct upstream_counts {
+    enum counter calls, waits, wait_us, busy_us, connects, failed, late;
+};
+
+/* All calls of a process to one place share one. Nothing is connected before the first call, so a process
+ * that forks before it calls leaves its children nothing that they would share. */
+struct upstream_pool {
+    struct upstream_turns *turns;
+    const struct upstream_protocol *protocol;
+    const struct upstream_counts *counts;
+    struct upstream_target target;
+    int limit;          /* connections at most */
+    int64_t timeout_ns; /* of a whole call, its turn included */
+    /* Of a pool for statements; NULL: it has none. Whoever made the pool owns them. */
+    const struct statements *statements;
+    int open;                       /* connections, and rights to make one */
+    struct pooled_connections idle; /* the last one used is first */
+    struct upstream_calls waiting;  /* not empty: nothing is idle, and `open` is at the limit */
+};
+
+/* They outlive the pools that use them. */
+void upstream_turns_init(struct upstream_turns *);
+/* Close what was discarded. */
+void upstream_turns_free(struct upstream_turns *);
+
+/* A pool of connections to the service at `where`, HOST:PORT, or [ADDRESS]:PORT with IPv6. Nothing is
+ * connected yet. Dies when it is no address. */
+void upstream_init(struct upstream_pool *, struct upstream_turns *, const char *where, int limit,
+                   int64_t timeout_ns);
+/* A pool of connections to a database, which outlives it. */
+void upstream_init_database(struct upstream_pool *, struct upstream_turns *,
+                            const struct sql_database *, int limit, int64_t timeout_ns);
+/* A pool that counts as that of a database, and waits at the service that `upstream` calls: what a call
+ * of a statement costs is then a wait of its stand-in time. */
+void upstream_init_stand_in(struct upstream_pool *, const struct upstream_pool *upstream, int limit,
+                            int64_t timeout_ns);
 /* Close what is idle. No call may be under way. */
 void upstream_free(struct upstream_pool *);
 
-/* Begin a call with this command. Touches no descriptor: upstream_advance() comes next. */
+/* Begin a call with this command; what it points to must stay until the call is over. Touches no descriptor: upstream_advance() comes next. */
 void upstream_begin(struct upstream_call *, struct upstream_pool *, struct counter_slot *,
                     struct upstream_command);
 
@@ -104,7 +133,7 @@ void upstream_begin(struct upstream_call *, struct upstream_pool *, struct count
 int upstream_advance(struct upstream_call *);
 
 /* What the call waits for after -EAGAIN: the descriptor, which stays open until the next
- * upstream_advance() or upstream_abandon(), or -1; and POLLIN or POLLOUT. */
+ * upstream_advance() or upstream_abandon(), or -1; and POLLIN, POLLOUT or both, of which one is enough. */
 int upstream_fd(const struct upstream_call *);
 short upstream_events(const struct upstream_call *);
 
@@ -124,10 +153,10 @@ void upstream_unwatch_turn(struct upstream_call *);
  * in the process that will read it. One loop per process reads it empty and then takes the calls,
  * until NULL. From here on no other thread closes a connection: the loop may still have it in its
  * multiplexer. */
-int upstream_grants_fd(struct upstream_pool *);
-struct upstream_call *upstream_next_granted(struct upstream_pool *);
+int upstream_grants_fd(struct upstream_turns *);
+struct upstream_call *upstream_next_granted(struct upstream_turns *);
 
-/* The failure of a call in a constant sentence. */
-const char *upstream_reason(int error);
+/* The failure of a call of this pool in a constant sentence. */
+const char *upstream_reason(const struct upstream_pool *, int error);
 
 #endif

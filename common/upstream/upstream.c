@@ -1,7 +1,8 @@
-#include "common/work/upstream.h"
+#include "common/upstream/upstream.h"
 #include "common/base/net.h"
 #include "common/base/util.h"
-#include "common/work/upstream_connection.h"
+#include "common/upstream/sql_connection.h"
+#include "common/upstream/upstream_connection.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,75 +13,129 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const struct upstream_counts upstream_counts = {
+    .calls = COUNTER_upstream_calls,
+    .waits = COUNTER_upstream_waits,
+    .wait_us = COUNTER_upstream_wait_us,
+    .busy_us = COUNTER_upstream_busy_us,
+    .connects = COUNTER_upstream_connects,
+    .failed = COUNTER_upstream_failed,
+    .late = COUNTER_upstream_late,
+};
+
+static const struct upstream_counts database_counts = {
+    .calls = COUNTER_database_calls,
+    .waits = COUNTER_database_waits,
+    .wait_us = COUNTER_database_wait_us,
+    .busy_us = COUNTER_database_busy_us,
+    .connects = COUNTER_database_connects,
+    .failed = COUNTER_database_failed,
+    .late = COUNTER_database_late,
+};
+
 /* --- the pool -------------------------------------------------------------------------------- */
 
-void upstream_init(struct upstream_pool *pool, const char *where, int limit, int64_t timeout_ns)
+void upstream_turns_init(struct upstream_turns *turns)
+{
+    *turns = (struct upstream_turns){.lock = PTHREAD_MUTEX_INITIALIZER, .grants_fd = -1};
+    SLIST_INIT(&turns->discarded);
+    TAILQ_INIT(&turns->granted);
+}
+
+static void init(struct upstream_pool *pool, struct upstream_turns *turns, int limit,
+                 int64_t timeout_ns)
+{
+    *pool = (struct upstream_pool){.turns = turns, .limit = limit, .timeout_ns = timeout_ns};
+    SLIST_INIT(&pool->idle);
+    TAILQ_INIT(&pool->waiting);
+}
+
+void upstream_init(struct upstream_pool *pool, struct upstream_turns *turns, const char *where,
+                   int limit, int64_t timeout_ns)
 {
     char host[256];
     int port;
 
-    *pool = (struct upstream_pool){.limit = limit,
-                                   .timeout_ns = timeout_ns,
-                                   .lock = PTHREAD_MUTEX_INITIALIZER,
-                                   .grants_fd = -1};
-    SLIST_INIT(&pool->idle);
-    SLIST_INIT(&pool->discarded);
-    TAILQ_INIT(&pool->waiting);
-    TAILQ_INIT(&pool->granted);
+    init(pool, turns, limit, timeout_ns);
+    pool->protocol = &resp_protocol;
+    pool->counts = &upstream_counts;
     if (!net_split(where, host, sizeof host, &port))
         die("the upstream is written HOST:PORT, or [ADDRESS]:PORT with IPv6, not '%s'", where);
-    if (!net_resolve(host, port, &pool->address))
+    if (!net_resolve(host, port, &pool->target.address))
         die("cannot resolve the upstream's host '%s'", host);
 }
 
-static void close_all(struct upstream_connections *connections)
+void upstream_init_database(struct upstream_pool *pool, struct upstream_turns *turns,
+                            const struct sql_database *database, int limit, int64_t timeout_ns)
 {
-    struct upstream_connection *connection;
+    init(pool, turns, limit, timeout_ns);
+    pool->protocol = &sql_protocol;
+    pool->counts = &database_counts;
+    pool->target.database = database;
+}
+
+void upstream_init_stand_in(struct upstream_pool *pool, const struct upstream_pool *upstream,
+                            int limit, int64_t timeout_ns)
+{
+    init(pool, upstream->turns, limit, timeout_ns);
+    pool->protocol = upstream->protocol;
+    pool->counts = &database_counts;
+    pool->target = upstream->target;
+}
+
+static void close_all(struct pooled_connections *connections)
+{
+    struct pooled_connection *connection;
     while ((connection = SLIST_FIRST(connections))) {
         SLIST_REMOVE_HEAD(connections, link);
-        upstream_connection_close(connection);
+        connection->protocol->close(connection);
     }
 }
 
 /* The upstream sees the end at once. Where there is a loop, the loop closes: else a new socket might
  * get the number while the loop still has the old one among its descriptors. */
-static void discard(struct upstream_pool *pool, struct upstream_connection *connection)
+static void discard(struct upstream_pool *pool, struct pooled_connection *connection)
 {
-    pthread_mutex_lock(&pool->lock);
+    struct upstream_turns *turns = pool->turns;
+    pthread_mutex_lock(&turns->lock);
     shutdown(connection->fd, SHUT_RDWR);
-    SLIST_INSERT_HEAD(&pool->discarded, connection, link);
-    if (pool->grants_fd >= 0)
-        eventfd_write(pool->grants_fd, 1);
+    SLIST_INSERT_HEAD(&turns->discarded, connection, link);
+    if (turns->grants_fd >= 0)
+        eventfd_write(turns->grants_fd, 1);
     else
-        close_all(&pool->discarded);
-    pthread_mutex_unlock(&pool->lock);
+        close_all(&turns->discarded);
+    pthread_mutex_unlock(&turns->lock);
 }
 
 void upstream_free(struct upstream_pool *pool)
 {
     close_all(&pool->idle);
-    close_all(&pool->discarded);
-    if (pool->grants_fd >= 0)
-        close(pool->grants_fd);
+}
+
+void upstream_turns_free(struct upstream_turns *turns)
+{
+    close_all(&turns->discarded);
+    if (turns->grants_fd >= 0)
+        close(turns->grants_fd);
 }
 
 /* Under the lock: the turn has come. */
-static void grant(struct upstream_call *call, struct upstream_connection *connection)
+static void grant(struct upstream_call *call, struct pooled_connection *connection)
 {
-    struct upstream_pool *pool = call->pool;
+    struct upstream_turns *turns = call->pool->turns;
     call->connection = connection;
     call->turn = TURN_COME;
     if (call->sleeper)
         pthread_cond_signal(call->sleeper);
     if (call->watched) {
         call->turn = TURN_LISTED;
-        TAILQ_INSERT_TAIL(&pool->granted, call, link);
-        eventfd_write(pool->grants_fd, 1);
+        TAILQ_INSERT_TAIL(&turns->granted, call, link);
+        eventfd_write(turns->grants_fd, 1);
     }
 }
 
 /* Under the lock: a connection, or if NULL the right to make one, is free again. */
-static void pass_on(struct upstream_pool *pool, struct upstream_connection *connection)
+static void pass_on(struct upstream_pool *pool, struct pooled_connection *connection)
 {
     struct upstream_call *first = TAILQ_FIRST(&pool->waiting);
     if (first) {
@@ -97,8 +152,8 @@ static void pass_on(struct upstream_pool *pool, struct upstream_connection *conn
 static void queue_up(struct upstream_call *call)
 {
     struct upstream_pool *pool = call->pool;
-    pthread_mutex_lock(&pool->lock);
-    struct upstream_connection *connection = SLIST_FIRST(&pool->idle);
+    pthread_mutex_lock(&pool->turns->lock);
+    struct pooled_connection *connection = SLIST_FIRST(&pool->idle);
     if (connection) {
         SLIST_REMOVE_HEAD(&pool->idle, link);
         grant(call, connection);
@@ -108,28 +163,30 @@ static void queue_up(struct upstream_call *call)
     } else {
         call->turn = TURN_WAITS;
         TAILQ_INSERT_TAIL(&pool->waiting, call, link);
-        count_add(call->counters, COUNTER_upstream_waits, 1);
+        count_add(call->counters, pool->counts->waits, 1);
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
 }
 
-static void count_wait(const struct upstream_call *call)
+/* Count the time since the last such moment of the call, or since it began. */
+static void count_time(struct upstream_call *call, enum counter which)
 {
-    int64_t wait_ns = now_ns() - call->since_ns;
-    count_add(call->counters, COUNTER_upstream_wait_us, wait_ns / NSEC_PER_USEC);
+    int64_t at_ns = now_ns();
+    count_add(call->counters, which, (at_ns - call->since_ns) / NSEC_PER_USEC);
+    call->since_ns = at_ns;
 }
 
 /* -EAGAIN: the turn has not come. */
 static int take_turn(struct upstream_call *call)
 {
     struct upstream_pool *pool = call->pool;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->turns->lock);
     bool waits = call->turn == TURN_WAITS;
     if (call->turn == TURN_LISTED)
-        TAILQ_REMOVE(&pool->granted, call, link);
+        TAILQ_REMOVE(&pool->turns->granted, call, link);
     if (!waits)
         call->turn = TURN_COME;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
     return waits ? -EAGAIN : 0;
 }
 
@@ -137,14 +194,14 @@ static int take_turn(struct upstream_call *call)
 static void leave_queue(struct upstream_call *call)
 {
     struct upstream_pool *pool = call->pool;
-    count_wait(call);
-    pthread_mutex_lock(&pool->lock);
+    count_time(call, pool->counts->wait_us);
+    pthread_mutex_lock(&pool->turns->lock);
     switch (call->turn) {
     case TURN_WAITS: TAILQ_REMOVE(&pool->waiting, call, link); break;
-    case TURN_LISTED: TAILQ_REMOVE(&pool->granted, call, link); /* fall through */
+    case TURN_LISTED: TAILQ_REMOVE(&pool->turns->granted, call, link); /* fall through */
     case TURN_COME: pass_on(pool, call->connection); break;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
 }
 
 /* --- a call, step by step: each returns 0 to go on, -EAGAIN to wait, or the failure ----------- */
@@ -159,76 +216,70 @@ static void go_over(struct upstream_call *call, int result)
 static void let_go(struct upstream_call *call, bool sound)
 {
     struct upstream_pool *pool = call->pool;
-    struct upstream_connection *connection = call->connection;
+    struct pooled_connection *connection = call->connection;
+    count_time(call, pool->counts->busy_us);
     if (connection && !sound) {
         discard(pool, connection); /* before another one may be made: the upstream counts too */
         connection = NULL;
     }
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->turns->lock);
     pass_on(pool, connection);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
 }
 
 static int leave_turn(struct upstream_call *call)
 {
+    struct upstream_pool *pool = call->pool;
+    const struct upstream_protocol *protocol = pool->protocol;
     int error = take_turn(call);
     if (error)
         return error;
     if (now_ns() >= call->deadline_ns)
         return -ETIMEDOUT;
-    count_wait(call);
+    count_time(call, pool->counts->wait_us);
     call->state = UPSTREAM_SENDING;
-    if (call->connection && upstream_connection_is_stale(call->connection)) {
-        discard(call->pool, call->connection);
+    if (call->connection && protocol->is_stale(call->connection)) {
+        discard(pool, call->connection);
         call->connection = NULL;
     }
     if (!call->connection) {
         call->state = UPSTREAM_CONNECTING;
-        call->connection = upstream_connection_open(&call->pool->address, &error);
+        call->connection = protocol->open(&pool->target, &error);
     }
     if (!error)
-        upstream_connection_set_command(call->connection, &call->command);
+        protocol->set_command(call->connection, &call->command);
     return error;
 }
 
 static int finish_connect(struct upstream_call *call)
 {
-    int error = upstream_connection_finish(call->connection);
+    int error = call->pool->protocol->finish(call->connection);
     if (error)
         return error;
-    count_add(call->counters, COUNTER_upstream_connects, 1);
+    count_add(call->counters, call->pool->counts->connects, 1);
     call->state = UPSTREAM_SENDING;
     return 0;
 }
 
 static int send_command(struct upstream_call *call)
 {
-    int error = upstream_connection_send(call->connection);
+    int error = call->pool->protocol->send(call->connection);
     if (!error)
         call->state = UPSTREAM_RECEIVING;
     return error;
 }
 
-/* A whole reply. After an error, too, the connection is as good as before; not so if more follows,
- * which has no owner. */
-static void take_reply(struct upstream_call *call, redisReply *reply)
-{
-    const redisReader *reader = call->connection->reader;
-    bool refused = reply->type == REDIS_REPLY_ERROR;
-    freeReplyObject(reply);
-    let_go(call, reader->pos == reader->len);
-    if (refused)
-        count_add(call->counters, COUNTER_upstream_failed, 1);
-    go_over(call, refused ? -EREMOTEIO : 0);
-}
-
 static int receive_reply(struct upstream_call *call)
 {
-    redisReply *reply = NULL;
-    int error = upstream_connection_receive(call->connection, &reply);
-    if (reply)
-        take_reply(call, reply);
-    return error;
+    struct upstream_answer answer = {0};
+    int error = call->pool->protocol->receive(call->connection, &answer);
+    if (!answer.complete)
+        return error;
+    let_go(call, answer.usable);
+    if (answer.error)
+        count_add(call->counters, call->pool->counts->failed, 1);
+    go_over(call, answer.error);
+    return 0;
 }
 
 static int step(struct upstream_call *call)
@@ -245,10 +296,10 @@ static int step(struct upstream_call *call)
 
 static void fail(struct upstream_call *call, int error)
 {
-    bool late = error == -ETIMEDOUT;
+    const struct upstream_counts *counts = call->pool->counts;
     upstream_abandon(call);
     call->result = error;
-    count_add(call->counters, late ? COUNTER_upstream_late : COUNTER_upstream_failed, 1);
+    count_add(call->counters, error == -ETIMEDOUT ? counts->late : counts->failed, 1);
 }
 
 /* --- what others call ------------------------------------------------------------------------ */
@@ -262,7 +313,7 @@ void upstream_begin(struct upstream_call *call, struct upstream_pool *pool,
                                    .command = command,
                                    .since_ns = at_ns,
                                    .deadline_ns = at_ns + pool->timeout_ns};
-    count_add(counters, COUNTER_upstream_calls, 1);
+    count_add(counters, pool->counts->calls, 1);
     queue_up(call);
 }
 
@@ -286,7 +337,7 @@ int upstream_fd(const struct upstream_call *call)
 
 short upstream_events(const struct upstream_call *call)
 {
-    return call->state == UPSTREAM_RECEIVING ? POLLIN : POLLOUT;
+    return call->connection->events;
 }
 
 void upstream_abandon(struct upstream_call *call)
@@ -316,13 +367,13 @@ static void sleep_in_turn(struct upstream_call *call)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&turn, &monotonic);
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->turns->lock);
     call->sleeper = &turn;
     while (call->turn == TURN_WAITS &&
-           pthread_cond_timedwait(&turn, &pool->lock, &until) != ETIMEDOUT) {
+           pthread_cond_timedwait(&turn, &pool->turns->lock, &until) != ETIMEDOUT) {
     }
     call->sleeper = NULL;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
     pthread_cond_destroy(&turn);
     pthread_condattr_destroy(&monotonic);
 }
@@ -349,58 +400,51 @@ int upstream_perform(struct upstream_call *call)
 
 bool upstream_watch_turn(struct upstream_call *call)
 {
-    pthread_mutex_lock(&call->pool->lock);
+    pthread_mutex_lock(&call->pool->turns->lock);
     call->watched = call->turn == TURN_WAITS;
     bool watched = call->watched;
-    pthread_mutex_unlock(&call->pool->lock);
+    pthread_mutex_unlock(&call->pool->turns->lock);
     return watched;
 }
 
 void upstream_unwatch_turn(struct upstream_call *call)
 {
     struct upstream_pool *pool = call->pool;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->turns->lock);
     call->watched = false;
     if (call->turn == TURN_LISTED) {
-        TAILQ_REMOVE(&pool->granted, call, link);
+        TAILQ_REMOVE(&pool->turns->granted, call, link);
         call->turn = TURN_COME;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->turns->lock);
 }
 
-int upstream_grants_fd(struct upstream_pool *pool)
+int upstream_grants_fd(struct upstream_turns *turns)
 {
-    pthread_mutex_lock(&pool->lock);
-    if (pool->grants_fd < 0)
-        pool->grants_fd = eventfd(0, EFD_CLOEXEC);
-    int fd = pool->grants_fd;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&turns->lock);
+    if (turns->grants_fd < 0)
+        turns->grants_fd = eventfd(0, EFD_CLOEXEC);
+    int fd = turns->grants_fd;
+    pthread_mutex_unlock(&turns->lock);
     if (fd < 0)
         die_errno("cannot make an eventfd");
     return fd;
 }
 
-struct upstream_call *upstream_next_granted(struct upstream_pool *pool)
+struct upstream_call *upstream_next_granted(struct upstream_turns *turns)
 {
-    pthread_mutex_lock(&pool->lock);
-    close_all(&pool->discarded);
-    struct upstream_call *call = TAILQ_FIRST(&pool->granted);
+    pthread_mutex_lock(&turns->lock);
+    close_all(&turns->discarded);
+    struct upstream_call *call = TAILQ_FIRST(&turns->granted);
     if (call) {
-        TAILQ_REMOVE(&pool->granted, call, link);
+        TAILQ_REMOVE(&turns->granted, call, link);
         call->turn = TURN_COME;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&turns->lock);
     return call;
 }
 
-const char *upstream_reason(int error)
+const char *upstream_reason(const struct upstream_pool *pool, int error)
 {
-    switch (-error) {
-    case ETIMEDOUT: return "the upstream did not answer in time";
-    case EREMOTEIO: return "the upstream answered with an error";
-    case EPROTO: return "the upstream's answer cannot be read";
-    case ECONNRESET:
-    case EPIPE: return "the upstream closed the connection";
-    }
-    return "the upstream cannot be reached";
+    return pool->protocol->reason(error);
 }

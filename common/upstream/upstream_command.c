@@ -1,4 +1,4 @@
-#include "common/work/upstream_command.h"
+#include "common/upstream/upstream_command.h"
 #include "common/base/util.h"
 
 #include <hiredis/hiredis.h>

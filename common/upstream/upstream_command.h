@@ -35,9 +35,11 @@ bool upstream_verb_of(const char *name, size_t len, enum upstream_verb *);
 /* Belongs to whoever calls, and so does what its pointers point to, until the call is over. */
 struct upstream_command {
     enum upstream_verb verb;
-    int64_t duration_ns;                  /* of UPSTREAM_WAIT */
-    const char *name;                     /* of all others: of a key or channel */
-    const struct client_message *message; /* of SET and PUBLISH; NULL: none came with the request */
+    int statement;       /* of a database, which no verb concerns: its place in the file */
+    int64_t duration_ns; /* of UPSTREAM_WAIT */
+    const char *name;    /* of all others: of a key or channel; or the argument of a statement */
+    const struct client_message
+        *message; /* of SET, PUBLISH and a statement; NULL: none came with the request */
 };
 
 /* Write it in RESP into memory of hiredis's (redisFreeCommand). Returns its length. Dies when there is
