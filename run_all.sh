@@ -19,6 +19,7 @@ options
   --smoke | --quick | --full   how long: 40 s, five minutes (default), two hours
   --only ARCH,...              only these architectures
   --workloads W,...            only these workloads
+  --cases NAME,...             only these case studies (chat, trading), with Redis and PostgreSQL
   --trials N                   repetitions of every cell
   --seed N                     of the order of the cells and of the arrivals
   --patience SECONDS           wait so long in all for a machine that others leave alone
@@ -27,7 +28,7 @@ options
 END
 }
 
-deps() { ./deps.sh run; } # not `make deps`: make itself may be missing
+deps() { ./deps.sh "${groups[@]}"; } # not `make deps`: make itself may be missing
 build() { make --no-print-directory -j"$(nproc)"; }
 # Once per machine is enough: results of several runs can then be compared.
 calibrate() { [[ ${#stages[@]} -gt 1 && -e build/calibration.json ]] || build/calibrate; }
@@ -53,6 +54,7 @@ stopped=130
 ended=0
 run=results/latest
 options=()
+groups=(run)
 while (($#)); do
     case $1 in
     -h | --help) usage && exit ;;
@@ -60,6 +62,9 @@ while (($#)); do
     --dry-run) stages=(build cells) && options+=("$1") ;;
     --smoke | --quick | --full) options+=("$1") ;;
     --resume) run=${2:?--resume needs a folder} && options+=("$1" "$2") && shift ;;
+    --cases)
+        options+=("$1" "${2:?$1 needs a value}") && groups+=(cases) && shift
+        ;;
     --only | --workloads | --trials | --seed | --patience)
         options+=("$1" "${2:?$1 needs a value}") && shift
         ;;

@@ -60,7 +60,8 @@ PACKAGE = {
     "runner": ("formats", "model"),
     "tables": ("formats", "stats", "model", "drawing"),
     "figures": ("formats", "stats", "model", "drawing", "tables"),
-    "report": ("formats", "stats", "model", "drawing", "tables", "figures", "runner"),
+    "cases": ("formats", "stats", "drawing", "tables"),
+    "report": ("formats", "stats", "model", "drawing", "tables", "figures", "cases", "runner"),
     "bench": ("formats", "stats", "model", "runner"),
 }
 

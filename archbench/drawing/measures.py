@@ -1,9 +1,9 @@
 """Which measure answers the question of which workload, and how its values are written."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 from archbench.drawing import style
-from archbench.formats.workload import METRICS
+from archbench.formats.workload import METRICS, class_measured
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Measure:
     label: str
     metric: str
     ascending: bool = True  # less is better
-    of: str = ""  # whose it is: "" the cell's, "total" all requests', "short" the short class'
+    of: str = ""  # whose it is: "" the cell's, "total" all requests', "short" the short class', or a class
     unit: str = ""  # behind a number; latencies choose their own
 
     def cls(self, run, workload):
@@ -21,7 +21,7 @@ class Measure:
 
     def name(self, run, workload):
         """The label, with the class that it is about."""
-        if self.of == "short":
+        if self.of not in ("", "total"):
             return f"{self.label} of class {self.cls(run, workload)}"
         return self.label
 
@@ -58,4 +58,6 @@ def of_workload(run, workload):
     named = run.reported(workload).get("measure")
     if named in BY_NAME:
         return BY_NAME[named]
+    if class_measured(named):
+        return replace(TAIL, of=class_measured(named))
     return RATE if run.arrivals(workload, "") == "closed" else TAIL

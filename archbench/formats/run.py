@@ -143,11 +143,16 @@ class Run:
         found = (self.folder / "workloads" / f"{stem}.ini" for stem in former.file_names(name))
         return next((path for path in found if path.is_file()), None)
 
+    @staticmethod
+    def _ours(name):
+        """The repository's file of that workload; None without one."""
+        files = (REPOSITORY / "workloads" / room / f"{name}.ini" for room in ("", "cases"))
+        return next((file for file in files if file.is_file()), None)
+
     def workload(self, name):
         """The Workload: the run's own copy, else the repository's, else an empty one."""
         if name not in self._workloads:
-            ours = REPOSITORY / "workloads" / f"{name}.ini"
-            path = self.own_workload(name) or (ours if ours.is_file() else None)
+            path = self.own_workload(name) or self._ours(name)
             try:
                 self._workloads[name] = Workload(path)
             except (configparser.Error, UnicodeDecodeError) as error:
@@ -157,9 +162,24 @@ class Run:
     def reported(self, name):
         """Section [report] of a workload; that of the repository's file where the run's own copy is
         older than such sections."""
-        ours = REPOSITORY / "workloads" / f"{name}.ini"
+        ours = self._ours(name)
         said = self.workload(name).section("report")
-        return said or (Workload(ours).section("report") if ours.is_file() else {})
+        return said or (Workload(ours).section("report") if ours else {})
+
+    def case_workloads(self, case):
+        """Those of its workloads that belong to this case study, in the case's order."""
+        stated = {w: self.workload(w).case for w in self.workloads()}
+        mine = [w for w, keys in stated.items() if keys.get("name") == case]
+        return sorted(mine, key=lambda w: (int(stated[w].get("order", 99)), w))
+
+    def of_case(self, case):
+        """The Run that holds this case study: this one, or the one that is kept beside it, which was
+        measured by itself (results/reference-cases/NAME for results/reference). None without one."""
+        if self.case_workloads(case):
+            return self
+        beside = self.folder.resolve()
+        beside = beside.with_name(beside.name + stored.CASES) / case
+        return open_beside(beside) if (beside / "manifest.json").is_file() else None
 
     @property
     def defaults(self):
@@ -367,6 +387,12 @@ class Run:
         if isinstance(cores, dict):
             cores = cores.get("online")
         return cpu, cores, kernel and kernel.split()[0]
+
+
+@lru_cache(maxsize=8)
+def open_beside(folder):
+    """The Run of a case study that is kept beside another run, read once by all that draw it."""
+    return Run(folder)
 
 
 @lru_cache(maxsize=1)

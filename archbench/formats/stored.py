@@ -8,6 +8,7 @@ from archbench.formats import schema
 PACKED_CELLS = "cells.jsonl.xz"
 SUMMARY = "summary.csv"
 PACKED_SUMMARY = "summary.csv.xz"
+CASES = "-cases"  # behind the name of a run's folder: the one with the runs of its case studies
 
 
 def is_packed(folder):

@@ -1,9 +1,11 @@
 """A workload file (docs/formats.md, "Workload"), for whatever plans, predicts or draws: the only
 reader in Python. loadgen and cell read the same files with libinih, and check every key."""
 import configparser
+from pathlib import Path
 import re
 
 from archbench.formats import former
+from archbench.places import REPOSITORY
 
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 # What a workload's [report] may name as its measure, as summary.csv calls it.
@@ -13,6 +15,12 @@ METRICS = {"throughput": "achieved_rate", "p99": "response_p99_us",
            "p99 of deliveries": "delivery_p99_us"}
 UNITS_BYTES = {"": 1, "k": 2 ** 10, "m": 2 ** 20, "g": 2 ** 30}
 WAITS = "io=timer|io=upstream"  # steps that wait for as long as they say
+
+
+def class_measured(measure):
+    """The class in 'p99 of CLASS', which a workload's [report] may name as its measure; None of others."""
+    found = re.fullmatch(r"p99 of ([\w-]+)", measure or "")
+    return found and found[1] if measure not in METRICS else None
 
 
 def seconds(text):
@@ -47,12 +55,33 @@ def parse(text):
     return made
 
 
+def option(text, name):
+    """The value of the last --name=value or --name value in a line of options; None without one."""
+    found = re.findall(rf"(?:^|\s){re.escape(name)}[= ](\S+)", text or "")
+    return found[-1] if found else None
+
+
+def statement_waits(text):
+    """{statement: seconds}: how long each statement of a file of SQL takes by its own wish, as its
+    comment `stand-in: 100ms` says. One without the comment takes no time."""
+    found, name = {}, None
+    for line in text.splitlines():
+        named = re.match(r"--\s*name:\s*([\w-]+)", line)
+        name = named[1] if named else name
+        if named:
+            found.setdefault(name, 0.0)
+        stated = re.match(r"--.*\bstand-in:?\s*(\d[\d.]*[a-z]+)", line)
+        if stated and name:
+            found[name] = seconds(stated[1])
+    return found
+
+
 class Workload:
     """One workload file; an empty one (no path) answers every question with None."""
 
     def __init__(self, path=None):
         """Raises OSError, configparser.Error or UnicodeDecodeError."""
-        self.text = ""
+        self.text, self.path = "", path and Path(path)
         if path is not None:
             with open(path, encoding="utf-8") as file:
                 self.text = file.read()
@@ -61,7 +90,8 @@ class Workload:
     def metric(self):
         """The metric that it is about; without a word of its own, throughput in a closed loop, else
         the tail."""
-        stated = METRICS.get(self.section("report").get("measure"))
+        measure = self.section("report").get("measure")
+        stated = METRICS.get(measure) or (class_measured(measure) and METRICS["p99"])
         closed = (self._get("workload", "arrivals") or "closed") == "closed"
         return stated or METRICS["throughput" if closed else "p99"]
 
@@ -80,6 +110,29 @@ class Workload:
     @property
     def question(self):
         return self._get("workload", "question")
+
+    @property
+    def case(self):
+        """The keys of [case]: which case study it belongs to; {} of a workload that belongs to none."""
+        return self.section("case")
+
+    def beside(self, named):
+        """A file that the workload names: as seen from the project's folder, or else the copy beside the
+        workload, which a run keeps. None where there is neither."""
+        copy = self.path and self.path.parent / Path(named).name
+        return next((path for path in (copy, REPOSITORY / named) if path and path.is_file()), None)
+
+    def files_named(self):
+        """Files beside the trace that it names: of statements and of a schema."""
+        options = [self.setting(point, "server_options") for point in self.points or ["base"]]
+        named = [option(text, "--sql") for text in options] + [self._get("workload", "schema")]
+        return list(dict.fromkeys(name for name in named if name))
+
+    def statements(self, point):
+        """statement_waits() of the file that the server gets with --sql; {} without one."""
+        named = option(self.setting(point, "server_options"), "--sql")
+        path = named and self.beside(named)
+        return statement_waits(path.read_text(encoding="utf-8")) if path else {}
 
     @property
     def trace(self):
@@ -107,10 +160,10 @@ class Workload:
 
     def asked(self, leaving_out):
         """{section: its keys}: what it asks of servers, without what explains it (question, comments,
-        [report]) and without some sections."""
+        [report], [case]) and without some sections."""
         return {name: {key: value for key, value in self.section(name).items()
                        if key != "question"}
-                for name in self.ini.sections() if name not in ("report", *leaving_out)}
+                for name in self.ini.sections() if name not in ("report", "case", *leaving_out)}
 
     @property
     def subscribes(self):

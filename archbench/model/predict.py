@@ -21,6 +21,14 @@ def microseconds(value):
     return None if finite(value) is None else value * 1e6
 
 
+def of_database(server, demands):
+    """The key `database` of a prediction; nothing where no statement is asked for."""
+    pool = architecture.database(server, demands)
+    return {"database": {
+        "in_flight": pool.in_flight, "pool": finite(server.pool * server.pools),
+        "waiting": pool.waiting, "wait_us": microseconds(pool.wait_s)}} if pool else {}
+
+
 def predict(about, options, load, cores, costs):
     """The prediction of one cell. An infinite time, as null, stands for overload."""
     server = architecture.server_of(about, options, cores, costs)
@@ -35,7 +43,7 @@ def predict(about, options, load, cores, costs):
         return said | {"achieved_rate": rate, "mean_us": microseconds(response_s)}
     offered = sum(d.rate for d in load.demands)
     found = architecture.open_loop(server, load.demands)
-    return said | {
+    return said | of_database(server, load.demands) | {
         "offered_rate": offered, "achieved_rate": min(offered, capacity),
         "utilisation": offered / capacity,
         "in_flight": finite(sum(guide.in_flight(d.rate, found[d.name].mean_s)
@@ -61,8 +69,9 @@ def predict_run(folder, manifest):
         load = demand.load(workload, cell["point"], cores, costs.request_s, decided["defaults"],
                            cell["connections"])
         about = manifest["servers"][cell["program"]]
+        options = workload.setting(cell["point"], "server_options", "").split()
         cells[where] = dict(zip(("workload", "point", "arch"), where)) | predict(
-            about, cell["options"], load, cores, costs)
+            about, [*options, *cell["options"]], load, cores, costs)
     return {"schema": schema.PREDICTIONS, "request_us": calibration["request_us"], "cores": usable,
             "cells": list(cells.values())}
 

@@ -42,11 +42,12 @@ def workload_of(run, stem):
 
 
 def parts(run):
-    """The Parts of a run that have a workload in it."""
+    """The Parts of a run that have a workload in it. Those of case studies are in a part of their own:
+    case_chapters.py."""
     def place(workload):
         return int(run.reported(workload).get("place", 99)), workload
     found = {name: [] for name in PARTS}
-    for workload in sorted(run.workloads(), key=place):
+    for workload in sorted((w for w in run.workloads() if not run.workload(w).case), key=place):
         name = run.reported(workload).get("part", "More")
         found[name if name in PARTS else "More"].append(workload)
     return [Part(name, PARTS[name], tuple(workloads))
@@ -151,8 +152,9 @@ def command(run, workload):
     words = dict.fromkeys(map(word_of, planned))
     profile, seed = run.manifest.get("profile"), run.manifest.get("seed")
     file = planned[0]["file"] if planned else f"workloads/{workload}.ini"
-    parts_of_it = ["./run_all.sh", "--workloads",
-                   workload if file == f"workloads/{workload}.ini" else file,
+    case = run.workload(workload).case.get("name")
+    parts_of_it = ["./run_all.sh", *(["--cases", case] if case else []), "--workloads",
+                   workload if case or file == f"workloads/{workload}.ini" else file,
                    "--only", ",".join(words) or ",".join(run.archs(workload))]
     if profile:
         parts_of_it.append(f"--{profile}")

@@ -4,8 +4,9 @@
     archbench draw RUN bimodal c1           one figure and one table
     archbench draw RUN bimodal -o FILE.svg  into a file of your own, by its ending
 
-What there is is found, not listed: each module of archbench/figures is a figure, and each of
-archbench/tables a table. Exit status 3: the run has nothing that what is named could show."""
+What there is is found, not listed: each module of archbench/figures is a figure, each of
+archbench/tables a table, and each of archbench/cases a case study with a table and figures, which go into
+cases/NAME/. A case that was packed by itself (results/reference-cases) is drawn with results/reference. Exit status 3: the run has nothing that what is named could show."""
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 import importlib
@@ -17,6 +18,7 @@ import sys
 import traceback
 
 from archbench.arguments import Parser
+from archbench.cases import case
 from archbench.drawing import chart
 from archbench.formats.run import NoData, open_run
 from archbench.report import report
@@ -33,7 +35,7 @@ def stems(room):
 
 def names():
     """All that can be drawn, in the order in which it is."""
-    return [*stems("figures"), *stems("tables"), REPORT]
+    return [*stems("figures"), *stems("tables"), *case.cases(), REPORT]
 
 
 def draw_one(name, run, target=None):
@@ -43,6 +45,11 @@ def draw_one(name, run, target=None):
     if name in stems("figures"):
         module = importlib.import_module(f"archbench.figures.{name}")
         return chart.save(module.draw, run, name, target)
+    if name in case.cases():
+        paths, left_out = case.save(run, name, target)
+        for sentence in left_out:
+            print(f"left out: {sentence}")
+        return paths
     module = importlib.import_module(f"archbench.tables.{name}")
     return table.save(module.make, run, name, target)
 
@@ -112,7 +119,7 @@ def main(words):
                         help=f"some of: {' '.join(names())} (default: all)")
     parser.add_argument("-o", metavar="PATH", type=Path,
                         help="of one that is named: a file for a figure or the report, a folder "
-                             "for a table")
+                             "for a table or a case study")
     options = parser.parse_args(words)
     unknown = [name for name in options.names if name not in names()]
     if unknown:

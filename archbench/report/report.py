@@ -1,7 +1,7 @@
 """RUN/report.html: the whole run in one file that opens from disk, without a network.
 
 docs/reading-the-report.md explains it to its readers. What it says is computed in headline.py (the
-answer), chapters.py (each workload), sources.py (the servers' code) and percentile_lesson.py, all
+answer), chapters.py (each workload), case_chapters.py (case studies), sources.py (the servers' code) and percentile_lesson.py, all
 beside this file; the templates are in templates/."""
 import ast
 import csv
@@ -15,7 +15,7 @@ import markupsafe
 from archbench.drawing import style
 from archbench.drawing.measures import RATE
 from archbench.places import REPOSITORY
-from archbench.report import chapters, headline, percentile_lesson, sources
+from archbench.report import case_chapters, chapters, headline, percentile_lesson, sources
 from archbench.stats import noise
 from archbench.tables import c1 as table_c1, overview as table_overview
 
@@ -29,7 +29,8 @@ NOISE = {"good replies per second": "achieved_rate", "p50 of the response time":
 GUIDE_TABLES = {
     "b": "Table B: the guide's numbers", "capacity": "Capacity: predicted and measured",
     "c2": "Table C2: for and against processes, threads and events",
-    "c3": "Table C3: traditional against event-driven", "d": "The guide's questions",
+    "c3": "Table C3: traditional against event-driven", "c4": "Table C4: company A in summary",
+    "d": "The guide's questions",
 }
 
 
@@ -90,18 +91,25 @@ def explained(stem):
     return " ".join(question.split()), " ".join(reading.split())
 
 
+def figure(path, stem, question, reading):
+    """What the page says of a drawing."""
+    svg = path.read_text(encoding="utf-8")
+    width, height = size(svg)
+    return {"stem": stem, "image": data_uri(svg), "finding": finding(svg) or stem, "width": width,
+            "height": height, "question": question, "reading": reading, "as_drawn": stem in AS_DRAWN}
+
+
 def figures(run):
     """{stem: what figures/STEM.py left in figures/}, by name."""
-    found = {}
-    for path in sorted((run.folder / "figures").glob("*.svg")):
-        svg = path.read_text(encoding="utf-8")
-        question, reading = explained(path.stem)
-        width, height = size(svg)
-        found[path.stem] = {"stem": path.stem, "image": data_uri(svg),
-                            "finding": finding(svg) or path.stem, "width": width,
-                            "height": height, "question": question, "reading": reading,
-                            "as_drawn": path.stem in AS_DRAWN}
-    return found
+    return {path.stem: figure(path, path.stem, *explained(path.stem))
+            for path in sorted((run.folder / "figures").glob("*.svg"))}
+
+
+def cases(run):
+    """The chapters of case studies, with their drawings."""
+    return [chapter | {"figures": [figure(path, stem, "", reading)
+                                   for path, stem, reading in chapter["drawings"]]}
+            for chapter in case_chapters.part(run)]
 
 
 def shared_out(run, drawn):
@@ -230,8 +238,17 @@ def inline(text):
     return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped))
 
 
+def merged(of, runs):
+    """The dicts that `of` makes of several runs, as one."""
+    found = {}
+    for run in runs:
+        found |= of(run)
+    return found
+
+
 def context(run):
     drawn = figures(run)
+    runs = [run, *case_chapters.elsewhere(run)]  # whose cells this page shows
     first = next((drawn.pop(stem) for stem in HEADLINES if stem in drawn), None)
     of_workload, across = shared_out(run, drawn)
     columns = headline.columns(run)
@@ -244,22 +261,23 @@ def context(run):
         "headline": first, "could_open": could_open(run), "columns": columns, "rows": headline.rows(columns),
         "parts": [(part, [chapters.chapter(run, w) for w in part.workloads])
                   for part in chapters.parts(run)],
-        "figures": of_workload, "across": across,
+        "figures": of_workload, "across": across, "cases": cases(run),
         "c1": table_c1_rows(run),
         "c1_columns": list(table_c1.COLUMNS.values()),
         "c1_thresholds": [(table_c1.COLUMNS[c], t) for c, t in table_c1.THRESHOLDS.items()],
         "guide_tables": guide_tables(run),
-        "overview": overview(run),
+        "overview": merged(overview, runs),
         "overview_columns": [c[0] for c in table_overview.COLUMNS],
         "lesson": percentile_lesson.lesson(run),
-        "invalid": list(run.invalid_cells()), "valid": run.count_valid(),
+        "invalid": [cell for one in runs for cell in one.invalid_cells()],
+        "valid": sum(one.count_valid() for one in runs),
         "missing": len(run.missing_cells()) if run.stopped else 0,
-        "refused": refused_numbers(run), "twins": twins(run),
+        "refused": [row for one in runs for row in refused_numbers(one)], "twins": twins(run),
         "twin_archs": ", ".join(sorted({arch for *_, arch, _ in run.twins()})),
-        "predictions": prediction_rows(run), "first_cell": first_cell_started(run),
+        "predictions": merged(prediction_rows, runs), "first_cell": first_cell_started(run),
         "environment": list(environment(run)),
-        "sources": sources.of_run(run), "source_note": sources.differences(run),
-        "abouts": run.manifest.get("servers", {}),
+        "sources": sources.of_runs(runs), "source_note": sources.differences(run),
+        "abouts": merged(lambda one: one.manifest.get("servers", {}), runs),
     }
 
 

@@ -94,9 +94,10 @@ def source(server):
     return {"server": server, "path": path, "files": files} if files else None
 
 
-def of_run(run):
-    """source() of every server that took part in a run, as far as there are files."""
-    servers = dict.fromkeys(server_of(a) for a in in_order(run.archs()))
+def of_runs(runs):
+    """source() of every server that took part in one of these runs, as far as there are files."""
+    archs = {arch for run in runs for arch in run.archs()}
+    servers = dict.fromkeys(server_of(a) for a in in_order(archs))
     return [s for s in map(source, servers) if s]
 
 

@@ -24,6 +24,7 @@ PROFILES = {  # what a workload does not say itself
 EVERY_SERVER = "all"  # the word for them in `servers`
 MOST_WORKERS = 512  # that a server is given so that it can serve as many connections at a time
 LAST_PLACE = 99  # of a workload that does not say which it has in the report
+CASES = "workloads/cases"  # where those of case studies are
 OVERHEAD_S = 0.15  # of a cell beside warm-up and window: start, connect, collect, stop
 
 
@@ -53,6 +54,7 @@ class Cell:
     seed: int  # of the arrivals: the same for all architectures, so that they meet the same load
     program: str  # the server
     options: tuple  # its command line, beside what every server gets
+    components: bool = False  # real ones, as far as they are installed: Redis, PostgreSQL
 
     @property
     def name(self):
@@ -102,9 +104,12 @@ def read_workload(path):
 
 
 def files_of(path):
-    """The workload file and the trace that it replays, if it replays one."""
-    trace = read_workload(path).trace
-    return [path] + ([pathlib.Path(path).parent / trace] if trace else [])
+    """The workload file and the files that it names: a trace that it replays, statements and a schema
+    of a database."""
+    workload = read_workload(path)
+    trace = [pathlib.Path(path).parent / workload.trace] if workload.trace else []
+    named = map(workload.beside, workload.files_named())
+    return [path, *trace, *filter(None, named)]
 
 
 def connections_at(workload, point, override, defaults):
@@ -142,6 +147,32 @@ def find_workloads(wanted, folder):
         if not file.is_file():
             raise PlanError(f"no workload {file}")
     return files
+
+
+def cases(folder=CASES):
+    """{case: its workload files}, of the case studies that there are, each in its order."""
+    found = {}
+    for file in sorted(pathlib.Path(folder).glob("*.ini")):
+        stated = read_workload(file).case
+        if "name" not in stated:
+            raise PlanError(f"workload {file} does not say in [case] to which case it belongs")
+        found.setdefault(stated["name"], []).append((whole(stated.get("order", LAST_PLACE)), file))
+    return {name: [file for _, file in sorted(placed)] for name, placed in found.items()}
+
+
+def find_cases(wanted, workloads, folder=CASES):
+    """The workload files of these cases; of these `workloads` (names, or paths that end in .ini) only,
+    if any are named."""
+    there = cases(folder)
+    for name in wanted:
+        if name not in there:
+            raise PlanError(f"no case {name}; there is: {' '.join(there) or 'none'}")
+    files = [file for name in wanted for file in there[name]]
+    for word in workloads:
+        if not any(word in (file.stem, str(file)) for file in files):
+            raise PlanError(f"no workload {word} in {' and '.join(wanted)}; there is: "
+                            + " ".join(file.stem for file in files))
+    return [file for file in files if not workloads or {file.stem, str(file)} & set(workloads)]
 
 
 def architectures(build, wanted=()):
@@ -242,14 +273,21 @@ class Share:
     chosen: dict  # see settings()
     paired: list  # see pair()
     place: int = LAST_PLACE  # in its chapter of the report
+    components: bool = False  # it asks for some, and the real ones are wanted
 
     def block(self, trial, seed):
         """All cells of one repetition."""
         chosen, workload = self.chosen, self.file.stem
         return [Cell(one.name, workload, str(self.file), point, trial, chosen["warmup"],
                      chosen["duration"], whole(chosen["connections"]),
-                     arrival_seed(seed, workload, point, trial), one.program, options)
+                     arrival_seed(seed, workload, point, trial), one.program, options,
+                     self.components)
                 for point, one, options in self.paired if trial <= self.trials]
+
+
+def asks_for_components(workload):
+    """Does any of its points run with Redis or PostgreSQL?"""
+    return any(workload.setting(point, "components") for point in workload.points or ["base"])
 
 
 def share_of(file, programs, only, profile, trials, left_out):
@@ -268,7 +306,8 @@ def share_of(file, programs, only, profile, trials, left_out):
                        for point in chosen["points"]}
         paired = pair(chosen, connections, entrants, servers, absent)
         place = whole(workload.section("report").get("place", LAST_PLACE))
-        share = Share(file, trials or whole(chosen["trials"]), chosen, paired, place)
+        share = Share(file, trials or whole(chosen["trials"]), chosen, paired, place,
+                      programs.components and asks_for_components(workload))
     except PlanError as error:
         raise PlanError(f"workload {file}: {error}") from error
     left_out += [f"workload {file} without {sentence}" for sentence in absent]
@@ -280,6 +319,7 @@ class Programs:
     """What the programs of a build say of themselves."""
     servers: dict  # what architectures() found
     decided: dict  # what abouts.decided() found
+    components: bool = False  # real ones where a workload asks for them, else the bundled upstream
 
 
 def make_plan(programs, only, files, profile, trials, seed):

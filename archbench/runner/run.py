@@ -62,6 +62,9 @@ def parse_arguments(words):
                              "variants such as event:--multiplexer=poll, or all")
     parser.add_argument("--workloads", type=workloads, default=[], metavar="W,...",
                         help="only these workloads: names, or paths that end in .ini")
+    parser.add_argument("--cases", type=listed, default=[], metavar="NAME,...",
+                        help="the workloads of these case studies (workloads/cases/), with Redis and "
+                             "PostgreSQL where they are installed; --workloads chooses among them")
     parser.add_argument("--trials", type=int, help="repetitions, whatever the workloads say")
     parser.add_argument("--seed", type=int, help="of the order and of the arrivals")
     parser.add_argument("--patience", type=float, metavar="SECONDS",
@@ -109,21 +112,28 @@ def new_manifest(arguments):
     seed = random.randrange(2**31) if arguments.seed is None else arguments.seed
     servers = plan.architectures(arguments.build, arguments.only)
     decided = abouts.decided(arguments.build)
-    files = plan.find_workloads(arguments.workloads, "workloads")
-    cells, left_out = plan.make_plan(plan.Programs(servers, decided), arguments.only, files,
+    if arguments.cases:
+        files = plan.find_cases(arguments.cases, arguments.workloads)
+    else:
+        files = plan.find_workloads(arguments.workloads, "workloads")
+    real = bool(arguments.cases) or arguments.profile == "full"
+    cells, left_out = plan.make_plan(plan.Programs(servers, decided, real), arguments.only, files,
                                      arguments.profile, arguments.trials, seed)
     for sentence in left_out:
         print(f"archbench run: {sentence}", file=sys.stderr)
     used = {cell.program for cell in cells}
     return {"schema": schema.RUN, "profile": arguments.profile, "seed": seed,
+            "cases": arguments.cases,
             "servers": {name: about for name, about in servers.items() if name in used},
             "cell": decided, "left_out": left_out,
             "cells": [dataclasses.asdict(cell) for cell in cells]}
 
 
 def make_run_folder(arguments):
-    """results/TIME-PROFILE/, with a number behind when two runs start in one second."""
-    base = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S-") + arguments.profile
+    """results/TIME-PROFILE/, of case studies results/TIME-PROFILE-CASES/, with a number behind when
+    two runs start in one second."""
+    base = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S-")
+    base += "-".join([arguments.profile, *arguments.cases])
     for name in [base] + [f"{base}-{number}" for number in range(2, 100)]:
         try:
             (arguments.results / name).mkdir(parents=True)
@@ -198,6 +208,8 @@ def run_cell(cell, folder, build):
                "--workload", cell.file, "--point", cell.point, "--trial", str(cell.trial),
                "--out", folder / "cells", "--warmup", cell.warmup, "--duration", cell.duration,
                "--seed", str(cell.seed), "--again"]
+    if cell.components:
+        command.append("--components")
     if cell.connections:
         command += ["--connections", str(cell.connections)]
     command += ["--", *cell.options]

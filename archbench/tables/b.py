@@ -1,11 +1,11 @@
-"""Rows B1 to B6 of the guide: its numbers, its formulas on this machine, and what was measured.
+"""Rows B1 to B7 and B9 of the guide: its numbers, its formulas on this machine, and what was measured.
 
 docs/guide-tables.md says how each number comes about."""
 from dataclasses import replace
 
 from archbench.drawing import style
 from archbench.stats.estimates import ratio_of_medians
-from archbench.tables.parts import guide_table as gt
+from archbench.tables.parts import guide_chat, guide_table as gt, guide_trading
 from archbench.tables.parts.facts import Facts, guide
 from archbench.tables.parts.guide_challenge import b5_rows
 from archbench.tables.parts.guide_holding import b1_rows, b4_rows
@@ -107,6 +107,23 @@ def b6(facts, arch):
                        f"{style.human(ratio.value)} times fewer of them per second.")
 
 
+CASES = {  # rows that are case studies: their name, what makes them, and what they are about
+    "B7": (guide_trading, "Trading: 50,000 market updates, 1,000 trades and 500 risk computations per second"),
+    "B9": (guide_chat, "Chat: 10,000 WebSocket clients, 250 messages and 375 database operations per second"),
+}
+
+
+def of_case(run, row_id):
+    """The rows of a case study, from the run that holds it."""
+    module, claim = CASES[row_id]
+    holder = run.of_case(module.CASE)
+    if holder is None:
+        yield gt.unmeasured(gt.blank(row_id, claim), f"This run has no case study {module.CASE}")
+        return
+    for found in module.rows(Facts(holder)):
+        yield found.row
+
+
 def rows(facts):
     yield from b1_rows(facts)
     for where in (("cpu_time", "alone50"), ("cpu", "base")):
@@ -117,7 +134,9 @@ def rows(facts):
     yield from b5_rows(facts)
     for arch in facts.archs("cpu_time", always=("event", "hybrid")):
         yield b6(facts, arch)
+    for row_id in CASES:
+        yield from of_case(facts.run, row_id)
 
 
 def make(run):
-    return gt.make("The guide's numbers: B1 to B6", INTRO, rows(Facts(run)))
+    return gt.make("The guide's numbers: B1 to B7, B9", INTRO, rows(Facts(run)))

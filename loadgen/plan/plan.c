@@ -258,6 +258,7 @@ static void set_protocol(struct plan *plan, struct plan_pool *pool, int class)
         die("class %s: a room has %d connections at most: use more rooms", from->name,
             PLAN_ROOM_MAX);
     pool->named = true;
+    pool->deaf = from->deaf && from->connections > 0;
     pool->class = class;
     pool->websocket = from->websocket;
     pool->rooms = from->rooms;

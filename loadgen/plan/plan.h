@@ -79,6 +79,7 @@ struct plan_pool {
     bool idle;
     bool websocket; /* its connections are WebSockets */
     int rooms;      /* each subscribes to one of so many topics; 0: to none */
+    bool deaf;      /* and reads nothing from then on */
     bool named;     /* a class uses it, which says the above ... */
     int class;      /* ... the last of them */
 };

@@ -23,7 +23,8 @@ struct loader {
     struct workload *target;      /* what keys of the current section change */
     struct workload_class *class; /* of the current [class], or NULL */
     struct phase *phase;          /* of the current [phase], or NULL */
-    bool in_profile, in_report, found, has_points;
+    const char *const *words; /* keys of the section, where the values are for Python; or NULL */
+    bool in_profile, found, has_points;
     int line;
     char points[256]; /* names of all points, for the error that lists them */
     char *error;
@@ -92,18 +93,6 @@ static int check_profile(struct loader *l, const char *key, const char *value)
     return set_key(l, profile_keys, " of a profile", &ignored, key, value);
 }
 
-/* Of [report] only the keys are checked: the values are for whatever writes the report. */
-static int check_report(struct loader *l, const char *key)
-{
-    static const char *const known[] = {"part",  "place",  "measure",
-                                        "shows", "figure", "throughput"};
-
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(key, known[i]) == 0)
-            return 1;
-    return fail(l, "unknown key '%s' of a report", key);
-}
-
 static struct workload_class *find_class(struct workload *w, const char *name, size_t len)
 {
     for (int i = 0; i < w->class_count; i++) {
@@ -163,13 +152,12 @@ static int take_key(void *user, const char *section, const char *key, const char
 {
     struct loader *l = user;
 
-    (void)section; /* read_line has noticed it */
     if (l->failed)
         return 0;
     if (l->in_profile)
         return check_profile(l, key, value);
-    if (l->in_report)
-        return check_report(l, key);
+    if (l->words)
+        return words_have(l->words, key) || fail(l, "unknown key '%s' of a %s", key, section);
     if (l->class)
         return set_class(l, l->class, key, value);
     if (l->phase)
@@ -259,8 +247,8 @@ static void begin_section(struct loader *l, const char *name)
     l->class = NULL;
     l->phase = NULL;
     l->in_profile = false;
-    l->in_report = strcmp(name, "report") == 0;
-    if (l->in_report)
+    l->words = words_of_section(name);
+    if (l->words)
         return;
     if (strncmp(name, "class ", 6) == 0) {
         begin_class(l, name + 6);

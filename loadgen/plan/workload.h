@@ -73,6 +73,7 @@ struct workload_class {
     char body_file[WORKLOAD_PATH]; /* ... or those of this file; empty: there is none */
     bool websocket;                /* it is a message, on a connection that is a WebSocket */
     bool one_way;                  /* ... that wants no reply */
+    bool deaf;                     /* its connections subscribe, and then read nothing */
     int rooms;         /* its connections subscribe to one of so many topics; 0: to none */
     int64_t gather_ns; /* one_way: a message waits up to so long for others, to go out with them */
     struct modulation modulation;

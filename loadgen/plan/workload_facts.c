@@ -108,6 +108,11 @@ static const char *disagreement(const struct workload *w)
     return NULL;
 }
 
+static bool is_sent(const struct workload_class *class)
+{
+    return (class->rate.given ? class->rate.value : class->weight) > 0;
+}
+
 /* The same of the keys of one class. */
 static const char *modulation_disagreement(const struct workload *w, const struct modulation *m)
 {
@@ -140,6 +145,8 @@ static const char *message_disagreement(const struct workload *w,
     if (class->websocket &&
         (class->body_file[0] || class->send_rate > 0 || class->receive_rate > 0))
         return "a message has no file for its body, and is not slow";
+    if (class->deaf && (class->rooms == 0 || is_sent(class)))
+        return "deaf needs rooms, and a weight or rate of 0: what it asked for it would not hear";
     if (class->gather_ns > 0 && !class->one_way)
         return "gather needs one_way = yes: a request with a reply goes out at its moment";
     if (class->gather_ns >= w->timeout_ns)

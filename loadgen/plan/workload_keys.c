@@ -340,6 +340,7 @@ const struct key class_keys[] = {
     {"protocol", take_protocol, offsetof(struct workload_class, websocket),
      "not http or websocket"},
     {"one_way", take_yes, offsetof(struct workload_class, one_way), "not yes or no"},
+    {"deaf", take_yes, offsetof(struct workload_class, deaf), "not yes or no"},
     {"rooms", take_count_or_0, offsetof(struct workload_class, rooms), NO_COUNT_OR_0},
     {"gather", take_duration, offsetof(struct workload_class, gather_ns), NO_DURATION},
     {"burst_load", take_burst_load, offsetof(struct workload_class, modulation.load),
@@ -377,4 +378,24 @@ const struct key *key_find(const struct key *keys, const char *name)
             return keys;
     }
     return NULL;
+}
+
+const char *const *words_of_section(const char *section)
+{
+    static const char *const report[] = {"part",   "place",      "measure", "shows",
+                                         "figure", "throughput", NULL};
+    static const char *const study[] = {"name", "id", "title", "order", NULL};
+
+    if (strcmp(section, "report") == 0)
+        return report;
+    return strcmp(section, "case") == 0 ? study : NULL;
+}
+
+bool words_have(const char *const *words, const char *name)
+{
+    for (; *words; words++) {
+        if (strcmp(*words, name) == 0)
+            return true;
+    }
+    return false;
 }

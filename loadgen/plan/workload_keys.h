@@ -29,4 +29,10 @@ extern const struct key workload_keys[], class_keys[], phase_keys[], profile_key
 /* NULL when there is none of that name. */
 const struct key *key_find(const struct key *keys, const char *name);
 
+/* The names of keys, up to a NULL, of the section [report] or [case]; NULL for another section. Their
+ * values are for whatever plans the run and writes the report, so nothing here looks at them. */
+const char *const *words_of_section(const char *section);
+
+bool words_have(const char *const *words, const char *name);
+
 #endif

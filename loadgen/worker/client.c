@@ -281,7 +281,7 @@ static void set_up_pool(struct client *c, int number)
         bool mine = plan->class[i].pool == number;
 
         mix_add(&pool->mix, mine ? plan->class[i].weight : 0);
-        pool->slow |= mine && plan->class[i].receive_rate > 0;
+        pool->slow |= mine && (plan->class[i].receive_rate > 0 || plan->pool[number].deaf);
         pool->feeds |= mine && plan->class[i].one_way;
     }
     c->has_feeds |= pool->feeds;

@@ -272,6 +272,10 @@ void websocket_compose(struct client *, struct connection *);
 void websocket_lost(struct client *, struct connection *);
 /* In the drain: is something still to be delivered, or a one-way message perhaps not read by the server? */
 bool websocket_is_owed(struct client *);
+
+/* It has subscribed, and is to read nothing from then on. */
+bool websocket_is_deaf(const struct client *, const struct connection *);
+
 /* When to ask that again; INT64_MAX: never. */
 int64_t websocket_look_ns(const struct client *);
 /* What has not been delivered at the end is lost. */

@@ -261,7 +261,8 @@ void exchange_event(struct client *c, struct connection *conn, uint32_t events)
     if (conn->state == STATE_BUSY && events & EPOLLOUT && !is_sent(c, conn) &&
         !writes_slowly(c, conn))
         go_on_sending(c, conn);
-    if (conn->fd >= 0 && (events & EPOLLIN || conn->peer_closed) && !reads_slowly(c, conn))
+    if (conn->fd >= 0 && (events & EPOLLIN || conn->peer_closed) && !reads_slowly(c, conn) &&
+        !websocket_is_deaf(c, conn))
         receive_all(c, conn);
 }
 

@@ -60,19 +60,33 @@ static size_t longest_message(const struct client *c, int pool)
     return longest;
 }
 
+/* `target` with the room's number in each place that asks for it. What has no room in `out` is cut. */
+static void write_rooms(char *out, size_t size, const char *target, uint32_t room)
+{
+    static const char mark[] = WORKLOAD_ROOM;
+    const char *at;
+    size_t used = 0;
+
+    while (used < size && (at = strstr(target, mark))) {
+        used += (size_t)snprintf(out + used, size - used, "%.*sroom%u", (int)(at - target), target,
+                                 room);
+        target = at + sizeof mark - 1;
+    }
+    if (used < size)
+        snprintf(out + used, size - used, "%s", target);
+}
+
 /* The path of a class, with the number of the connection's room in it and the digits of 0 for its moment. `path`:
  * MOMENT_TARGET bytes. Returns where the digits begin; 0: there are none. */
 static size_t write_path(char *path, const struct client *c, const struct connection *conn,
                          const struct plan_class *class)
 {
-    static const char mark[] = WORKLOAD_ROOM;
-    const char *room = conn->messenger->following ? strstr(class->path, mark) : NULL;
-    char roomed[MOMENT_TARGET];
+    char roomed[WORKLOAD_TARGET];
 
-    if (room)
-        snprintf(roomed, sizeof roomed, "%.*sroom%u%s", (int)(room - class->path), class->path,
-                 room_of(c, conn), room + sizeof mark - 1);
-    return moment_expand(path, room ? roomed : class->path);
+    if (!conn->messenger->following)
+        return moment_expand(path, class->path);
+    write_rooms(roomed, sizeof roomed, class->path, room_of(c, conn));
+    return moment_expand(path, roomed);
 }
 
 /* One-way messages are prepared: of each class of the pool. */
@@ -342,9 +356,16 @@ static uint64_t missing(const struct client *c, const struct connection *conn)
     return sum;
 }
 
-static bool follows(const struct connection *conn)
+bool websocket_is_deaf(const struct client *c, const struct connection *conn)
 {
-    return conn->messenger && conn->messenger->following && conn->messenger->ready && conn->fd >= 0;
+    return conn->messenger && conn->messenger->ready && plan_pool_of(c, conn)->deaf;
+}
+
+/* Is it owed what its room publishes? */
+static bool follows(const struct client *c, const struct connection *conn)
+{
+    return conn->messenger && conn->messenger->following && conn->messenger->ready &&
+           conn->fd >= 0 && !websocket_is_deaf(c, conn);
 }
 
 static uint64_t still_to_come(const struct client *c)
@@ -352,7 +373,7 @@ static uint64_t still_to_come(const struct client *c)
     uint64_t sum = 0;
 
     for (int i = 0; i < c->count; i++)
-        if (follows(&c->connections[i]))
+        if (follows(c, &c->connections[i]))
             sum += missing(c, &c->connections[i]);
     return sum;
 }
@@ -414,7 +435,7 @@ void websocket_sum_up(struct client *c)
 
         c->stats->unconfirmed +=
             conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
-        if (follows(conn))
+        if (follows(c, conn))
             c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
     }
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from archbench.formats import former
 from archbench.formats.workload import Workload
-from archbench.model import architecture, demand
+from archbench.model import architecture, demand, queueing
 from archbench.model.architecture import Demand
 from archbench.places import ENTRY, REPOSITORY
 from simulated import simulate
@@ -88,6 +88,61 @@ class Architectures(unittest.TestCase):
             self.assertAlmostEqual(architecture.open_loop(server, waits)["io"].mean_s,
                                    0.020 + each_s, delta=1e-7)
             self.assertAlmostEqual(architecture.closed(server, waits, 1)[0], 1 / (0.020 + each_s))
+
+    def test_a_pool_tops_out_at_connections_over_statements(self):
+        """1.5 statements of 100 ms each: 50 connections carry 333 requests/s, two pools of 50 667."""
+        asked = [Demand("write", 1, wait_s=0.1, waits=1, database_s=0.1, statements=1),
+                 Demand("read", 1, wait_s=0.2, waits=2, database_s=0.2, statements=2)]
+        blocks = ["compute", "disk"]
+        for family, computes, tasks, rate in (
+                ("event loops", 1, "0", 50 / 0.15), ("event loops", "--workers", "0", 100 / 0.15),
+                ("threads", "any", "1 thread", 50 / 0.15), ("processes", "any", "1 process", 100_000)):
+            server = self.server(family, computes, blocks, "--database-pool=7", "--database-pool=50", tasks=tasks)
+            self.assertAlmostEqual(architecture.capacity(server, asked), rate, places=3)
+            self.assertEqual(architecture.bottleneck(server, asked) == "database pool", rate < 1000)
+        free = self.server("threads", "any", blocks)
+        self.assertAlmostEqual(architecture.capacity(free, asked), 100_000)
+
+    def test_statements_wait_for_a_connection_as_erlang_says(self):
+        asked = [Demand("write", 125, wait_s=0.1, waits=1, database_s=0.1, statements=1),
+                 Demand("read", 125, wait_s=0.2, waits=2, database_s=0.2, statements=2)]
+        for size, pools in ("50", 1), ("25", 2):
+            loops = self.server("event loops", pools, ["compute", "disk"], "--database-pool=" + size)
+            pool = architecture.database(loops, asked)
+            self.assertAlmostEqual(pool.in_flight, 37.5)
+            self.assertAlmostEqual(pool.waiting, queueing.erlang_c(37.5 / pools, int(size)))
+            self.assertAlmostEqual(pool.wait_s, queueing.mmc_wait_s(375 / pools, 0.1, int(size)) / 2)
+            found = architecture.open_loop(loops, asked)
+            self.assertAlmostEqual(found["write"].mean_s, 0.1 + pool.wait_s, delta=1e-4)
+            self.assertAlmostEqual(found["read"].mean_s, 0.2 + 2 * pool.wait_s, delta=1e-4)
+            self.assertIsNone(found["write"].p99_s)  # more than one in a hundred waits
+        large = self.server("event loops", 1, ["compute", "disk"], "--database-pool=64")
+        self.assertIsNotNone(architecture.open_loop(large, asked)["write"].p99_s)
+        small = self.server("event loops", 1, ["compute", "disk"], "--database-pool=30")
+        self.assertEqual(architecture.open_loop(small, asked)["write"].mean_s, math.inf)
+        processes = self.server("processes", "any", self.ALL, "--database-pool=1", tasks="1 process")
+        self.assertEqual(architecture.database(processes, asked).waiting, 0)
+        self.assertIsNone(architecture.database(self.event, self.MIX))
+
+    def test_the_simulated_queue_in_front_of_a_pool(self):
+        """M/D/c by formula against the same queue, simulated."""
+        asked = [Demand("write", 375, wait_s=0.1, waits=1, database_s=0.1, statements=1)]
+        server = self.server("event loops", 1, ["compute", "disk"], "--database-pool=40")
+        waits = simulate(375, np.full(400_000, 0.1), 40, np.random.default_rng(3))
+        self.assertAlmostEqual(architecture.database(server, asked).wait_s, waits.mean(),
+                               delta=0.25 * waits.mean())
+
+    def test_one_way_messages_cost_a_tenth(self):
+        feed = [Demand("update", 50_000, one_way=True), Demand("trade", 1_000)]
+        each_s = (50 * 2e-6 + 20e-6) / 51
+        for server in self.event, self.hybrid:
+            self.assertAlmostEqual(architecture.capacity(server, feed), 1 / each_s, places=3)
+        found = architecture.open_loop(self.hybrid, feed)
+        self.assertEqual(found["trade"].model, "M/G/1 loop")
+        self.assertAlmostEqual(found["trade"].mean_s - found["update"].mean_s, 18e-6)
+        services = np.random.default_rng(1).choice([2e-6, 20e-6], 400_000, p=[50 / 51, 1 / 51])
+        waits = simulate(51_000, services, 1, np.random.default_rng(2))
+        self.assertAlmostEqual(found["trade"].mean_s, waits.mean() + 20e-6, delta=2e-7)
 
     def test_memory_of_a_connection(self):
         costs = architecture.Costs(20e-6, thread_kib=28, process_kib=120, connection_kib=7)
@@ -210,8 +265,37 @@ arrivals = bursts
         closed = self.load("closed", connections=7)
         self.assertEqual((closed.arrivals, closed.connections, closed.think_s), ("closed", 13, 0.1))
 
+    def test_statements_and_calls_of_a_redis_are_waits(self):
+        (self.folder / "workloads" / "some.sql").write_text(
+            "-- name: add  stand-in: 100ms\ninsert;\n-- name: look  stand-in: 50ms\nselect;\n")
+        self.file.write_text(
+            "[workload]\narrivals = poisson\nrate = 100\nupstream = --delay 2ms\n"
+            "server_options = --sql=some.sql --database-pool=9\n[class a]\nrequest = "
+            "/work?io=redis:publish:x&io=sql:add:x&io=sql:look&cpu=hash:4ms\n"
+            "[class b]\nrequest = /work?io=upstream:5ms\n", encoding="utf-8")
+        first, second = self.load("base").demands
+        self.assertEqual((first.waits, first.statements, first.cpu_s), (3, 2, 0.004))
+        self.assertAlmostEqual(first.wait_s, 0.152)
+        self.assertAlmostEqual(first.database_s, 0.15)
+        self.assertEqual((second.waits, second.statements), (1, 0))
+        self.assertAlmostEqual(second.wait_s, 0.007)
+        done = self.predict("base")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (said,) = json.loads((self.folder / "predictions.json").read_text())["cells"]
+        self.assertAlmostEqual(said["database"]["in_flight"], 50 * 0.15)
+        self.assertEqual(said["database"]["pool"], 9)
+        self.assertAlmostEqual(said["database"]["waiting"], queueing.erlang_c(7.5, 9))
+        self.assertAlmostEqual(said["capacity"], 9 / 0.075)
+        self.assertEqual(said["bottleneck"], "database pool")
+        self.assertEqual(set(said["classes"]), {"a", "b"})
+
+    def test_without_statements_there_is_no_database(self):
+        self.predict("half")
+        (said,) = json.loads((self.folder / "predictions.json").read_text())["cells"]
+        self.assertNotIn("database", said)
+
     def test_every_workload_of_the_suite_can_be_read(self):
-        files = sorted(pathlib.Path(REPOSITORY, "workloads").glob("*.ini"))
+        files = sorted(pathlib.Path(REPOSITORY, "workloads").rglob("*.ini"))
         self.assertGreater(len(files), 10)
         for file in files:
             workload = Workload(file)

@@ -5,12 +5,14 @@ bodies of requests by HTTP. The server here loses, repeats and reorders what it 
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
 
 from generator_case import OK, Case, Server, children_of
-from websocket_hub import Hub
+from websocket_hub import Hub, frame
 
 BUILD = os.environ.get("BUILD", "build")
 CHAT = """[workload]
@@ -45,6 +47,49 @@ class Chat(Case):
 
     def accounts(self, chat):
         return {key: chat["deliveries"][key] for key in ("lost", "doubled", "disordered")}
+
+    def test_a_deaf_member_reads_nothing_and_is_owed_nothing(self):
+        """One of it in each room of three. The buffers of both ends are small."""
+        text = CHAT.format(connections=4, rooms=2, rate=400).replace("body = 80", "body = 1000")
+        deaf = ("[class deaf]\nprotocol = websocket\nrooms = 2\nrequest = /\nrate = 0\ndeaf = yes\n"
+                "connections = {}\n")
+        text = text.replace("rate = 400\n", "").replace("rooms = 2", "rooms = 2\nrate = 150")
+        for connections, blocked in (2, True), (0, False):
+            gone = []
+            hub = Hub()
+
+            def publish(topic, ident, payload, hub=hub, gone=gone):
+                for peer in list(hub.rooms[topic]):  # one that takes nothing costs only itself
+                    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 300_000))
+                    try:
+                        peer.send(frame(f"*{topic} {ident}\n".encode() + payload))
+                        hub.deliveries += 1
+                    except OSError:
+                        hub.rooms[topic].remove(peer)
+                        gone.append(peer)
+            hub.publish = publish
+            path = self.path("chat.ini", text + deaf.format(connections))
+            with Server(hub) as server:
+                result = self.load(server.url(), "--workload", path, "-d", "1500ms", "--timeout", "5s",
+                                   default_time=False)
+            chat = result["classes"]["chat"]
+            self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
+            self.assertEqual(chat["deliveries"]["delivered"], 2 * chat["deliveries"]["published"])
+            self.assertEqual((chat["errors"], len(gone)), (0, 2 if blocked else 0))
+
+    def test_a_request_may_name_its_room_in_several_steps(self):
+        hub = Hub()
+        path = self.path("chat.ini", CHAT.format(connections=24, rooms=12, rate=200).replace(
+            "publish=room{room}", "io=redis:set:room{room}&publish=room{room}&io=redis:get:room{room}"))
+        with Server(hub) as server:
+            chat = self.load(server.url(), "--workload", path, "-d", "300ms",
+                             default_time=False)["classes"]["chat"]
+        asked = {target for _, target, _ in hub.messages if "publish" in target}
+        self.assertEqual(asked, {f"/work?io=redis:set:room{n}&publish=room{n}&io=redis:get:room{n}"
+                                 for n in range(12)})
+        self.assertEqual(chat["deliveries"]["delivered"], 2 * chat["deliveries"]["published"])
+        self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
 
     def test_every_member_of_the_room_gets_it(self):
         hub = Hub()
@@ -185,6 +230,8 @@ class Keys(Case):
                                      ("closed", "protocol = websocket\none_way = yes", "one_way"),
                                      ("constant", "protocol = websocket\nsend_rate = 10", "slow"),
                                      ("constant", "protocol = websocket\nbody = 100k", "body"),
+                                     ("constant", "protocol = websocket\ndeaf = yes", "deaf"),
+                                     ("constant", "protocol = websocket\nrooms = 2\ndeaf = yes", "deaf"),
                                      ("constant", "protocol = tcp", "protocol"),
                                      ("constant", "one_way = maybe", "one_way"),
                                      ("constant", "body = much", "body")):

@@ -54,7 +54,7 @@ class Hub:
                 peer.send(frame(f"{ident} 200\nok\n".encode()))
                 return
             if "publish=" in target:
-                self.publish(target.partition("publish=")[2], ident, payload)
+                self.publish(target.partition("publish=")[2].partition("&")[0], ident, payload)
             if ident != "-":
                 peer.send(frame(self.answer(ident, target).encode()))
 

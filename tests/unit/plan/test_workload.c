@@ -115,6 +115,28 @@ Test(workload, a_report_section_is_for_the_report)
     cr_assert_str_eq(error, "FILE:4: unknown key 'parts' of a report");
 }
 
+Test(workload, a_case_section_is_for_the_plan_and_the_report)
+{
+    struct workload w;
+
+    cr_assert(load(&w,
+                   "[class a]\nrequest = /\n[case]\nname = chat\nid = B9\ntitle = x\norder = 1\n",
+                   NULL),
+              "%s", error);
+    cr_assert_eq(w.class_count, 1);
+    cr_assert_not(load(&w, "[class a]\nrequest = /\n[case]\nname = x\npart = x\n", NULL));
+    cr_assert_str_eq(error, "FILE:5: unknown key 'part' of a case");
+}
+
+Test(workload, keys_after_a_case_section_are_those_of_their_own_section)
+{
+    struct workload w;
+
+    cr_assert(load(&w, "[case]\nname = x\n[class a]\nrequest = /\nweight = 3\n[point p]\n", "p"),
+              "%s", error);
+    cr_assert_eq(w.class[0].weight, 3);
+}
+
 Test(workload, a_point_without_keys_exists)
 {
     struct workload w;
