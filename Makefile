@@ -17,7 +17,7 @@ LIBS      = -lwslay -linih -ljansson -lnettle -lhiredis -lm
 objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
 tree      = $(foreach pattern,$(2),$(wildcard $(1)/$(pattern) $(1)/*/$(pattern) $(1)/*/*/$(pattern)))
 LOADGEN   = $(call objects,$(call tree,loadgen,*.c))
-CELL      = $(call objects,$(filter-out cell/calibrate.c,$(call tree,cell,*.c)))
+CELL      = $(call objects,$(filter-out cell/calibrate.c cell/replay.c,$(call tree,cell,*.c)))
 UPSTREAM  = $(call objects,$(wildcard services/upstream/*.c))
 PARSER    = $(patsubst %,$(B)/obj/llhttp/%.o,api http llhttp)
 LIB       = $(B)/libcommon.a
@@ -29,7 +29,7 @@ SERVERS   = $(addprefix $(B)/servers/,$(NAMES))
 UNITS     = $(filter-out %/main.o,$(LOADGEN)) $(filter-out %/cell.o,$(CELL)) $(filter-out %/serverless.o,$(call objects,$(wildcard servers/serverless/*.c)))
 BENCHES   = $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 TESTS     = $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/*/test_*.c))
-PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream
+PROGRAMS  = $(SERVERS) $(B)/loadgen $(B)/cell $(B)/calibrate $(B)/replay $(B)/upstream
 ROOMS     = common servers services loadgen cell bench tests
 SOURCES   = $(foreach room,$(ROOMS),$(call tree,$(room),*.[ch]))
 
@@ -63,10 +63,10 @@ $(SERVERS): $(B)/servers/%: $$(call server_main,$$*) $$(wildcard servers/$$*/*.[
 
 $(B)/loadgen: $(LOADGEN)
 $(B)/cell: $(CELL) $(filter-out %/main.o,$(LOADGEN))
-$(B)/calibrate: $(B)/obj/cell/calibrate.o
+$(B)/calibrate $(B)/replay: $(B)/%: $(B)/obj/cell/%.o
 $(B)/upstream: $(UPSTREAM)
 $(B)/upstream: LIBS += -lev -lhiredis
-$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/upstream: $(LIB)
+$(B)/loadgen $(B)/cell $(B)/calibrate $(B)/replay $(B)/upstream: $(LIB)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE) $(filter %.o,$^) $(LIB) -o $@ $(LIBS)
 
@@ -94,7 +94,7 @@ build/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c common/base/util.c $(wild
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/websocket && $(FUZZ) $(filter %.c,$^) -lwslay -lnettle -o $@
 
-.PHONY: all test unit blackbox fuzz bench soak lessons labs lint format deps architectures \
+.PHONY: all test unit blackbox fuzz bench soak kills lessons labs lint format deps architectures \
         calibrate install clean-data clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
@@ -122,6 +122,10 @@ bench: ## paired benchmarks against the tools you know
 
 soak: $(PROGRAMS) ## a day's requests for each server: what grows?
 	$(Q)bin/archbench soak --build $(B)
+
+KILLS ?= 300
+kills: $(PROGRAMS) ## kill processes while they trade, KILLS times (300) in each server and mode
+	$(Q)KILLS=$(KILLS) BUILD=$(B) $(SLOW) tests/blackbox.py -k KilledTraders
 
 lessons: ## measure docs/reading-order.md anew
 	$(Q)./deps.sh test

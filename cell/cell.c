@@ -425,6 +425,7 @@ int main(int argc, char **argv)
         .server_options = workload.server_options,
         .extra = argv + first_extra,
         .reads_disk = workload_reads_disk(&workload),
+        .uses_books = workload_uses_books(&workload),
         .connections = cell.connections,
         .open = connections_open(&cell, &workload),
         .seed = cell.seed,

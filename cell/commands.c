@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { OTHER_FILES = 256 }; /* descriptors that a worker has beside its connections */
 
@@ -41,6 +42,8 @@ json_t *command_of_server(const struct run *run)
                             run->component[COMPONENT_POSTGRESQL].port));
     if (setup->sql[0])
         append(list, "--sql", json_string(setup->sql));
+    if (run->journal >= 0) /* by our number: it is not inherited */
+        append(list, "--book-journal", json_sprintf("/proc/%d/fd/%d", getpid(), run->journal));
     append_words(list, setup->server_options);
     for (char *const *extra = setup->extra; *extra; extra++)
         json_array_append_new(list, json_string(*extra));

@@ -159,6 +159,18 @@ static json_t *upstream(const struct trial_setup *setup, const struct trial *tri
                      trial->upstream_final);
 }
 
+/* Null when the workload uses none. */
+static json_t *book(const struct trial_setup *setup, const struct trial *trial)
+{
+    const struct book_check *book = &trial->book;
+    if (!setup->uses_books || !book->replayed)
+        return json_null();
+    return json_pack("{sI so sI sI sI sb}", "entries", (json_int_t)book->total.entries, "digest",
+                     json_sprintf("%016llx", (unsigned long long)book->total.digest), "filled",
+                     (json_int_t)book->total.filled, "unfilled", (json_int_t)book->total.unfilled,
+                     "skipped", (json_int_t)book->skipped, "agrees", book->agrees);
+}
+
 /* What a workload asks for, and by what it was played: the real program, or the upstream in its place. */
 static json_t *component(const struct trial_setup *setup, const struct trial *trial,
                          enum component i)
@@ -205,6 +217,7 @@ json_t *report_trial(const struct trial_setup *setup, const struct trial *trial)
     json_object_set_new(object, "memory", measured ? memory(trial) : json_null());
     json_object_set_new(object, "upstream", upstream(setup, trial));
     json_object_set_new(object, "components", components(setup, trial));
+    json_object_set_new(object, "book", book(setup, trial));
     json_object_set_new(object, "kill", killing(trial));
     json_object_set_new(object, "host", measured ? host(trial) : json_null());
     json_object_set_new(object, "exit",

@@ -32,6 +32,7 @@ struct run {
     struct child server, upstream, component[COMPONENTS];
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
+    int journal;             /* memory file for the journal of its order books; -1: none is used */
     struct observation gone; /* counter and usage of a server that was killed; else zero */
     struct child *ended;     /* the upstream or a component that did */
     pid_t loadgen;
@@ -84,6 +85,13 @@ struct holds judge_holds(const struct run *);
 void judge_load(struct run *);
 /* Add what else speaks against the trial, or some of its numbers. */
 void judge_trial(struct run *);
+
+/* --- books.c: the order books ------------------------------------------------------------------- */
+
+/* Make the file for the journal, if the workload needs one. */
+void books_open(struct run *);
+/* The server has ended: replay its journal. That it came to something else is a reason. */
+void books_check(struct run *);
 
 /* --- commands.c: argument lists, which the caller owns ----------------------------------------- */
 

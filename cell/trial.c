@@ -285,6 +285,7 @@ static void stop_server(struct run *run)
     trial->status = child_stop(run, &run->server);
     trial->stopped_s = (double)(now_ns() - asked_ns) / NSEC_PER_SEC;
     trial->final = child_final(&run->server);
+    books_check(run);
 }
 
 /* After the server, which may be in a call. */
@@ -343,6 +344,7 @@ static void release(struct run *run)
     close_open(run->stats);
     close_open(run->control);
     close_open(run->loadgen_end);
+    close_open(run->journal);
     if (run->counters)
         munmap((void *)run->counters, sizeof *run->counters);
 }
@@ -353,10 +355,12 @@ struct trial trial_run(const struct trial_setup *setup)
     struct run run = {.setup = setup,
                       .trial = &trial,
                       .stats = memfd_create("counters", MFD_CLOEXEC),
+                      .journal = -1,
                       .control = -1,
                       .loadgen_end = -1};
     if (run.stats < 0 || ftruncate(run.stats, sizeof *run.counters))
         die_errno("cannot make a memory file");
+    books_open(&run);
     group_open(&run.group);
     begin_child(&run.server, "server");
     begin_child(&run.upstream, "upstream");

@@ -7,6 +7,7 @@
 #include "cell/system/host.h"
 #include "cell/system/proc.h"
 #include "common/base/counters.h"
+#include "common/work/book/market.h"
 #include "loadgen/books/holds.h"
 #include "loadgen/plan/workload.h"
 
@@ -30,6 +31,7 @@ struct trial_setup {
     const char *sql;                /* file with statements; empty: none */
     const char *schema;             /* file with SQL for PostgreSQL; empty: none */
     bool reads_disk;                /* some request of the workload does */
+    bool uses_books;                /* the same: the server gets a journal of its books */
     int connections;                /* 0: what the workload says */
     int open; /* connections at a time, those of single classes and idle ones included */
     int seed; /* 0: the generator's own */
@@ -74,6 +76,14 @@ struct killing {
     double back_s;  /* from the blow until then */
 };
 
+/* What the journal of the order books says, against what the server says of its books. */
+struct book_check {
+    bool replayed;
+    bool agrees;
+    uint64_t skipped; /* numbers without an entry, of processes that were killed */
+    struct market_total total;
+};
+
 /* What became of a component. */
 struct component_trial {
     json_t *command, *final; /* as those of the server */
@@ -89,6 +99,7 @@ struct trial {
     bool measured;                 /* begin, end, before and during are filled in */
     struct observation begin, end; /* of a killed server and its successor together */
     struct killing killing;
+    struct book_check book;
     double hash_rate_before, hash_rate_after; /* see calibration_hash_rate(): around the load */
     struct proc_memory before, during;        /* without connections, and with all of them */
     bool memory_at_rest;                      /* the kernel's, `before` */

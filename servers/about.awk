@@ -20,6 +20,7 @@
 #                                           an option and its default)
 #    * Push:    a wake-up of the loop     (how a push reaches a connection that another thread, loop or
 #                                           process owns, in a few words; no: it cannot be pushed to)
+#    * Book:    a lock for each           (how the order books are shared, in a few words)
 #    * Link:    -lev                      (optional)
 function list(text,    n, i, words, out) {
     if (text == "nothing") return "[]"
@@ -50,12 +51,12 @@ function held(text) {
     if (text !~ /^--[a-z-]+=[1-9][0-9]*$/) refuse("Holds: must be an option and its default")
     return quote(text)
 }
-FNR == NR && /^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds|Push): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
+FNR == NR && /^ \* (Name|Ids|Family|Blocks|Tasks|Compute|Peers|Holds|Push|Book): / { key = $2; sub(/:$/, "", key); sub(/^ \* [A-Za-z]+: */, ""); field[key] = $0 }
 /^[ \t]*$/ { next }
 { lines++ }
 END {
     if (refused) exit 1
-    for (i = split("Name Ids Family Blocks Tasks Compute Push", need, " "); i > 0; i--)
+    for (i = split("Name Ids Family Blocks Tasks Compute Push Book", need, " "); i > 0; i--)
         if (!(need[i] in field)) refuse("no header line " need[i] ":")
     sub(/ *\*\/.*$/, "", summary)
     about = "{\"name\":" quote(field["Name"]) ",\"ids\":" list(field["Ids"]) \
@@ -63,7 +64,8 @@ END {
         ",\"tasks\":" tasks(field["Tasks"]) ",\"computes\":" amount("Compute", field["Compute"]) \
         ("Peers" in field ? ",\"peers\":" amount("Peers", field["Peers"]) : "") \
         ("Holds" in field ? ",\"holds\":" held(field["Holds"]) : "") \
-        ",\"push\":" (field["Push"] == "no" ? "null" : quote(field["Push"])) ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
+        ",\"push\":" (field["Push"] == "no" ? "null" : quote(field["Push"])) \
+        ",\"book\":" quote(field["Book"]) ",\"loc\":" lines ",\"summary\":" quote(summary) "}"
     print "extern const char server_about[], server_name[], server_summary[];"
     print "const char server_about[] = " quote(about) ";"
     print "const char server_name[] = " quote(field["Name"]) ";"

@@ -21,6 +21,7 @@
  * Blocks:  nothing
  * Tasks:   0
  * Push:    the loop itself
+ * Book:    owned by an object of their own; or a lock for each, or one lock
  * Compute: --cores
  * Link:    -lev
  */
@@ -68,10 +69,13 @@ struct active_object {
 
 /* All objects, and their client. */
 struct ensemble {
-    struct active_object *object; /* [server.workers] */
-    atomic_int cores, reads;      /* free ones; all objects draw on them */
-    struct queue completed;       /* futures whose result is there */
-    struct loop loop;             /* the client's thread */
+    struct active_object *object; /* [server.workers], and one that owns the order books */
+    bool owns_books;              /* the last one does, and has been started */
+    enum market_sync book;   /* MARKET_OWNER, or by which lock any object performs their steps */
+    atomic_int cores, reads; /* free ones; all objects draw on them */
+    atomic_int books;        /* never used up: a trade waits for no core */
+    struct queue completed;  /* futures whose result is there */
+    struct loop loop;        /* the client's thread */
     struct server server;
 };
 
@@ -93,7 +97,7 @@ static bool can_run(struct method_request *request)
 static void release(struct ensemble *ensemble, atomic_int *resource)
 {
     atomic_fetch_add(resource, 1);
-    for (int i = 0; i < ensemble->server.workers; i++) {
+    for (int i = 0; i < ensemble->server.workers + 1; i++) {
         struct activation_list *list = &ensemble->object[i].list;
         pthread_mutex_lock(&list->lock);
         if (list->count)
@@ -200,13 +204,31 @@ static struct active_object *shortest_list(struct ensemble *ensemble)
     return best;
 }
 
-/* Invoke the client's pending computation or read; returns at once, with a future. NULL: too many
+/* The object that owns the order books. It has no thread before the first step on one. */
+static struct active_object *books_object(struct ensemble *ensemble)
+{
+    struct active_object *object = &ensemble->object[ensemble->server.workers];
+    if (!ensemble->owns_books)
+        server_start_worker(&ensemble->server, schedule, object);
+    ensemble->owns_books = true;
+    return object;
+}
+
+static atomic_int *resource_of(struct ensemble *ensemble, enum wait wait)
+{
+    if (wait == WAIT_BOOK)
+        return &ensemble->books;
+    return wait == WAIT_DISK ? &ensemble->reads : &ensemble->cores;
+}
+
+/* Invoke the client's pending computation, read or step on an order book; returns at once, with a future. NULL: too many
  * wait. */
 static struct future *proxy_invoke(struct ensemble *ensemble, struct client *client)
 {
-    struct active_object *object = shortest_list(ensemble);
     struct job *job = client->peer.conn.job;
-    atomic_int *resource = job->pending == WAIT_DISK ? &ensemble->reads : &ensemble->cores;
+    bool owned = job->pending == WAIT_BOOK && ensemble->book == MARKET_OWNER;
+    struct active_object *object = owned ? books_object(ensemble) : shortest_list(ensemble);
+    atomic_int *resource = resource_of(ensemble, job->pending);
 
     client->request =
         (struct method_request){.job = job, .resource = resource, .future = &client->future};
@@ -250,7 +272,7 @@ static bool start_wait(struct ensemble *ensemble, struct loop_peer *peer)
 /* Go on with a connection until it would block, then have what it needs waited for. */
 static void drive(struct ensemble *ensemble, struct loop_peer *peer)
 {
-    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK;
+    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK | WAIT_BOOK;
     enum want want;
     do
         want = conn_pump(&peer->conn, peer->io.fd, async);
@@ -308,8 +330,8 @@ static void run(struct ensemble *ensemble)
 static void start_objects(struct ensemble *ensemble, int list_limit)
 {
     int count = ensemble->server.workers;
-    ensemble->object = must_calloc((size_t)count, sizeof *ensemble->object);
-    for (int i = 0; i < count; i++) { /* all lists first: schedulers reach each other's */
+    ensemble->object = must_calloc((size_t)count + 1, sizeof *ensemble->object);
+    for (int i = 0; i < count + 1; i++) { /* all lists first: schedulers reach each other's */
         list_init(&ensemble->object[i].list, list_limit, ensemble->server.counters);
         ensemble->object[i].ensemble = ensemble;
     }
@@ -320,7 +342,7 @@ static void start_objects(struct ensemble *ensemble, int list_limit)
 /* No request is left, and no future on its way. */
 static void stop_objects(struct ensemble *ensemble)
 {
-    for (int i = 0; i < ensemble->server.workers; i++) {
+    for (int i = 0; i < ensemble->server.workers + 1; i++) {
         struct activation_list *list = &ensemble->object[i].list;
         pthread_mutex_lock(&list->lock);
         list->closed = true;
@@ -332,10 +354,11 @@ static void stop_objects(struct ensemble *ensemble)
 
 int main(int argc, char **argv)
 {
-    int list_limit = 128, cores = usable_cores(), reads = usable_cores();
+    int list_limit = 128, cores = usable_cores(), reads = usable_cores(), book = MARKET_OWNER;
     const struct option_row knobs[] = {
         {"activation-list", 'a', OPTION_INT, &list_limit, "N",
          "requests that may wait in each object; beyond: 503", 1, 1e6},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how objects share the order books", 0, 0},
         {"cores", 0, OPTION_INT, &cores, "N", "guard: computations at a time, in all objects", 1,
          1000},
         {"reads", 0, OPTION_INT, &reads, "N", "guard: disk reads at a time, in all objects", 1,
@@ -345,6 +368,9 @@ int main(int argc, char **argv)
     struct ensemble ensemble = {0};
 
     server_setup(&ensemble.server, argc, argv, knobs);
+    ensemble.book = (enum market_sync)book;
+    server_books(&ensemble.server, book == MARKET_OWNER ? MARKET_ALONE : ensemble.book);
+    atomic_init(&ensemble.books, ensemble.server.workers + 1);
     atomic_init(&ensemble.cores, cores);
     atomic_init(&ensemble.reads, reads);
     queue_init(&ensemble.completed, 0, NULL);

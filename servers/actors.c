@@ -18,6 +18,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    a wake-up of the loop
+ * Book:    owned by an actor; or a lock for each, or one lock
  * Compute: --workers
  * Link:    -lev
  */
@@ -29,10 +30,11 @@
 
 enum mail {
     MAIL_READY, /* the loop to a connection: your descriptor is as you asked */
-    MAIL_DUE,   /* ... what your job waits for is there */
-    MAIL_STOP,  /* ... your peer used up its time, or we drain and it has asked for nothing */
+    MAIL_DUE,  /* ... what your job waits for is there; the order books to one: your step is done */
+    MAIL_STOP, /* ... your peer used up its time, or we drain and it has asked for nothing */
     MAIL_AWAIT, /* a connection to the loop: wait for what my conn wants */
     MAIL_GONE,  /* ... this was my last message */
+    MAIL_BOOK,  /* a connection to the order books: perform my job's step */
 };
 
 struct message {
@@ -64,6 +66,8 @@ struct actor_system {
     struct queue runnable;  /* the run queue: each actor is there once, however much mail it has */
     struct loop loop;       /* state of the loop's actor, which has the main thread to itself ... */
     struct mailbox mailbox; /* ... and a mailbox like any other */
+    struct actor books;     /* owns the order books: it has no peer, only a mailbox */
+    bool owns_books;        /* else each scheduler thread performs these steps, under a lock */
 };
 
 /* --- mailboxes ------------------------------------------------------------------------------- */
@@ -112,12 +116,20 @@ static void tell_loop(struct actor_system *system, struct actor *from, enum mail
         loop_wake(&system->loop);
 }
 
+static void tell_books(struct actor_system *system, struct actor *from)
+{
+    from->message.mail = MAIL_BOOK;
+    if (mailbox_put(&system->books.mailbox, &from->message)) /* from here the job is the books' */
+        queue_put(&system->runnable, &system->books.item);
+}
+
 /* --- a connection's actor -------------------------------------------------------------------- */
 
 /* Do all that can be done now, computations included, and ask the loop for what is missing. */
 static bool proceed(struct actor_system *system, struct actor *self)
 {
-    const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_NEWS;
+    const unsigned async =
+        WAIT_TIMER | WAIT_UPSTREAM | WAIT_NEWS | (system->owns_books ? WAIT_BOOK : 0);
     struct conn *conn = &self->peer.conn;
     while (conn_pump(conn, self->peer.io.fd, async) == WANT_JOB &&
            conn->job->pending == WAIT_NEWS) {
@@ -126,7 +138,10 @@ static bool proceed(struct actor_system *system, struct actor *self)
     }
     if (conn->want == WANT_CLOSE)
         return false;
-    tell_loop(system, self, MAIL_AWAIT);
+    if (conn->want == WANT_JOB && conn->job->pending == WAIT_BOOK)
+        tell_books(system, self);
+    else
+        tell_loop(system, self, MAIL_AWAIT);
     return true;
 }
 
@@ -138,9 +153,17 @@ static bool handle(struct actor_system *system, struct actor *self, enum mail ma
     case MAIL_READY: return proceed(system, self);
     case MAIL_STOP: return false;
     case MAIL_AWAIT:
-    case MAIL_GONE: break; /* messages to the loop */
+    case MAIL_GONE: /* messages to the loop */
+    case MAIL_BOOK: break;
     }
     return true;
+}
+
+/* The behaviour of the order books: one step after the other, so that no lock is needed. */
+static void perform_step(struct actor_system *system, struct actor *client)
+{
+    job_block(client->peer.conn.job);
+    tell_actor(system, client, MAIL_DUE);
 }
 
 static bool handle_all(struct actor_system *system, struct actor *actor)
@@ -149,7 +172,10 @@ static bool handle_all(struct actor_system *system, struct actor *actor)
     bool lives = true;
     while (lives && (message = next)) {
         next = message->next; /* handled, the message may be on its way back */
-        lives = handle(system, actor, message->mail);
+        if (message->mail == MAIL_BOOK)
+            perform_step(system, message->about);
+        else
+            lives = handle(system, actor, message->mail);
     }
     return lives;
 }
@@ -215,7 +241,8 @@ static void handle_wish(struct actor_system *system, const struct message *messa
         break;
     case MAIL_READY:
     case MAIL_DUE:
-    case MAIL_STOP: break; /* messages to connections */
+    case MAIL_STOP:
+    case MAIL_BOOK: break; /* messages to connections, and to the order books */
     }
 }
 
@@ -261,8 +288,15 @@ static void run(struct actor_system *system)
 int main(int argc, char **argv)
 {
     struct actor_system system = {0};
+    int book = MARKET_OWNER;
+    const struct option_row knobs[] = {
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how actors share the order books", 0, 0},
+        {0},
+    };
 
-    server_setup(&system.server, argc, argv, NULL);
+    server_setup(&system.server, argc, argv, knobs);
+    system.owns_books = book == MARKET_OWNER;
+    server_books(&system.server, system.owns_books ? MARKET_ALONE : (enum market_sync)book);
     server_push(&system.server);
     queue_init(&system.runnable, 0, system.server.counters);
     loop_init(&system.loop, &system.server, 0);

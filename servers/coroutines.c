@@ -20,6 +20,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    the loop resumes the coroutine
+ * Book:    owned by the only thread: no await is within an operation
  * Compute: 1
  * Link:    -lev
  */
@@ -309,6 +310,7 @@ int main(int argc, char **argv)
     server_setup(&scheduler.server, argc, argv, knobs);
     if (scheduler.stack_bytes < STACK_MIN)
         die("--coroutine-stack: a coroutine needs 24k at least");
+    server_books(&scheduler.server, MARKET_ALONE);
     server_push(&scheduler.server);
     loop_init(&scheduler.loop, &scheduler.server, 0);
     struct coroutine *first = map_coroutine(scheduler.stack_bytes);

@@ -16,6 +16,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    the loop itself
+ * Book:    owned by the loop
  * Compute: 1
  * Link:    -lev
  */
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
     struct loop loop;
 
     server_setup(&server, argc, argv, knobs);
+    server_books(&server, MARKET_ALONE);
     server_push(&server);
     loop_init(&loop, &server, multiplexers[multiplexer]);
     server_ready(&server);

@@ -18,6 +18,7 @@
  * Blocks:  nothing
  * Tasks:   0
  * Push:    the loop itself
+ * Book:    owned by the loop; workers only compute
  * Compute: --max-workers
  * Link:    -lev
  */
@@ -149,7 +150,8 @@ static bool route(struct hybrid *hybrid, struct loop_peer *peer)
     return false;
 }
 
-/* Go on with a connection until it would block, then have what it needs waited for. */
+/* Go on with a connection until it would block, then have what it needs waited for. Steps on order books are
+ * not handed back: they take less time than a hand-over, and only this thread ever performs one. */
 static void drive(struct hybrid *hybrid, struct loop_peer *peer)
 {
     const unsigned async = WAIT_TIMER | WAIT_UPSTREAM | WAIT_COMPUTE | WAIT_DISK;
@@ -221,6 +223,7 @@ int main(int argc, char **argv)
     hybrid.priority = (enum priority)priority;
     queue_init(&hybrid.todo, queue_limit, hybrid.server.counters);
     queue_init(&hybrid.done, 0, NULL);
+    server_books(&hybrid.server, MARKET_ALONE);
     server_push(&hybrid.server);
     loop_init(&hybrid.loop, &hybrid.server, 0);
     loop_tick(&hybrid.loop, TICK_SECONDS);

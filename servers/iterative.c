@@ -13,6 +13,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Push:    no
+ * Book:    owned by the only thread
  * Compute: 1
  * Peers:   1
  */
@@ -36,6 +37,7 @@ int main(int argc, char **argv)
     int fd;
 
     server_setup(&server, argc, argv, NULL);
+    server_books(&server, MARKET_ALONE);
     server_stop_on_signal(&server, true);
     server_ready(&server);
 

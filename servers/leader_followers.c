@@ -24,6 +24,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Push:    no
+ * Book:    a lock for each; or one lock, or a thread that owns them
  * Compute: --workers=200
  */
 #include "common/serve/serve.h"
@@ -274,9 +275,10 @@ int main(int argc, char **argv)
 {
     struct followers followers = {.lock = PTHREAD_MUTEX_INITIALIZER,
                                   .vacant = PTHREAD_COND_INITIALIZER};
-    int workers = 200, mode = COUNTING_TSS;
+    int workers = 200, mode = COUNTING_TSS, book = MARKET_SHARD;
     const struct option_row knobs[] = {
         {"workers", 'w', OPTION_INT, &workers, "N", "threads, and so requests at a time", 1, 32000},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how threads share the order books", 0, 0},
         {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
          0, 0},
         {0},
@@ -285,6 +287,7 @@ int main(int argc, char **argv)
     server_setup(&followers.server, argc, argv, knobs);
     followers.server.service.counting =
         counting_new(followers.server.service.counters, (enum counting_mode)mode);
+    server_books(&followers.server, (enum market_sync)book);
     make_handle_set(&followers);
     for (int i = 0; i < workers; i++)
         server_start_worker(&followers.server, take_turns, &followers);

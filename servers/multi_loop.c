@@ -25,6 +25,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    a shared ring, and an eventfd for each loop
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: --workers
  * Link:    -lev
  */
@@ -197,15 +198,18 @@ static void lay_out(struct cluster *cluster, bool reuseport)
 int main(int argc, char **argv)
 {
     enum { SHARED, REUSEPORT };
-    int listeners = REUSEPORT;
+    int listeners = REUSEPORT, book = MARKET_SHARD;
     const struct option_row knobs[] = {
         {"listen", 'l', OPTION_CHOICE, &listeners, "shared|reuseport",
          "one listener for all loops, or one for each", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
         {0},
     };
     struct cluster cluster = {0};
 
     server_setup(&cluster.server, argc, argv, knobs);
+    server_books(&cluster.server, (enum market_sync)book);
     server_push(&cluster.server);
     lay_out(&cluster, listeners == REUSEPORT);
     workers_start(&cluster.workers);

@@ -18,6 +18,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Push:    no
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: --workers=256
  * Peers:   --workers=256
  */
@@ -94,14 +95,18 @@ static void prefork_init(struct prefork *prefork, int count)
 int main(int argc, char **argv)
 {
     int workers = 256; /* as the prefork MPM of Apache httpd (MaxRequestWorkers) */
+    int book = MARKET_SHARD;
     const struct option_row knobs[] = {
         {"workers", 'w', OPTION_INT, &workers, "N", "processes, and so connections at a time", 1,
          32000},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
         {0},
     };
     struct prefork prefork;
 
     server_setup(&prefork.server, argc, argv, knobs);
+    server_books(&prefork.server, (enum market_sync)book);
     prefork_init(&prefork, workers);
     workers_start(&prefork.workers);
     server_ready(&prefork.server);

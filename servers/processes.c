@@ -16,6 +16,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   1 process
  * Push:    a shared ring, and a signal to each process that listens
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the parent that owns them
  * Compute: any
  */
 #include "common/news/news_ring.h"
@@ -225,9 +226,15 @@ int main(int argc, char **argv)
 {
     struct server server;
     struct children children = {0};
-    int fd;
+    int fd, book = MARKET_SHARD;
+    const struct option_row knobs[] = {
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how processes share the order books", 0,
+         0},
+        {0},
+    };
 
-    server_setup(&server, argc, argv, NULL);
+    server_setup(&server, argc, argv, knobs);
+    server_books(&server, (enum market_sync)book);
     session_hold_signal();
     server_push(&server);
     struct news_ring *ring = news_ring_new(LISTENERS_MAX);

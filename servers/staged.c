@@ -23,6 +23,7 @@
  * Blocks:  compute disk
  * Tasks:   0
  * Push:    a wake-up of the loop
+ * Book:    a lock for each; or one lock, or a thread that owns them, no stage
  * Compute: --workers
  * Link:    -lev
  */
@@ -284,13 +285,15 @@ static void stage_open(struct stage *stage, struct pipeline *pipeline, int depth
 
 int main(int argc, char **argv)
 {
-    int depth = 128;
+    int depth = 128, book = MARKET_SHARD;
     struct pipeline pipeline = {.parse = {.handle = parse, .threads = 1},
                                 .work = {.handle = work},
                                 .write = {.handle = transmit, .threads = 1}};
     const struct option_row knobs[] = {
         {"depth", 0, OPTION_INT, &depth, "N", "requests that may wait in front of each stage", 1,
          1e6},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS,
+         "how threads of the work stage share the order books", 0, 0},
         {"parsers", 0, OPTION_INT, &pipeline.parse.threads, "N", "threads that parse", 1, 1000},
         {"writers", 0, OPTION_INT, &pipeline.write.threads, "N", "threads that write", 1, 1000},
         {0},
@@ -298,6 +301,7 @@ int main(int argc, char **argv)
 
     server_setup(&pipeline.server, argc, argv, knobs);
     pipeline.work.threads = pipeline.server.workers;
+    server_books(&pipeline.server, (enum market_sync)book);
     server_push(&pipeline.server);
     queue_init(&pipeline.done, 0, NULL);
     loop_init(&pipeline.loop, &pipeline.server, 0);

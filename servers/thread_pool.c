@@ -31,6 +31,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   0
  * Push:    no
+ * Book:    a lock for each; or one lock, or a thread that owns them
  * Compute: --workers=200
  * Link:    -lev
  */
@@ -184,7 +185,7 @@ static void run(struct thread_pool *pool)
 
 int main(int argc, char **argv)
 {
-    int queue_limit = 1024, policy = POLICY_FIFO, mode = COUNTING_TSS;
+    int queue_limit = 1024, policy = POLICY_FIFO, mode = COUNTING_TSS, book = MARKET_SHARD;
     struct thread_pool pool = {.workers = 200};
     const struct option_row knobs[] = {
         {"workers", 'w', OPTION_INT, &pool.workers, "N", "threads, and so requests at a time", 1,
@@ -192,6 +193,7 @@ int main(int argc, char **argv)
         {"queue", 'q', OPTION_INT, &queue_limit, "N", "requests that may wait; beyond: 503", 1,
          1e6},
         {"policy", 0, OPTION_CHOICE, &policy, "fifo|sjf", "who is served next", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how threads share the order books", 0, 0},
         {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
          0, 0},
         {0},
@@ -200,6 +202,7 @@ int main(int argc, char **argv)
     server_setup(&pool.server, argc, argv, knobs);
     pool.server.service.counting =
         counting_new(pool.server.service.counters, (enum counting_mode)mode);
+    server_books(&pool.server, (enum market_sync)book);
     pool.policy = (enum policy)policy;
     queue_init(&pool.todo, queue_limit, pool.server.counters);
     queue_init(&pool.done, 0, NULL);

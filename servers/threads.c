@@ -19,6 +19,7 @@
  * Blocks:  compute timer upstream disk
  * Tasks:   1 thread
  * Push:    a signal to the thread
+ * Book:    a lock for each; or one lock, or a thread that owns them
  * Compute: any
  */
 #include "common/serve/server.h"
@@ -152,8 +153,9 @@ int main(int argc, char **argv)
     struct server server;
     struct crowd crowd = {PTHREAD_MUTEX_INITIALIZER, {NULL}, &server};
     int fd;
-    int mode = COUNTING_TSS;
+    int mode = COUNTING_TSS, book = MARKET_SHARD;
     const struct option_row knobs[] = {
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how threads share the order books", 0, 0},
         {"counters", 0, OPTION_CHOICE, &mode, COUNTING_MODES, "how threads share what they count",
          0, 0},
         {0},
@@ -161,6 +163,7 @@ int main(int argc, char **argv)
 
     server_setup(&server, argc, argv, knobs);
     server.service.counting = counting_new(server.service.counters, (enum counting_mode)mode);
+    server_books(&server, (enum market_sync)book);
     session_hold_signal();
     server_push(&server);
     server_try_thread(&server);

@@ -27,6 +27,15 @@
     X(lost, counter, "Published messages that a process was too slow to hear of.")                 \
     X(fed, counter, "Published messages that came from the feed.")                                 \
     X(feed_connects, counter, "Connections made for the feed.")                                    \
+    X(book_updates, counter, "Market data applied to order books.")                                \
+    X(book_trades, counter, "Market orders performed.")                                            \
+    X(book_quotes, counter, "Quotes read.")                                                        \
+    X(book_filled, counter, "Shares of market orders that found an order.")                        \
+    X(book_unfilled, counter, "Shares of market orders that found none and were dropped.")         \
+    X(book_age_us, counter, "Microseconds since the last market data, summed over trades.")        \
+    X(book_old, counter, "Trades for which that was more than a millisecond.")                     \
+    X(book_refused, counter, "Operations refused because the journal was full.")                   \
+    X(book_rebuilt, counter, "Books built anew after a process died with them in hand.")           \
     X(queued, gauge, "Jobs waiting in the queue.")                                                 \
     X(queue_wait_us, counter, "Microseconds that jobs waited in the queue, in sum.")               \
     X(dequeued, counter, "Jobs taken from the queue.")                                             \

@@ -34,6 +34,7 @@ static void begin_exchange(struct conn *conn, struct exchange *exchange)
     exchange->job.upstream = &service->calls.upstream;
     exchange->job.database = &service->calls.database;
     exchange->job.topics = service->topics;
+    exchange->job.market = &service->market;
     http_init(&exchange->request, exchange->text);
     conn->exchange = exchange;
     conn->job = &exchange->job;

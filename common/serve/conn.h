@@ -42,6 +42,7 @@ struct service {
     struct calls calls; /* the pools of the upstream and the database */
     struct counters_file *counters;
     struct counting *counting;  /* how threads share them; NULL: each connection has a slot */
+    struct market market;       /* the order books; server_books() */
     struct topics *topics;      /* who has subscribed to what; NULL: this server cannot push */
     struct exchanges exchanges; /* lent to the connections that are not idle */
     int64_t idle_timeout_ns;    /* of silence: between requests, in a body, in a reply */

@@ -117,6 +117,7 @@ static enum want reply_failure(struct conn *conn)
         if (job->error == -ENOENT)
             return conn_refuse(conn, 400, "there is no such statement in the file of --sql");
         return reply_failed_call(conn, &calls->database, job->error);
+    case STEP_BOOK: return conn_refuse(conn, 503, "the journal of the order books is full");
     case STEP_SUBSCRIBE: return conn_refuse(conn, 400, "a connection has 64 subscriptions at most");
     case STEP_DISK:
     case STEP_TIMER: /* these cannot fail */

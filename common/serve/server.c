@@ -156,8 +156,8 @@ static void answer_about(int argc, char **argv)
 
 /* What the command line says of a server, beside what struct server holds itself. */
 struct settings {
-    const char *host, *calibration, *data, *stats_file;
-    int port, backlog;
+    const char *host, *calibration, *data, *stats_file, *journal;
+    int port, backlog, symbols;
     int64_t idle_ns, header_ns, request_ns;
     struct call_options calls;
     bool about;
@@ -216,6 +216,8 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "connections to it at most, for each process", 1, 10000},
         {"database-timeout", 0, OPTION_DURATION, &s->calls.database_ns, "TIME",
          "patience with a statement, its wait for a connection included", 0, 0},
+        {"symbols", 0, OPTION_INT, &s->symbols, "N", "order books", 1, MARKET_SYMBOLS_MAX},
+        {"book-journal", 0, OPTION_TEXT, &s->journal, "FILE", "what changes the order books", 0, 0},
         {"stats-file", 0, OPTION_TEXT, &s->stats_file, "FILE", "share the live counters as a file",
          0, 0},
         {"about", 0, OPTION_FLAG, &s->about, NULL, "describe this architecture in JSON", 0, 0},
@@ -247,6 +249,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
         .header_ns = 10 * NSEC_PER_SEC,
         .calls = call_options_default(),
         .processes = 1,
+        .symbols = 16,
     };
 
     server->workers = usable_cores();
@@ -272,6 +275,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
     calls_init(&server->service.calls, &s.calls);
+    market_open(&server->service.market, (uint32_t)s.symbols, s.journal);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     if (s.processes > 1)
@@ -432,14 +436,15 @@ int server_finish(struct server *server)
 {
     calls_free(&server->service.calls);
     exchanges_free(&server->service.exchanges);
-    char members[2048];
+    char members[4096];
     if (server->is_copy)
         return 0;
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);
     for (const struct own_counter *own = server->service.own; own && own->name; own++)
         printf(",\"%s\":%lld", own->name, (long long)own->value);
-    puts("}");
+    market_json(&server->service.market, members, sizeof members);
+    printf("%s}\n", members);
     fflush(stdout);
     return 0;
 }

@@ -47,6 +47,11 @@ void server_push(struct server *);
  * descriptor watched. NULL without. */
 struct feed *server_feed(const struct server *);
 
+/* How the threads and processes of this architecture share the order books. Without this call: a lock for
+ * each. MARKET_ALONE holds for the only process of a server; with --processes it becomes MARKET_SHARD, and
+ * MARKET_OWNER dies there, as each copy would have an owner. Call it before the first fork. */
+void server_books(struct server *, enum market_sync);
+
 /* Say "ready NAME HOST:PORT". From here on SIGTERM and SIGINT must be handled. */
 void server_ready(const struct server *);
 

@@ -10,6 +10,7 @@ static enum wait wait_of(enum step_kind kind)
 {
     switch (kind) {
     case STEP_COUNT: return WAIT_COMPUTE;
+    case STEP_BOOK: return WAIT_BOOK;
     case STEP_TIMER: return WAIT_TIMER;
     case STEP_DISK: return WAIT_DISK;
     case STEP_UPSTREAM:
@@ -196,6 +197,10 @@ void job_block(struct job *job)
     case STEP_TIMER: sleep_ns(step->amount_ns); break;
     case STEP_WORK: job->digest = program_compute(step, job->calibration, job->digest); break;
     case STEP_COUNT: count_up(job, step->count); break;
+    case STEP_BOOK:
+        job->error = market_perform(job->market, job->counters,
+                                    (enum book_operation)step->operation, step->seed);
+        break;
     case STEP_PUBLISH: /* done when it began */
     case STEP_SUBSCRIBE:
     case STEP_UNSUBSCRIBE: break;

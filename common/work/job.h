@@ -5,6 +5,7 @@
 #define ARCHBENCH_JOB_H
 
 #include "common/upstream/upstream.h"
+#include "common/work/book/market.h"
 #include "common/work/disk.h"
 #include "common/work/program.h"
 
@@ -22,6 +23,7 @@ enum wait {
     WAIT_DISK = 8,      /* a read to complete */
     WAIT_DELEGATE = 16, /* another part to perform the whole program: job_deliver() */
     WAIT_NEWS = 32,     /* whoever it concerns to be told of job_news(); then job_resume() */
+    WAIT_BOOK = 64, /* whoever may touch the order books: there job_block(), then job_resume() */
 };
 
 struct job {
@@ -31,6 +33,7 @@ struct job {
     struct disk *disk;
     struct upstream_pool *upstream, *database; /* of io=sql, whose statements it knows */
     struct topics *topics;                     /* NULL: this server pushes nothing */
+    struct market *market;                     /* the order books */
     /* Who may subscribe, and what is published or stored. NULL: the request did not come by WebSocket, and
      * nothing came with it. */
     struct subscriber *subscriber;

@@ -1,5 +1,6 @@
 #include "common/work/program.h"
 #include "common/base/util.h"
+#include "common/work/book/operation.h"
 #include "common/work/disk.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ static const struct kind {
     {"cpu", "infer", {.kind = STEP_WORK, .work = WORK_INFER}},
     {"cpu", "image", {.kind = STEP_WORK, .work = WORK_IMAGE}},
     {"cpu", "json", {.kind = STEP_WORK, .work = WORK_JSON}},
+    {"cpu", "risk", {.kind = STEP_WORK, .work = WORK_RISK}},
 };
 
 static int hex_digit(char c)
@@ -174,6 +176,19 @@ static const char *add_count(struct program *program, const char *value)
     return NULL;
 }
 
+static const char *add_book(struct program *program, const char *value, size_t len)
+{
+    enum book_operation operation;
+    struct step step = {.kind = STEP_BOOK};
+    if (program->steps == PROGRAM_STEPS_MAX)
+        return "too many steps";
+    if (!book_operation_parse(value, len, &operation, &step.seed))
+        return "book= takes update, trade or quote, and may add a number, as in book=trade:5";
+    step.operation = (uint8_t)operation;
+    program->step[program->steps++] = step;
+    return NULL;
+}
+
 static const char *set_body(struct program *program, const char *value, size_t len)
 {
     char digits[12] = {0};
@@ -226,13 +241,15 @@ static const char *add_pair(struct program *program, const char *pair, size_t le
         return add_step(program, pair, key_len, value, (size_t)n);
     if (equals(pair, key_len, "count"))
         return add_count(program, value);
+    if (equals(pair, key_len, "book"))
+        return add_book(program, value, (size_t)n);
     if (equals(pair, key_len, "publish"))
         return add_topic(program, STEP_PUBLISH, value, (size_t)n);
     if (equals(pair, key_len, "body"))
         return set_body(program, value, (size_t)n);
     if (equals(pair, key_len, "class"))
         return set_class(program, value, (size_t)n);
-    return "unknown key: io, cpu, count, publish, body and class are known";
+    return "unknown key: io, cpu, count, book, publish, body and class are known";
 }
 
 void program_init(struct program *program)
@@ -294,6 +311,7 @@ static bool is_about_topic(enum step_kind kind)
     case STEP_PUBLISH:
     case STEP_SUBSCRIBE:
     case STEP_UNSUBSCRIBE: return true;
+    case STEP_BOOK:
     case STEP_COUNT:
     case STEP_TIMER:
     case STEP_DISK:
@@ -348,6 +366,13 @@ static int format_duration(const struct step *step, const struct kind *kind, cha
                     (long long)(step->amount_ns / unit->ns), unit->name);
 }
 
+static int format_book(const struct step *step, char *text, size_t size)
+{
+    int len = snprintf(text, size, "book=");
+    return len + book_operation_format((enum book_operation)step->operation, step->seed, text + len,
+                                       size - (size_t)len);
+}
+
 static int format_statement(const struct program *program, const struct step *step, char *text,
                             size_t size)
 {
@@ -361,6 +386,8 @@ static int format_step(const struct program *program, const struct step *step, c
 {
     if (step->kind == STEP_COUNT)
         return snprintf(text, size, "count=%u", step->count);
+    if (step->kind == STEP_BOOK)
+        return format_book(step, text, size);
     if (step->kind == STEP_PUBLISH)
         return snprintf(text, size, "publish=%s", program_topic(program, step));
     if (step->kind == STEP_REDIS)

@@ -4,6 +4,7 @@
 
 #include "common/news/topics.h"
 #include "common/upstream/upstream_command.h"
+#include "common/work/book/book.h"
 #include "common/work/calibration.h"
 #include "common/work/work.h"
 
@@ -28,6 +29,7 @@ enum step_kind {
     STEP_SQL,      /* io=sql:NAME[:ARGUMENT]  a statement of a file: see statements.h */
     STEP_WORK,     /* cpu=KIND:D  fixed work worth D on an idle core: see work.h */
     STEP_COUNT,    /* count=N     add 1 to a counter N times: see counting.h */
+    STEP_BOOK,     /* book=OPERATION:SEED  on an order book: see book.h */
     STEP_PUBLISH,  /* publish=TOPIC  tell those that subscribed: see topics.h */
     /* Of the paths /subscribe and /unsubscribe: */
     STEP_SUBSCRIBE,
@@ -36,11 +38,17 @@ enum step_kind {
 
 struct step {
     enum step_kind kind;
-    enum work_kind work;     /* of STEP_WORK */
-    int64_t amount_ns;       /* of a timer, a call or work */
-    uint32_t bytes;          /* of a read */
-    uint32_t count;          /* of STEP_COUNT */
+    enum work_kind work; /* of STEP_WORK */
+    int64_t amount_ns;   /* of a timer, a call or work */
+    union {
+        struct {
+            uint32_t bytes; /* of a read */
+            uint32_t count; /* of STEP_COUNT */
+        };
+        uint64_t seed; /* of STEP_BOOK; 0: the time when it is performed */
+    };
     uint8_t topic;           /* of one with a name: where it begins in program.topics */
+    uint8_t operation;       /* of STEP_BOOK: an enum book_operation */
     enum upstream_verb verb; /* of STEP_REDIS */
 };
 

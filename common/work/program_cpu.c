@@ -6,6 +6,7 @@ static bool is_cpu(enum step_kind kind)
 {
     switch (kind) {
     case STEP_COUNT: return false; /* how long that takes is not known beforehand */
+    case STEP_BOOK:
     case STEP_PUBLISH:
     case STEP_SUBSCRIBE:
     case STEP_UNSUBSCRIBE:
@@ -41,6 +42,7 @@ uint64_t program_compute(const struct step *step, const struct calibration *cali
 {
     double ms = (double)step->amount_ns / (double)NSEC_PER_MSEC;
     switch (step->kind) {
+    case STEP_BOOK:
     case STEP_COUNT:
     case STEP_PUBLISH:
     case STEP_SUBSCRIBE:

@@ -12,11 +12,12 @@ enum {
     OUTPUTS = 16,
     SIDE = 64,  /* of the picture, in pixels of a byte */
     ORDERS = 6, /* in the text */
+    DAYS = 32,  /* of a price's path */
 };
 
 const char *work_name(enum work_kind kind)
 {
-    static const char *const names[] = {"hash", "infer", "image", "json"};
+    static const char *const names[] = {"hash", "infer", "image", "json", "risk"};
     return names[kind];
 }
 
@@ -160,6 +161,34 @@ static uint64_t json(uint64_t digest, uint64_t units)
     return state;
 }
 
+/* One path of a price that begins at 100, in units of 2^-20. Each day it changes by up to 2 %, which is
+ * the sum of four draws, so that small changes are more likely than large ones. Whole numbers only: the
+ * result is the same on every machine. */
+static uint64_t path_end(uint64_t *state)
+{
+    uint64_t price = UINT64_C(100) << 20;
+    for (int day = 0; day < DAYS; day++) {
+        uint64_t word = draw(state);
+        int64_t sum = (int64_t)(word & 0xffff) + (int64_t)(word >> 16 & 0xffff) +
+                      (int64_t)(word >> 32 & 0xffff) + (int64_t)(word >> 48) - 2 * 0xffff;
+        price += (uint64_t)((int64_t)price / 65536 * sum / 100);
+    }
+    return price;
+}
+
+/* What is paid at the end of each path, by an option to buy at 100. */
+static uint64_t risk(uint64_t digest, uint64_t units)
+{
+    const uint64_t strike = UINT64_C(100) << 20;
+    uint64_t state = digest;
+
+    for (uint64_t i = 0; i < units; i++) {
+        uint64_t price = path_end(&state), payoff = price > strike ? price - strike : 0;
+        state = state * 31 + payoff;
+    }
+    return state;
+}
+
 uint64_t work_perform(enum work_kind kind, uint64_t digest, uint64_t units)
 {
     switch (kind) {
@@ -167,6 +196,7 @@ uint64_t work_perform(enum work_kind kind, uint64_t digest, uint64_t units)
     case WORK_INFER: return infer(digest, units);
     case WORK_IMAGE: return image(digest, units);
     case WORK_JSON: return json(digest, units);
+    case WORK_RISK: return risk(digest, units);
     case WORK_KINDS: break;
     }
     return digest;

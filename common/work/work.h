@@ -18,6 +18,8 @@ enum work_kind {
     WORK_IMAGE, /* a blur over a picture of 64 x 64: streams through the first cache */
     WORK_JSON,  /* parse a text of a few hundred bytes and add up what it says: allocation and
                    branches, and a lock inside the allocator when threads share one */
+    WORK_RISK,  /* Monte Carlo: a path of a price over 32 days, and what an option on it pays:
+                   multiply and shift, each step after the one before */
     WORK_KINDS
 };
 

@@ -160,6 +160,8 @@ bool workload_is_modulated(const struct workload *);
 bool workload_calls_upstream(const struct workload *);
 /* Some request has a step io=disk. */
 bool workload_reads_disk(const struct workload *);
+/* ... book=. */
+bool workload_uses_books(const struct workload *);
 
 /* The class publishes to the room of its connection. */
 bool workload_class_publishes(const struct workload_class *);

@@ -31,6 +31,11 @@ bool workload_calls_upstream(const struct workload *w)
            some_request_has(w, "io=sql:") || some_request_has(w, "io=backend:");
 }
 
+bool workload_uses_books(const struct workload *w)
+{
+    return some_request_has(w, "book=");
+}
+
 bool workload_reads_disk(const struct workload *w)
 {
     return some_request_has(w, "io=disk:");

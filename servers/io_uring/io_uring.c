@@ -21,6 +21,7 @@
  * Blocks:  compute
  * Tasks:   0
  * Push:    a send on the ring
+ * Book:    owned by the only thread
  * Compute: 1
  * Link:    -luring
  */
@@ -86,6 +87,7 @@ static bool await_job(struct ring *ring, struct ring_peer *peer)
             break;
         case WAIT_DISK: start_disk(ring, peer); return true;
         case WAIT_NEWS: /* not asked for in job_start() */
+        case WAIT_BOOK:
         case WAIT_DELEGATE:
         case WAIT_NONE: return false;
         }
@@ -400,6 +402,7 @@ int main(int argc, char **argv)
     server_setup(&server, argc, argv, knobs);
     if (buffers & (buffers - 1))
         die("--buffers must be a power of two");
+    server_books(&server, MARKET_ALONE);
     server_push(&server);
     ring_init(&ring, &server, buffers);
     begin(&ring);

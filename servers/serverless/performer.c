@@ -27,15 +27,25 @@ struct order {
 
 /* --- the child -------------------------------------------------------------------------------- */
 
-static void isolate(int socket)
+/* All descriptors from `begin` to `end`. */
+static void close_between(int begin, int end)
 {
+    if (begin <= end)
+        close_range((unsigned)begin, (unsigned)end, 0);
+}
+
+/* `journal`: of the order books, which this process appends to; -1: there is none. */
+static void isolate(int socket, int journal)
+{
+    int low = journal >= 0 && journal < socket ? journal : socket;
+    int high = journal > socket ? journal : socket;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* crashes are part of the exercise */
-    if (socket > STDERR_FILENO + 1)
-        close_range(STDERR_FILENO + 1, (unsigned)socket - 1, 0);
-    close_range((unsigned)socket + 1, ~0U, 0);
+    close_between(STDERR_FILENO + 1, low - 1);
+    close_between(low + 1, high - 1);
+    close_range((unsigned)high + 1, ~0U, 0);
 }
 
 static int64_t own_cpu_us(void)
@@ -93,8 +103,9 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
                       .disk = &service->disk,
                       .upstream = &service->calls.upstream,
                       .database = &service->calls.database,
+                      .market = &service->market,
                       .counters = counters_claim(service->counters)};
-    isolate(socket);
+    isolate(socket, service->market.journal.fd);
     int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     nanosleep(&start_up, NULL);
     bool heard = say(socket, statm, &job);

@@ -5,8 +5,9 @@
  * Strength:    capacity follows the load from nothing and back and is paid by use; a function that
  *              fails costs its own events only: they are tried again, then kept as dead letters.
  * Weakness:    a cold start for each event that finds no idle instance; a message to another
- *              process and back for every request, even a trivial one; no order among events. Of
- *              a dead letter the program is kept and not what its message brought.
+ *              process and back for every request, even a trivial one; no order among events. An
+ *              event that is tried again may trade twice. Of a dead letter the program is kept
+ *              and not what its message brought.
  * Try it:      build/servers/serverless --cold-start 500ms --crash bad:100 --port 8080 &
  *              for i in 1 2; do time curl 127.0.0.1:8080/; done    # the second meets a warm one
  *              curl '127.0.0.1:8080/work?class=bad'                # 502, after three retries
@@ -24,6 +25,7 @@
  * Blocks:  nothing
  * Tasks:   0
  * Push:    no
+ * Book:    in shared memory, a lock for each; or one lock, or a thread of the router that owns them
  * Compute: --max-instances
  * Holds:   --max-instances=64
  * Link:    -lev
@@ -212,7 +214,7 @@ static void platform_init(struct platform *platform, int max_instances, int max_
 
 int main(int argc, char **argv)
 {
-    int max_instances = 64, max_dead_letters = 100;
+    int max_instances = 64, max_dead_letters = 100, book = MARKET_SHARD;
     int64_t cold_start_ns = 50 * NSEC_PER_MSEC;
     const char *crash = NULL, *journal_path = NULL;
     struct platform platform = {.max_waiting = 1024,
@@ -237,12 +239,15 @@ int main(int argc, char **argv)
          1e5},
         {"journal", 0, OPTION_TEXT, &journal_path, "FILE",
          "events and dead letters survive the router in it", 0, 0},
+        {"book", 0, OPTION_CHOICE, &book, MARKET_SYNCS, "how instances share the order books", 0,
+         0},
         {"crash", 0, OPTION_TEXT, &crash, "CLASS:PERCENT",
          "fault injection: so many invocations of that function abort", 0, 0},
         {0},
     };
 
     server_setup(&platform.server, argc, argv, knobs);
+    server_books(&platform.server, (enum market_sync)book);
     functions_init(&platform.functions, cold_start_ns, crash);
     platform_init(&platform, max_instances, max_dead_letters, journal_path);
     server_ready(&platform.server);

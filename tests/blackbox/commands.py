@@ -33,13 +33,14 @@ class Commands(ServerCase):
         self.assertTrue(about["ids"] and all(re.fullmatch(r"[A-E]\d+\w?", i) for i in about["ids"]))
         self.assertLessEqual(set(about["blocks"]), {"compute", "timer", "upstream", "disk"})
         self.assertGreater(about["loc"], 0)
-        self.assertTrue(about["family"] and about["summary"])
+        self.assertTrue(about["family"] and about["summary"] and about["book"])
 
     def test_help(self):
         for option in ("host", "port", "workers", "idle-timeout", "header-timeout", "backlog",
                        "calibration", "stats-file", "upstream-address", "upstream-pool",
                        "upstream-timeout", "feed", "sql", "database", "database-pool",
-                       "database-timeout", "help", "about"):
+                       "database-timeout", "symbols", "book-journal",
+                       "help", "about"):
             with self.subTest(option=option):
                 self.assertTrue(self.target.has(f"--{option}"))
 

@@ -68,7 +68,8 @@ class Work(ServerCase):
         return self.server.get("/work?" + query).headers.get("x-work-digest")
 
     def test_digest(self):
-        programs = ("cpu=infer:1ms", "cpu=image:1ms", "cpu=json:1ms", "cpu=hash:1ms", "cpu=hash:2ms", "cpu=hash:2ms&cpu=hash:1ms",
+        programs = ("cpu=infer:1ms", "cpu=image:1ms", "cpu=json:1ms", "cpu=risk:1ms",
+                    "cpu=hash:1ms", "cpu=hash:2ms", "cpu=hash:2ms&cpu=hash:1ms",
                     "cpu=hash:1ms&cpu=hash:2ms")
         seen = [self.digest(program) for program in programs]
         for program, digest in zip(programs, seen):
@@ -218,3 +219,37 @@ class FixedWork(ServerCase):
     def test_steps_add_up(self):
         [(first, _, cpu_s)] = self.best(("/work?io=timer:30ms&cpu=hash:5ms&io=timer:30ms", 1))
         self.assertGreaterEqual(first, 0.06 + 0.8 * cpu_s)
+
+
+class Disk(ServerCase):
+    """Reads that really block."""
+
+    def test_read(self):
+        peer = self.peer()
+        for query in ("io=disk:4096", "io=disk:1", "io=disk:1m&body=3", "io=disk:64k&io=disk:64k",
+                      "cpu=hash:1ms&io=disk:4096&io=timer:1ms&io=disk:4096"):
+            with self.subTest(query=query):
+                self.assertEqual(peer.get("/work?" + query).status, 200)
+
+    def test_many_at_once(self):
+        def read(_):
+            with self.server.peer() as peer:
+                return [peer.get("/work?io=disk:16k").status for _ in range(20)]
+        self.assertEqual(together(8, read), [[200] * 20] * 8)
+
+    def test_pipelined(self):
+        peer = self.peer()
+        peer.send(b"".join(request(f"/work?io=disk:4096&body={n}") for n in range(10)))
+        self.assertEqual([len(peer.reply().body) for _ in range(10)], list(range(10)))
+
+
+class DiskWithoutFile(ServerCase):
+    options = ("--data", "/nowhere/disk.data")
+
+    def test_the_request_fails_and_nothing_else(self):
+        peer = self.peer()
+        for _ in range(3):
+            reply = peer.get("/work?cpu=hash:1ms&io=disk:4096&io=timer:50s")
+            self.assertEqual(reply.status, 500)
+            self.assertNotIn("x-work-digest", reply.headers)
+            self.assertEqual(peer.get().status, 200)

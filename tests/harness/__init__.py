@@ -14,6 +14,7 @@ from .resp import Failure, RespClient, UpstreamProgram, encoded
 from .websocket import (BINARY, CLOSE, CONTINUATION, NO_CODE, PING, PONG, TEXT, Answer, Delivery,
                         Ended, Message, WebSocket, accept_of, close_frame, composed, fragments,
                         frame, framed, upgrade)
+from . import order_books
 from .machine import Sentinel
 from .suite import ATTEMPTS, REST_S, Tally, UNDECIDED_MAX, count_failed, run_suite, watch_machine
 from .case import ServerCase

@@ -112,7 +112,7 @@ def calibration_text():
     return json.dumps({"schema": "archbench-calibration/1",
                        "cpu_model": model.group(1) if model else "unknown",
                        "units_per_ms": {"hash": 100.0, "infer": 100.0, "image": 100.0,
-                                        "json": 100.0}, "request_us": 50.0, "parallel": 1.0})
+                                        "json": 100.0, "risk": 100.0}, "request_us": 50.0, "parallel": 1.0})
 
 
 def hash_digest(units):

@@ -99,12 +99,14 @@ class Example(unittest.TestCase):
         self.assertEqual(about["blocks"], ["compute", "timer", "upstream", "disk"])
         self.assertEqual((about["tasks"], about["computes"], about["peers"]), ("0", 1, 1))
 
-    def about_of(self, *lines, tasks="0", compute="1", push="no"):
+    def about_of(self, *lines, tasks="0", compute="1", push="no",
+                 book="a lock"):
         """What about.awk makes of a file with these header lines: status and output."""
         file = self.folder / "header.c"
         header = ("/* header: a sentence.", " *", " * Name:    header", " * Ids:     A0",
                   " * Family:  threads", " * Blocks:  nothing", f" * Tasks:   {tasks}",
-                  f" * Compute: {compute}", f" * Push:    {push}", *lines, " */", "")
+                  f" * Compute: {compute}", f" * Push:    {push}",
+                  *((f" * Book:    {book}",) if book else ()), *lines, " */", "")
         file.write_text("\n".join(header), encoding="utf-8")
         done = subprocess.run(["awk", "-f", ROOT / "servers" / "about.awk", file],
                               capture_output=True, text=True, check=False)
@@ -113,6 +115,10 @@ class Example(unittest.TestCase):
     def test_push_line(self):
         self.assertIn('"push":null,', self.about_of()[1])
         self.assertIn('"push":"a bell",', self.about_of(push="a bell")[1])
+
+    def test_book_line(self):
+        self.assertIn('"book":"a lock",', self.about_of()[1])
+        self.assertNotEqual(self.about_of(book=None)[0], 0)
 
     def test_peers_line(self):
         self.assertIn('"peers":12,', self.about_of(" * Peers:   12")[1])

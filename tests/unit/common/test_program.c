@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const struct calibration calibration = {.units_per_ms = {100, 100, 100, 100}};
+static const struct calibration calibration = {.units_per_ms = {100, 100, 100, 100, 100}};
 
 static bool parses(struct program *program, const char *target)
 {
@@ -255,6 +255,7 @@ Test(work, results_are_the_same_everywhere)
         [WORK_INFER] = {0xba5538f26823bf6e, 0x2a14e7c35059c9e6},
         [WORK_IMAGE] = {0x2bd0f07779a8bfd5, 0x6f7aecd40a0d16d9},
         [WORK_JSON] = {0x07ce2512b144940b, 0x11549f0362448045},
+        [WORK_RISK] = {0x3a98f8a3032751ff, 0x16f7aecd40a0d19e},
     };
     for (int kind = 0; kind < WORK_KINDS; kind++) {
         cr_assert_eq(work_perform((enum work_kind)kind, 1, 5), expected[kind].five_from_1, "%s",
@@ -352,6 +353,7 @@ Test(program, format_is_the_other_way)
         "/work?io=timer:0s",
         "/work?io=upstream:20ms",
         "/work?count=1000000&io=timer:1s&count=0",
+        "/work?book=update&book=trade:18446744073709551615&cpu=risk:5ms&book=quote:7&body=1",
         "/work?io=redis:get:a&publish=b&io=redis:set:c&io=redis:incr:d&io=redis:publish:e&body=1",
         "/work?io=sql:a&publish=b&io=sql:c:d&io=redis:get:e&io=sql:f&class=g",
     };
