@@ -333,64 +333,6 @@ Test(workload, a_phase_has_a_load_and_classes_may_have_their_own)
     cr_assert_eq(w.phase[3].period_ns, 2000000000);
 }
 
-/* The folder of the file that `load` makes is /tmp. */
-Test(workload, a_trace_is_named_from_the_folder_of_the_workload)
-{
-    static const char text[] = "[workload]\narrivals = trace\ntrace = %s\n[class a]\nrequest = /\n";
-    struct workload w;
-    char named[200];
-
-    snprintf(named, sizeof named, text, "more/day.csv");
-    cr_assert(load(&w, named, NULL), "%s", error);
-    cr_assert_eq(w.arrivals, ARRIVALS_TRACE);
-    cr_assert_str_eq(w.trace, "/tmp/more/day.csv");
-    snprintf(named, sizeof named, text, "/var/day.csv");
-    cr_assert(load(&w, named, NULL), "%s", error);
-    cr_assert_str_eq(w.trace, "/var/day.csv");
-}
-
-Test(workload, a_trace_beside_a_workload_of_the_current_folder_has_no_folder)
-{
-    char name[] = "workload-XXXXXX", folder[] = "/tmp/archbench-folder-XXXXXX", raw[256] = "";
-    static const char text[] =
-        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
-    struct workload w;
-    bool loaded;
-    int fd;
-
-    cr_assert_not_null(mkdtemp(folder));
-    cr_assert_eq(chdir(folder), 0);
-    fd = mkstemp(name);
-    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-    loaded = workload_load(&w, name, NULL, raw, sizeof raw);
-    unlink(name);
-    rmdir(folder);
-    cr_assert(loaded, "%s", raw);
-    cr_assert_str_eq(w.trace, "a.csv");
-}
-
-Test(workload, a_path_too_long_for_a_trace_is_an_error)
-{
-    char path[1300] = "/tmp", raw[2048] = "";
-    static const char text[] =
-        "[workload]\narrivals = trace\ntrace = a.csv\n[class a]\nrequest = /\n";
-    char name[] = "/tmp/archbench-workload-XXXXXX";
-    struct workload w;
-    int fd = mkstemp(name);
-
-    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-    while (strlen(path) < 1100)
-        strcat(path, "/././././.");
-    strcat(path, name + strlen("/tmp"));
-    bool loaded = workload_load(&w, path, NULL, raw, sizeof raw);
-
-    unlink(name);
-    cr_assert_not(loaded);
-    cr_assert_not_null(strstr(raw, ": the path of '"), "%s", raw);
-}
-
 Test(workload, every_kind_of_arrivals_is_called_as_in_a_file)
 {
     for (int kind = ARRIVALS_CLOSED; kind <= ARRIVALS_TRACE; kind++) {
