@@ -19,7 +19,7 @@ void wishes_defaults(struct wishes *wishes)
                               .duration_ns = -1,
                               .retry_after_ns = -1,
                               .warmup_ns = NSEC_PER_SEC,
-                              .drain_ns = NSEC_PER_SEC,
+                              .drain_ns = -1,
                               .interval_ns = NSEC_PER_SEC,
                               .spin_ns = SPIN_NS,
                               .idle = -1,
@@ -161,7 +161,11 @@ static void copy_numbers(struct plan *plan, const struct wishes *wishes)
     plan->seed = wishes->seed;
     plan->realtime = wishes->realtime;
     plan->warmup_ns = wishes->warmup_ns;
-    plan->drain_ns = wishes->drain_ns < plan->timeout_ns ? wishes->drain_ns : plan->timeout_ns;
+    plan->drain_ns = plan->workload.drain_ns ? plan->workload.drain_ns : PLAN_DRAIN_NS;
+    if (wishes->drain_ns >= 0)
+        plan->drain_ns = wishes->drain_ns;
+    if (plan->drain_ns > plan->timeout_ns)
+        plan->drain_ns = plan->timeout_ns;
     plan->spin_ns = wishes->spin_ns;
     plan->interval_ns = wishes->interval_ns;
     plan->retry = (struct retry){.limit = wishes->retries,

@@ -6,6 +6,7 @@
 
 #include "common/base/net.h"
 #include "common/base/options.h"
+#include "common/base/util.h"
 #include "loadgen/plan/trace.h"
 #include "loadgen/plan/url.h"
 #include "loadgen/plan/workload.h"
@@ -13,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define PLAN_DRAIN_NS                                                                              \
+    NSEC_PER_SEC /* where neither the command line nor the workload says how long */
 
 /* What the command line says. Texts are NULL and numbers 0 where it says nothing, except that -1
  * says nothing where 0 means something. */

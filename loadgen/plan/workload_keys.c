@@ -305,6 +305,7 @@ const struct key workload_keys[] = {
     {"placement", take_placement, offsetof(struct workload, placement), "not shared or split"},
     {"connections", take_count, offsetof(struct workload, connections), NO_COUNT},
     {"rate", take_rate_above_0, offsetof(struct workload, rate), NO_RATE},
+    {"drain", take_duration_above_0, offsetof(struct workload, drain_ns), NO_DURATION},
     {"timeout", take_duration_above_0, offsetof(struct workload, timeout_ns), NO_DURATION},
     {"think", take_think, offsetof(struct workload, think),
      "not [fixed|exponential] and a duration such as 100ms"},

@@ -19,6 +19,7 @@ static const struct mistake mistakes[] = {
     {"[workload]\nrate = nan\n" CLASS, NULL, "FILE:2: rate: 'nan'"},
     {"[workload]\nrate = 5 per second\n" CLASS, NULL, "FILE:2: rate"},
     {"[workload]\nrate = 5%%\n" CLASS, NULL, "FILE:2: rate"},
+    {"[workload]\ndrain = 0\n" CLASS, NULL, "FILE:2: drain: '0'"},
     {"[workload]\ntimeout = 5\n" CLASS, NULL, "FILE:2: timeout: '5'"},
     {"[workload]\nplacement = here\n" CLASS, NULL, "FILE:2: placement: 'here'"},
     {"[workload]\narrivals = poisson\n" CLASS, NULL, "FILE: poisson arrivals need a rate"},
