@@ -5,12 +5,15 @@
 #include "common/base/util.h"
 #include "loadgen/judge/bounds.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a cores that it can use */
 static const double HOLD_S = 0.001;            /* the shortest for which others take a core */
-static const int64_t COLD_NS = 10000;          /* that a switch may cost more, or less */
+static const int64_t WINDOW_OFF_NS =
+    100 * NSEC_PER_MSEC;              /* a look at thousands of processes takes a while */
+static const int64_t COLD_NS = 10000; /* that a switch may cost more, or less */
 
 static double seconds(int64_t ns)
 {
@@ -209,6 +212,16 @@ static void judge_upstream(struct run *run)
                      i == COMPONENT_REDIS ? 1 : cores);
 }
 
+/* Were the edges of the window seen when they came? Counters and CPU time are those between the two looks. */
+static void judge_window(struct run *run)
+{
+    int64_t seen_ns = run->trial->end.usage.at_ns - run->trial->begin.usage.at_ns;
+    int64_t off_ns = llabs(seen_ns - run->setup->duration_ns);
+    if (off_ns > WINDOW_OFF_NS && (double)off_ns > BOUNDS_SHARE * (double)run->setup->duration_ns)
+        run_add_reason(run, "of the window of %.2f s the cell saw %.2f s",
+                       seconds(run->setup->duration_ns), seconds(seen_ns));
+}
+
 void judge_load(struct run *run)
 {
     const json_t *validity = json_object_get(run->trial->load, "validity");
@@ -223,6 +236,7 @@ void judge_load(struct run *run)
 
 void judge_trial(struct run *run)
 {
+    judge_window(run);
     judge_steal(run);
     judge_others(run);
     judge_disk(run);

@@ -27,9 +27,11 @@ static const int64_t NOTICE_NS = 150 * NSEC_PER_MSEC;
 
 /* Workers must answer within microseconds, also on a core that the server keeps busy. What they
  * might start must not inherit that. */
-static bool become_realtime(void)
+enum { WORKER_PRIORITY = 1, PARENT_PRIORITY };
+
+static bool become_realtime(int priority)
 {
-    struct sched_param param = {.sched_priority = 1};
+    struct sched_param param = {.sched_priority = priority};
 
     return sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) == 0;
 }
@@ -61,7 +63,7 @@ _Noreturn static void be_worker(const struct crew *crew, int worker, pid_t paren
     close(crew->leave);
     close(crew->reports);
     pin(crew->plan, worker);
-    stats->realtime = crew->plan->realtime && become_realtime();
+    stats->realtime = crew->plan->realtime && become_realtime(WORKER_PRIORITY);
     client_run(crew->plan, worker, &crew->shared->schedule, stats, crew->published, signals);
     _exit(0);
 }
@@ -329,7 +331,8 @@ void crew_watch(struct crew *crew, struct timeline *timeline, int control)
     bool opened;
 
     if (crew->plan->realtime)
-        become_realtime(); /* so that begin and end are told in time, too */
+        become_realtime(
+            PARENT_PRIORITY); /* begin and end are told in time though a worker never sleeps */
     set_schedule(crew);
     opened = sleep_until(crew, crew->shared->schedule.begin_ns);
     if (opened) {

@@ -27,6 +27,7 @@ static struct fixture *make(const char *arrivals)
 {
     struct fixture *f = must_calloc(1, sizeof *f);
     f->run = (struct run){.setup = &f->setup, .trial = &f->trial};
+    f->setup.duration_ns = NSEC_PER_SEC;
     CPU_SET(0, &f->setup.cores.server);
     f->trial.load =
         json_pack("{ss si si sf s{sb s[f] s[f]}}", "arrivals", arrivals, "good", 1000, "requests",
@@ -173,6 +174,20 @@ Test(judge, a_disk_that_works_for_others)
     f->setup.reads_disk = false;
     judge_new(f);
     cr_assert_eq(count(f), 0, "nobody reads it");
+    destroy(f);
+}
+
+Test(judge, a_window_of_which_half_was_seen)
+{
+    struct fixture *f = make("poisson");
+    f->trial.end.usage.at_ns = NSEC_PER_SEC * 95 / 100; /* less than a tenth is missing */
+    judge_new(f);
+    cr_assert_eq(json_array_size(f->trial.reasons), 0);
+    f->trial.end.usage.at_ns = NSEC_PER_SEC / 2;
+    judge_new(f);
+    cr_assert_eq(json_array_size(f->trial.reasons), 1);
+    cr_assert_str_eq(json_string_value(json_array_get(f->trial.reasons, 0)),
+                     "of the window of 1.00 s the cell saw 0.50 s");
     destroy(f);
 }
 
