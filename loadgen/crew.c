@@ -148,8 +148,11 @@ static bool crew_sleep(struct crew *crew, int64_t when_ns, int extra)
         return false;
     if (fds[0].revents)
         take_signals(crew);
-    if (fds[1].revents && read(crew->reports, bytes, sizeof bytes) <= 0)
-        fds[1].revents = 0; /* only to be woken: the milestones are in shared memory */
+    /* Only to be woken: the milestones are in shared memory. At the end of the file no worker is left to report. */
+    if (fds[1].revents && read(crew->reports, bytes, sizeof bytes) == 0) {
+        close(crew->reports);
+        crew->reports = -1;
+    }
     return fds[2].revents != 0;
 }
 
@@ -360,7 +363,8 @@ void crew_end(struct crew *crew)
         crew_sleep(crew, INT64_MAX, -1);
         reap(crew);
     }
-    close(crew->reports);
+    if (crew->reports >= 0)
+        close(crew->reports);
     close(crew->signals);
 }
 
