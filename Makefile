@@ -94,7 +94,7 @@ build/fuzz/fuzz_websocket: tests/fuzz/fuzz_websocket.c common/base/util.c $(wild
 	$(call say,FUZZ)
 	$(Q)mkdir -p build/fuzz/websocket && $(FUZZ) $(filter %.c,$^) -lwslay -lnettle -o $@
 
-.PHONY: all test unit blackbox fuzz bench soak kills lessons labs lint format deps architectures \
+.PHONY: all test unit blackbox fuzz bench soak endure kills lessons labs lint format deps architectures \
         calibrate install clean-data clean help
 test: ## install what is missing, build, and run every test
 	$(Q)./deps.sh test
@@ -122,6 +122,11 @@ bench: ## paired benchmarks against the tools you know
 
 soak: $(PROGRAMS) ## a day's requests for each server: what grows?
 	$(Q)bin/archbench soak --build $(B)
+
+MINUTES ?= 10
+endure: $(PROGRAMS) ## the chat for MINUTES (10), five times: is every message accounted for?
+	$(Q)./deps.sh cases
+	$(Q)bin/archbench bench endurance --build $(B) --minutes $(MINUTES)
 
 KILLS ?= 300
 kills: $(PROGRAMS) ## kill processes while they trade, KILLS times (300) in each server and mode

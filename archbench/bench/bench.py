@@ -40,6 +40,10 @@
     disk         p99 of short requests beside reads of the disk: io_uring, hybrid and threads at
                  most that of event, which stands still meanwhile as predicted
 
+  of whole cases, on all cores, and only by name:
+    endurance    the chat for --minutes, undisturbed and with Redis, PostgreSQL or a worker killed ten
+                 times: every message is accounted for, and the memory is flat (see accounts.py)
+
   of the verdict (see disturbed.py):
     verdict      cells that are disturbed on purpose: which numbers are refused though right, and kept
                  though wrong; no bound, and some minutes
@@ -57,7 +61,7 @@ import sys
 import tempfile
 
 from archbench.arguments import Parser
-from archbench.bench import connections, disturbed, serving
+from archbench.bench import connections, disturbed, endurance, serving
 from archbench.bench.rig import (CONNECTIONS, CORES, answer, bare, bound, compare, compare_speed,
                                  event, h2load, in_turns, line, loadgen, loadgen_speed,
                                  median_and_range, nginx, unwind_on_sigterm, wrk)
@@ -221,26 +225,31 @@ BENCHMARKS = {"server": bench_server, "generator": bench_generator, "event": ben
               "h2load": bench_h2load, "bare": bench_bare, "flat": bench_flat, "lag": bench_lag,
               "truth": bench_truth,
               "connections": lambda options: connections.bench(options.build, options.connections),
-              **serving.BENCHMARKS, "verdict": disturbed.bench_verdict}
+              **serving.BENCHMARKS, "verdict": disturbed.bench_verdict,
+              "endurance": endurance.bench}
+BY_NAME = ("endurance",)  # they take too long to be among all
 
 
 def main(words):
     parser = Parser("bench", __doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME",
-                        help="default: all")
+                        help="default: all but those of whole cases")
     parser.add_argument("--build", default=str(REPOSITORY / "build"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     parser.add_argument("--connections", type=int, default=100_000,
                         help="how many `connections` holds")
+    endurance.add_options(parser)
     parser.add_argument("--quick", action="store_true",
                         help="one round of a second each, to see that it works")
     options = parser.parse_args(words)
     if options.quick:
         options.rounds, options.seconds = 1, 1
+        options.minutes, options.clients = 0.1, 200
     if len(CORES) < 2:
         sys.exit("two cores are needed: one serves, one generates")
     unwind_on_sigterm()
     with alone.measuring():
-        held = [BENCHMARKS[name](options) for name in options.names or BENCHMARKS]
+        held = [BENCHMARKS[name](options)
+                for name in options.names or [name for name in BENCHMARKS if name not in BY_NAME]]
     return 0 if all(held) else 1

@@ -25,6 +25,15 @@ PR_SET_PDEATHSIG = 1
 READY_S = 30       # for a start, recovery after a kill included
 LOOK_S = 0.02      # between two looks whether it is ready
 PREFIX = "archbench-component-"
+TABLES = "select table_name from information_schema.tables where table_schema = 'public'"
+# Waits for what is under way, a second at most: nothing that a case asks for takes longer.
+BUSY = """do $$ begin
+    for i in 1..50 loop
+        exit when not exists (select from pg_stat_activity where state = 'active'
+                              and backend_type = 'client backend' and pid <> pg_backend_pid());
+        perform pg_sleep(0.02), pg_stat_clear_snapshot();
+    end loop;
+end $$"""
 NOT_INSTALLED = 69  # exit status, EX_UNAVAILABLE of sysexits.h
 HOST = "127.0.0.1"
 
@@ -62,6 +71,10 @@ class Component:
 
     def fill(self):
         """After it: what is to be in it."""
+
+    def found(self):
+        """Before the last stop: what is in it, for the last line."""
+        return {}
 
 
 class Redis(Component):
@@ -127,8 +140,8 @@ class PostgreSQL(Component):
                 str(self.port), "-k", "", *settings]
 
     def client(self, name, *arguments):
-        output(self.tool(name), "--host", HOST, "--port", str(self.port), "--username", "archbench",
-               *arguments)
+        return output(self.tool(name), "--host", HOST, "--port", str(self.port), "--username",
+                      "archbench", *arguments)
 
     def answers(self):
         ready = subprocess.run([self.tool("pg_isready"), "--quiet", "--host", HOST, "--port",
@@ -140,6 +153,17 @@ class PostgreSQL(Component):
         if self.schema:
             self.client("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file",
                         self.schema, "archbench")
+
+    def query(self, sql):
+        return self.client("psql", "--quiet", "--no-psqlrc", "--tuples-only", "--no-align", "--command",
+                           sql, "archbench").split()
+
+    def found(self):
+        """The rows of each table and view. A statement whose client has gone goes on to its end, and counts: so
+        they come first."""
+        self.query(BUSY)
+        return {"rows": {name: int(self.query(f'select count(*) from "{name}"')[0])
+                         for name in self.query(TABLES)}}
 
 
 COMPONENTS = {component.name: component for component in (Redis, PostgreSQL)}
@@ -223,10 +247,11 @@ def supervise(kind, port, schema):
             component.fill()
             print(f"ready {component.name} {HOST}:{component.port}", flush=True)
             supervisor.run()
+            found = component.found()
         finally:
             supervisor.stop()
         print(json.dumps({"name": component.name, "program": component.version(),
-                          "kills": len(supervisor.down_s), "down_s": supervisor.down_s}))
+                          "kills": len(supervisor.down_s), "down_s": supervisor.down_s, **found}))
 
 
 def parse_arguments(words):

@@ -17,6 +17,7 @@ struct feed {
     struct counter_slot *counters;
     redisContext *connection; /* NULL: there is none, and the timer runs until the next attempt */
     bool follows;             /* the command is sent; from now on Redis speaks */
+    bool heard;               /* Redis has, and has let us follow */
 };
 
 static void watch(struct feed *feed, int operation, int fd, uint32_t events)
@@ -36,7 +37,7 @@ static void try_again_later(struct feed *feed)
 static void connect_anew(struct feed *feed)
 {
     int fd = net_connect(&feed->redis, NULL, 0);
-    feed->follows = false;
+    feed->follows = feed->heard = false;
     if (fd < 0) {
         try_again_later(feed);
         return;
@@ -50,12 +51,16 @@ static void connect_anew(struct feed *feed)
     watch(feed, EPOLL_CTL_ADD, fd, EPOLLOUT);
 }
 
-/* The set forgets a descriptor that is closed. */
+/* The set forgets a descriptor that is closed. Where Redis has let us follow, it may well be there again, and each
+ * moment without it costs news. Where it has not, whoever answers there might refuse us for ever. */
 static void lose(struct feed *feed)
 {
     redisFree(feed->connection);
     feed->connection = NULL;
-    try_again_later(feed);
+    if (feed->heard)
+        connect_anew(feed);
+    else
+        try_again_later(feed);
 }
 
 struct feed *feed_new(const struct net_address *redis, struct counter_slot *counters)
@@ -129,6 +134,7 @@ static bool take_received(struct feed *feed, struct publication *news)
         if (!reply)
             return false;
         bool is_news = read_news(reply, news);
+        feed->heard |= reply->type == REDIS_REPLY_ARRAY;
         freeReplyObject(reply);
         if (is_news) {
             count_add(feed->counters, COUNTER_fed, 1);

@@ -4,8 +4,8 @@
  * It has a connection of its own, since one that has subscribed takes no other command, and follows every
  * channel that begins with archbench: at once; the rest of a channel's name is the topic. One descriptor tells a
  * loop, or a thread that sleeps, when there is something to do; it stays the same for as long as there is a feed.
- * When the connection is lost it is made anew, every FEED_RETRY_NS until that succeeds. What was published in
- * between nobody keeps: Redis's channels have no memory. */
+ * When the connection is lost it is made anew, first at once and then every FEED_RETRY_NS until that succeeds. What
+ * was published in between nobody keeps: Redis's channels have no memory. */
 #ifndef ARCHBENCH_FEED_H
 #define ARCHBENCH_FEED_H
 

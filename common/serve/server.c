@@ -275,6 +275,7 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
     calls_init(&server->service.calls, &s.calls);
+    server->service.calls.upstream.expects_followers = server->feeds;
     market_open(&server->service.market, (uint32_t)s.symbols, s.journal);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};

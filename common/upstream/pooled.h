@@ -31,6 +31,7 @@ struct upstream_answer {
     bool complete; /* false: more is to come */
     bool usable;   /* the connection is as good as before */
     int error;     /* 0, or the -errno with which the other side refused: see reason() */
+    bool is_zero;  /* it is the number 0: of a PUBLISH, nobody has heard it */
 };
 
 /* Each of those that return an int returns 0 when it is done, -EAGAIN when it must wait for the

@@ -276,6 +276,8 @@ static int receive_reply(struct upstream_call *call)
     if (!answer.complete)
         return error;
     let_go(call, answer.usable);
+    if (call->pool->expects_followers && call->command.verb == UPSTREAM_PUBLISH && answer.is_zero)
+        answer.error = -ENOLINK;
     if (answer.error)
         count_add(call->counters, call->pool->counts->failed, 1);
     go_over(call, answer.error);

@@ -95,6 +95,9 @@ struct upstream_pool {
     int64_t timeout_ns; /* of a whole call, its turn included */
     /* Of a pool for statements; NULL: it has none. Whoever made the pool owns them. */
     const struct statements *statements;
+    /* A PUBLISH that nobody has heard has failed (-ENOLINK): whoever made the pool follows the channels as well, so
+     * there is always somebody, unless the connection that follows is lost just then. */
+    bool expects_followers;
     int open;                       /* connections, and rights to make one */
     struct pooled_connections idle; /* the last one used is first */
     struct upstream_calls waiting;  /* not empty: nothing is idle, and `open` is at the limit */

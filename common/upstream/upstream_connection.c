@@ -128,6 +128,7 @@ static int receive_resp(struct pooled_connection *pooled, struct upstream_answer
         .complete = true,
         .usable = reader->pos == reader->len,
         .error = reply->type == REDIS_REPLY_ERROR ? -EREMOTEIO : 0,
+        .is_zero = reply->type == REDIS_REPLY_INTEGER && reply->integer == 0,
     };
     freeReplyObject(reply);
     return 0;
@@ -144,6 +145,7 @@ static const char *reason_resp(int error)
     case ETIMEDOUT: return "the upstream did not answer in time";
     case EREMOTEIO: return "the upstream answered with an error";
     case EPROTO: return "the upstream's answer cannot be read";
+    case ENOLINK: return "nobody follows this channel";
     case ECONNRESET:
     case EPIPE: return "the upstream closed the connection";
     }

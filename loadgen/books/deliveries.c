@@ -26,16 +26,18 @@ bool deliveries_note(struct delivery_stats *stats, struct following *f, uint32_t
                      uint32_t skipped)
 {
     uint32_t step = number - f->last;
+    bool was_away = f->unknown;
 
     stats->delivered++;
-    if (f->unknown) {
-        *f = (struct following){.last = number, .before = UINT32_MAX};
-        return true;
-    }
     if (number <= f->last)
         return note_old(stats, f, number);
     if (step - 1 > skipped)
-        stats->lost += step - 1 - skipped;
+        *(was_away ? &stats->away : &stats->lost) += step - 1 - skipped;
+    f->unknown = false;
+    if (was_away) {
+        *f = (struct following){.last = number, .before = UINT32_MAX};
+        return true;
+    }
     f->before = step > REMEMBERED
                     ? 0
                     : (uint32_t)((((uint64_t)f->before << 1) | (f->last > 0)) << (step - 1));
@@ -43,9 +45,24 @@ bool deliveries_note(struct delivery_stats *stats, struct following *f, uint32_t
     return true;
 }
 
+void deliveries_away(struct following *f)
+{
+    f->unknown = true;
+}
+
+static uint32_t behind(const struct following *f, uint32_t published)
+{
+    return published > f->last ? published - f->last : 0;
+}
+
 uint32_t deliveries_missing(const struct following *f, uint32_t published)
 {
-    return !f->unknown && published > f->last ? published - f->last : 0;
+    return f->unknown ? 0 : behind(f, published);
+}
+
+void deliveries_end(struct delivery_stats *stats, const struct following *f, uint32_t published)
+{
+    *(f->unknown ? &stats->away : &stats->lost) += behind(f, published);
 }
 
 uint32_t *deliveries_share(int publishers)

@@ -41,6 +41,7 @@ static void delivery_stats_merge(struct delivery_stats *into, const struct deliv
     into->published += from->published;
     into->delivered += from->delivered;
     into->lost += from->lost;
+    into->away += from->away;
     into->doubled += from->doubled;
     into->disordered += from->disordered;
     hist_merge(&into->latency, &from->latency);

@@ -41,6 +41,7 @@ struct delivery_stats {
     uint64_t published;  /* messages known to have been published */
     uint64_t delivered;  /* to some subscriber */
     uint64_t lost;       /* to a subscriber that was there */
+    uint64_t away;       /* not delivered to one whose connection was lost meanwhile */
     uint64_t doubled;    /* delivered more than once */
     uint64_t disordered; /* delivered after a later one of the same publisher */
     /* Of those published in the window, from when the message was due; see class_stats below. */

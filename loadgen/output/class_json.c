@@ -78,6 +78,7 @@ static json_t *deliveries_json(const struct delivery_stats *stats)
     set_count(o, "published", stats->published);
     set_count(o, "delivered", stats->delivered);
     set_count(o, "lost", stats->lost);
+    set_count(o, "away", stats->away);
     set_count(o, "doubled", stats->doubled);
     set_count(o, "disordered", stats->disordered);
     set(o, "latency", latency_json(&stats->latency));

@@ -47,7 +47,7 @@ struct messenger {
     bool unread;        /* the connection was lost while that was so */
     uint32_t number;    /* of the connection in its pool, over all workers */
     uint32_t published; /* number of its last message that is known to have been published */
-    uint32_t unknown;   /* so many after it may have been: their connection was lost */
+    uint32_t unknown;   /* so many after it may have been: refused, or their connection was lost */
     struct following *following; /* owned, of each member of its room; NULL: it has none */
     char *out;                   /* owned: the message under way ... */
     size_t out_len;

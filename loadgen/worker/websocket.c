@@ -192,7 +192,7 @@ static void begin_unread(struct connection *conn)
 static void begin_following(struct client *c, struct connection *conn)
 {
     for (uint32_t i = 0; i < members(c, conn) && c->phase >= PHASE_RUN; i++)
-        conn->messenger->following[i].unknown = true;
+        deliveries_away(&conn->messenger->following[i]);
 }
 
 void websocket_connected(struct client *c, struct connection *conn)
@@ -239,6 +239,8 @@ static void broken(struct client *c, struct connection *conn, enum outcome error
         connection_drop(c, conn);
 }
 
+/* One that is refused may have been published before its next step failed. So its number is not used again, and
+ * nobody misses it. */
 static void replied(struct client *c, struct connection *conn)
 {
     struct messenger *m = conn->messenger;
@@ -250,6 +252,8 @@ static void replied(struct client *c, struct connection *conn)
         m->unknown = 0;
         deliveries->published++;
         __atomic_store_n(&published_of(c, conn)[m->number], m->published, __ATOMIC_RELEASE);
+    } else if (class_of(c, conn)->publishes) {
+        m->unknown++;
     }
     conn->reply.status = s->status;
     conn->reply.keep_alive = true;
@@ -342,17 +346,22 @@ void websocket_received(struct client *c, struct connection *conn, size_t len)
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
+/* The number of the last message that a member of the connection's room is known to have published. */
+static uint32_t published_by(const struct client *c, const struct connection *conn, uint32_t member)
+{
+    uint32_t rooms = (uint32_t)plan_pool_of(c, conn)->rooms;
+
+    return __atomic_load_n(&published_of(c, conn)[member * rooms + room_of(c, conn)],
+                           __ATOMIC_ACQUIRE);
+}
+
 /* How much the connection's room has published and it has not got. */
 static uint64_t missing(const struct client *c, const struct connection *conn)
 {
     uint64_t sum = 0;
-    const uint32_t *published = published_of(c, conn);
-    uint32_t rooms = (uint32_t)plan_pool_of(c, conn)->rooms;
 
     for (uint32_t i = 0; i < members(c, conn); i++)
-        sum += deliveries_missing(
-            &conn->messenger->following[i],
-            __atomic_load_n(&published[i * rooms + room_of(c, conn)], __ATOMIC_ACQUIRE));
+        sum += deliveries_missing(&conn->messenger->following[i], published_by(c, conn, i));
     return sum;
 }
 
@@ -428,6 +437,20 @@ int64_t websocket_look_ns(const struct client *c)
     return c->has_websockets ? c->next_look_ns : INT64_MAX;
 }
 
+/* What it has not got until the end: one that is not there has missed it. */
+static void end_following(struct client *c, const struct connection *conn)
+{
+    struct delivery_stats *stats = &c->stats->class[plan_pool_of(c, conn)->class].deliveries;
+
+    for (uint32_t i = 0; i < members(c, conn); i++) {
+        struct following *f = &conn->messenger->following[i];
+
+        if (!follows(c, conn))
+            deliveries_away(f);
+        deliveries_end(stats, f, published_by(c, conn, i));
+    }
+}
+
 void websocket_sum_up(struct client *c)
 {
     for (int i = 0; i < c->count; i++) {
@@ -435,7 +458,7 @@ void websocket_sum_up(struct client *c)
 
         c->stats->unconfirmed +=
             conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
-        if (follows(c, conn))
-            c->stats->class[plan_pool_of(c, conn)->class].deliveries.lost += missing(c, conn);
+        if (conn->messenger && conn->messenger->following && !websocket_is_deaf(c, conn))
+            end_following(c, conn);
     }
 }

@@ -1,7 +1,10 @@
 """What is published in Redis by anybody, pushed to the subscribers of every server with --feed."""
 
 import os
+import socketserver
 import subprocess
+import threading
+import time
 
 import harness
 from harness import BINARY, SLOW, TEXT, ServerCase, UpstreamProgram, wait_until
@@ -140,6 +143,97 @@ class Feeds(Feeding, ServerCase):
         subscriber = self.subscriber("a", server=server)
         self.publish(subscriber, "a", "x")
         self.assertEqual(server.get().status, 200)
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    """A Redis that nobody can be sure of: `follow(connection)` is what it does when somebody wants to follow, and
+    whoever publishes hears that nobody does."""
+
+    allow_reuse_address = daemon_threads = True
+    FOLLOWED = b"*3\r\n$10\r\npsubscribe\r\n$11\r\narchbench:*\r\n:1\r\n"
+
+    def __init__(self, follow):
+        super().__init__(("127.0.0.1", 0), ListenerConnection)
+        self.follow, self.follows = follow, 0
+        threading.Thread(target=self.serve_forever, args=(0.01,)).start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
+class ListenerConnection(socketserver.BaseRequestHandler):
+    """One of its connections, until it is closed."""
+
+    def handle(self):
+        while data := self.request.recv(4096):
+            if b"PSUBSCRIBE" in data:
+                self.server.follows += 1
+                if not self.server.follow(self.request):
+                    return
+            else:
+                self.request.sendall(b":0\r\n")
+
+
+class UnreliableRedis(ServerCase):
+    """What a server says and does while it cannot follow."""
+
+    options = None
+
+    @classmethod
+    def suits(cls, target):
+        return Subscribing.suits(target)
+
+    def start_before(self, follow, *options):
+        self.redis = Listener(follow)
+        self.addCleanup(self.redis.stop)
+        return self.start("--upstream-address", f"127.0.0.1:{self.redis.server_address[1]}", *options)
+
+    def follow(self, connection):
+        connection.sendall(Listener.FOLLOWED)
+        return True
+
+    def test_nobody_follows(self):
+        """Who publishes is told that nobody hears it, if the server itself should."""
+        server = self.start_before(self.follow, "--feed")
+        websocket = self.websocket(server)
+        for index in range(3):
+            reply = websocket.ask(f"m{index}", "/work?io=redis:publish:a", "x")
+            self.assertEqual((reply.status, reply.body),
+                             (502, b"nobody follows this channel\n"))
+        self.assertEqual(server.metrics()["upstream_failed"], 3)
+        self.assertEqual(server.metrics()["upstream_connects"], 1)
+        self.assertEqual(server.get("/work?io=redis:incr:a").status, 200)
+
+    def test_nobody_need_follow(self):
+        """Without a feed of its own, a server has no idea whether anybody should."""
+        server = self.start_before(self.follow)
+        self.assertEqual(server.get("/work?io=redis:publish:a").status, 200)
+        self.assertEqual(server.metrics()["upstream_failed"], 0)
+
+    def test_follows_anew_at_once(self):
+        """What it misses meanwhile is lost. 20 pauses of 100 ms would take two seconds."""
+        def follow_for_a_moment(connection):
+            connection.sendall(Listener.FOLLOWED)
+            return False
+        begin = time.monotonic()
+        self.start_before(follow_for_a_moment, "--feed", *self.one_loop())
+        wait_until(lambda: self.redis.follows >= 20, 10 * SLOW)
+        self.assertLess(time.monotonic() - begin, 1.5 * SLOW)
+
+    def test_does_not_insist(self):
+        """A Redis that refuses is asked again after a pause."""
+        def refuse(connection):
+            connection.sendall(b"-NOAUTH Authentication required.\r\n")
+            return False
+        self.start_before(refuse, "--feed", *self.one_loop())
+        wait_until(lambda: self.redis.follows >= 2, 10 * SLOW)
+        before = self.redis.follows
+        time.sleep(0.5)
+        self.assertLessEqual(self.redis.follows - before, 6)
+
+    def one_loop(self):
+        return ("--workers", "1") if self.target.name == "multi_loop" else ()
 
 
 class FeedOfCopies(Feeding, ServerCase):

@@ -165,6 +165,20 @@ class Chat(Case):
         self.assertEqual(chat["deliveries"]["published"], 40)
         self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
 
+    def test_what_is_refused_may_have_been_delivered(self):
+        """A later step fails after the message was published. Its number is not used again: nobody gets it
+        twice, and it is delivered beside those that were acknowledged."""
+        count = [0]
+
+        def answer(ident, _):
+            count[0] += 1
+            return f"{ident} {502 if count[0] % 5 == 0 else 200}\nx\n"
+        chat = self.chat(Hub(answer=answer))
+        self.assertEqual((chat["good"], chat["errors"]), (40, 10))
+        self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
+        self.assertEqual((chat["deliveries"]["published"], chat["deliveries"]["delivered"]),
+                         (40, 150))
+
     def test_lost_connections_are_known(self):
         """A connection that breaks with a message under way: nobody knows, so nobody misses it. Its
         subscriber misses what is published until it is back."""
@@ -179,6 +193,8 @@ class Chat(Case):
         chat = self.chat(Breaking())
         self.assertGreaterEqual(chat["errors"], 4)
         self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
+        found = chat["deliveries"]
+        self.assertEqual(found["delivered"] + found["away"], 3 * found["published"])
 
     def test_other_answers_are_errors(self):
         for answer in ("{0}0 200\nok\n", "nonsense", "*room0 x\n1 2 3\n"):

@@ -84,15 +84,36 @@ Test(deliveries, numbers_of_which_nobody_knows_are_not_missed)
     expect(3, 2, 0, 0);
 }
 
-Test(deliveries, a_subscriber_that_was_away_begins_anew)
+Test(deliveries, a_subscriber_that_was_away_has_missed_what_came_meanwhile)
 {
     NOTE(1, 2);
-    f.unknown = true;
-    cr_expect(deliveries_note(&stats, &f, 9, 0));
+    deliveries_away(&f);
+    cr_expect(deliveries_note(&stats, &f, 9, 2), "3 to 6 were published while it was away");
     cr_expect_not(deliveries_note(&stats, &f, 9, 0));
     cr_expect(deliveries_note(&stats, &f, 11, 0));
     expect(5, 1, 1, 0);
-    f.unknown = true;
-    stats.lost += deliveries_missing(&f, 20);
+    cr_expect_eq(stats.away, 4);
+    deliveries_away(&f);
+    cr_expect_eq(deliveries_missing(&f, 20), 0, "nothing of it is still to come");
+    deliveries_end(&stats, &f, 20);
     expect(5, 1, 1, 0);
+    cr_expect_eq(stats.away, 4 + 9);
+}
+
+Test(deliveries, what_comes_again_after_a_return_is_doubled)
+{
+    NOTE(1, 2);
+    deliveries_away(&f);
+    cr_expect_not(deliveries_note(&stats, &f, 2, 0));
+    cr_expect(deliveries_note(&stats, &f, 3, 0));
+    expect(4, 0, 1, 0);
+    cr_expect_eq(stats.away, 0);
+}
+
+Test(deliveries, at_the_end_one_that_was_there_has_lost_what_is_missing)
+{
+    NOTE(1, 2);
+    deliveries_end(&stats, &f, 5);
+    expect(2, 3, 0, 0);
+    cr_expect_eq(stats.away, 0);
 }
