@@ -136,14 +136,16 @@ static bool restart_server(struct run *run)
     return ready;
 }
 
-/* A server that works with child processes loses the youngest; one that is a single process dies,
- * and must be back before the window closes, because it is looked at again there. */
+/* A server that works with child processes loses the youngest, or the oldest; one that is a single process
+ * dies, and must be back before the window closes, because it is looked at again there. */
 static bool kill_server(struct run *run, int64_t begin_ns)
 {
     struct killing *killing = &run->trial->killing;
-    pid_t worker = proc_youngest_child(run->server.pid);
+    bool oldest = run->setup->kill_what == KILL_OLDEST;
+    pid_t server = run->server.pid;
+    pid_t worker = oldest ? proc_oldest_child(server) : proc_youngest_child(server);
     int64_t killed_ns = now_ns();
-    kill(worker ? worker : run->server.pid, SIGKILL);
+    kill(worker ? worker : server, SIGKILL);
     if (killing->count == 1)
         killing->victim = worker ? VICTIM_WORKER : VICTIM_SERVER;
     if (worker)
@@ -165,7 +167,8 @@ static bool kill_one(struct run *run, int64_t begin_ns, int64_t at_ns)
     if (killing->count++ == 0)
         killing->at_s = (double)(now_ns() - begin_ns) / NSEC_PER_SEC;
     switch (run->setup->kill_what) {
-    case KILL_SERVER: return kill_server(run, begin_ns);
+    case KILL_SERVER:
+    case KILL_OLDEST: return kill_server(run, begin_ns);
     case KILL_REDIS: return components_kill(run, COMPONENT_REDIS);
     case KILL_POSTGRESQL: return components_kill(run, COMPONENT_POSTGRESQL);
     }

@@ -61,7 +61,7 @@ struct observation {
 
 enum victim {
     VICTIM_NONE,
-    VICTIM_WORKER,    /* the server's youngest child; to replace it is the server's affair */
+    VICTIM_WORKER,    /* a child of the server; to replace it is the server's affair */
     VICTIM_SERVER,    /* it had no children, and was started again at once, as by a supervisor */
     VICTIM_COMPONENT, /* ... and so was this */
     VICTIM_UPSTREAM,  /* ... which was there in the place of a component */

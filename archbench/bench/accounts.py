@@ -144,7 +144,7 @@ def show_verdict(account):
     """Print each line. Whether all hold."""
     for each in account.lines():
         line("holds" if each.holds else "MISSED", each.sentence)
-    if account.cell["validity"]["verdict"] != "valid":
+    if account.cell["validity"]["verdict"] != "VALID":
         line("note", "times of this part are not sure: "
                      + "; ".join(account.cell["validity"]["reasons"]))
     return all(each.holds for each in account.lines())

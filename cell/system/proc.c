@@ -145,17 +145,29 @@ static bool is_younger(const struct process *a, const struct process *b)
     return a->start_ticks > b->start_ticks || (a->start_ticks == b->start_ticks && a->pid > b->pid);
 }
 
-pid_t proc_youngest_child(pid_t parent)
+/* The youngest or the oldest of the children that have not ended. */
+static pid_t choose_child(pid_t parent, bool youngest)
 {
     struct tree tree = read_tree(parent);
-    struct process youngest = {0};
+    struct process chosen = {0};
     for (size_t i = 0; i < tree.count; i++) {
         const struct process *process = &tree.process[i];
-        if (process->parent == parent && !process->ended && is_younger(process, &youngest))
-            youngest = *process;
+        if (process->parent == parent && !process->ended &&
+            (!chosen.pid || is_younger(process, &chosen) == youngest))
+            chosen = *process;
     }
     free(tree.process);
-    return youngest.pid;
+    return chosen.pid;
+}
+
+pid_t proc_youngest_child(pid_t parent)
+{
+    return choose_child(parent, true);
+}
+
+pid_t proc_oldest_child(pid_t parent)
+{
+    return choose_child(parent, false);
 }
 
 int64_t proc_cpu_ns(pid_t pid)

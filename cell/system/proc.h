@@ -31,6 +31,8 @@ int64_t proc_disk_bytes(pid_t root);
 
 /* The child of `parent` that was started last and has not ended; 0: it has none. */
 pid_t proc_youngest_child(pid_t parent);
+/* The same of the one that was started first. */
+pid_t proc_oldest_child(pid_t parent);
 
 /* CPU time of the whole tree; what was reaped to 10 ms. */
 int64_t proc_tree_cpu_ns(pid_t root);

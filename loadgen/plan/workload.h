@@ -39,7 +39,7 @@ struct think {
 enum component { COMPONENT_REDIS, COMPONENT_POSTGRESQL, COMPONENTS };
 
 /* Which process is killed. */
-enum victim_kind { KILL_SERVER, KILL_REDIS, KILL_POSTGRESQL };
+enum victim_kind { KILL_SERVER, KILL_OLDEST, KILL_REDIS, KILL_POSTGRESQL };
 
 enum placement { PLACEMENT_SHARED, PLACEMENT_SPLIT };
 

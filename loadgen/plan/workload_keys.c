@@ -241,10 +241,10 @@ static bool take_components(const char *text, void *field)
 
 static bool take_victim(const char *text, void *field)
 {
-    static const char *const victims[] = {"server", "redis", "postgresql"};
+    static const char *const victims[] = {"server", "oldest", "redis", "postgresql"};
     int index;
 
-    if (!parse_word(text, victims, 3, &index))
+    if (!parse_word(text, victims, 4, &index))
         return false;
     *(enum victim_kind *)field = (enum victim_kind)index;
     return true;
@@ -322,7 +322,7 @@ const struct key workload_keys[] = {
     {"kill", take_duration, offsetof(struct workload, kill_ns), NO_DURATION},
     {"kill_period", take_duration, offsetof(struct workload, kill_period_ns), NO_DURATION},
     {"kill_what", take_victim, offsetof(struct workload, kill_what),
-     "not server, redis or postgresql"},
+     "not server, oldest, redis or postgresql"},
     {"components", take_components, offsetof(struct workload, components),
      "not redis, postgresql or both"},
     {"sql", take_file, offsetof(struct workload, sql), "not the name of a file"},

@@ -244,10 +244,17 @@ static int64_t have_children(void)
     return child[1];
 }
 
-Test(proc, the_youngest_child)
+Test(proc, the_youngest_child_and_the_oldest)
 {
     struct child child = spawn(have_children);
     cr_assert_eq(proc_youngest_child(child.pid), child.reported);
+    pid_t oldest = proc_oldest_child(child.pid);
+    cr_assert_neq(oldest, 0);
+    cr_assert_neq(oldest, child.reported);
+    kill(oldest, SIGKILL);
+    while (proc_oldest_child(child.pid) == oldest)
+        usleep(1000);
+    cr_assert_eq(proc_oldest_child(child.pid), child.reported, "the only one that is left");
     finish(child);
 }
 
@@ -259,6 +266,7 @@ Test(proc, nobody_uses_nothing)
     waitpid(gone, NULL, 0);
     cr_assert_eq(proc_youngest_child(gone), 0);
     cr_assert_eq(proc_youngest_child(getpid()), 0);
+    cr_assert_eq(proc_oldest_child(getpid()), 0);
     struct proc_usage usage = proc_usage(gone);
     cr_assert_eq(usage.cpu_ns, 0);
     cr_assert_eq(usage.tasks, 0);

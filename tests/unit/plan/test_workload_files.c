@@ -92,7 +92,7 @@ Test(workload, components_are_named_one_by_one)
     cr_assert(load(&w,
                    "[workload]\ncomponents = postgresql  redis\nkill = 1s\nkill_what = postgresql\n"
                    "[class a]\nrequest = /\n[point both]\n[point one]\ncomponents = redis\n"
-                   "kill_what = server\n",
+                   "kill_what = oldest\n",
                    "both"),
               "%s", error);
     cr_assert_eq(w.components, 1u << COMPONENT_REDIS | 1u << COMPONENT_POSTGRESQL);
