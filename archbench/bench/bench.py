@@ -43,6 +43,8 @@
   of whole cases, on all cores, and only by name:
     endurance    the chat for --minutes, undisturbed and with Redis, PostgreSQL or a worker killed ten
                  times: every message is accounted for, and the memory is flat (see accounts.py)
+    components   the chat and the commands of Redis, with real components and with the program that
+                 stands in for them; no bound; --write puts the table into docs/cases/README.md
 
   of the verdict (see disturbed.py):
     verdict      cells that are disturbed on purpose: which numbers are refused though right, and kept
@@ -61,7 +63,7 @@ import sys
 import tempfile
 
 from archbench.arguments import Parser
-from archbench.bench import connections, disturbed, endurance, serving
+from archbench.bench import connections, disturbed, endurance, serving, stand_in
 from archbench.bench.rig import (CONNECTIONS, CORES, answer, bare, bound, compare, compare_speed,
                                  event, h2load, in_turns, line, loadgen, loadgen_speed,
                                  median_and_range, nginx, unwind_on_sigterm, wrk)
@@ -226,8 +228,8 @@ BENCHMARKS = {"server": bench_server, "generator": bench_generator, "event": ben
               "truth": bench_truth,
               "connections": lambda options: connections.bench(options.build, options.connections),
               **serving.BENCHMARKS, "verdict": disturbed.bench_verdict,
-              "endurance": endurance.bench}
-BY_NAME = ("endurance",)  # they take too long to be among all
+              "endurance": endurance.bench, "components": stand_in.bench}
+BY_NAME = ("endurance", "components")  # they take too long to be among all
 
 
 def main(words):
@@ -240,6 +242,8 @@ def main(words):
     parser.add_argument("--connections", type=int, default=100_000,
                         help="how many `connections` holds")
     endurance.add_options(parser)
+    parser.add_argument("--write", action="store_true",
+                        help="put the table of `components` into its page")
     parser.add_argument("--quick", action="store_true",
                         help="one round of a second each, to see that it works")
     options = parser.parse_args(words)

@@ -178,7 +178,7 @@ def add_options(parser):
     parser.add_argument("--minutes", type=float, default=10, help="of each part of `endurance`")
     parser.add_argument("--clients", type=int, default=CLIENTS, help="of `endurance`")
     parser.add_argument("--server", default="hybrid",
-                        help="for `endurance`; a worker is killed of multi_loop")
+                        help="for `endurance` and `components`; a worker is killed of multi_loop")
     parser.add_argument("--parts", metavar="NAMES",
                         help="of `endurance`, separated by commas: "
                              + " ".join(part.name for part in parts("")))

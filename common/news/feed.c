@@ -122,6 +122,16 @@ static bool read_news(const redisReply *reply, struct publication *news)
     return true;
 }
 
+/* The first one confirms the subscription. A connection alone is nothing yet: one that is made while Redis is being
+ * killed may be accepted by nobody. */
+static void note_reply(struct feed *feed, const redisReply *reply)
+{
+    if (feed->heard || reply->type != REDIS_REPLY_ARRAY)
+        return;
+    feed->heard = true;
+    count_add(feed->counters, COUNTER_feed_connects, 1);
+}
+
 /* What has come and was not taken yet. False: no news is among it. */
 static bool take_received(struct feed *feed, struct publication *news)
 {
@@ -134,7 +144,7 @@ static bool take_received(struct feed *feed, struct publication *news)
         if (!reply)
             return false;
         bool is_news = read_news(reply, news);
-        feed->heard |= reply->type == REDIS_REPLY_ARRAY;
+        note_reply(feed, reply);
         freeReplyObject(reply);
         if (is_news) {
             count_add(feed->counters, COUNTER_fed, 1);
@@ -151,7 +161,6 @@ static void send_command(struct feed *feed)
         lose(feed);
     } else if (done) {
         feed->follows = true;
-        count_add(feed->counters, COUNTER_feed_connects, 1);
         watch(feed, EPOLL_CTL_MOD, feed->connection->fd, EPOLLIN);
     }
 }

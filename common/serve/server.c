@@ -168,7 +168,7 @@ static void check_settings(const struct server *server, const struct settings *s
 {
     if (s->idle_ns <= 0 || s->header_ns <= 0)
         die("timeouts must be longer than 0");
-    if (server->feeds && strstr(server_about, "\"push\":null"))
+    if (s->calls.follows && strstr(server_about, "\"push\":null"))
         die("--feed: this architecture pushes nothing");
     if (server->stack_bytes < 65536)
         die("--stack: a thread needs 64k at least");
@@ -199,7 +199,7 @@ static void read_settings(struct server *server, struct settings *s, int argc, c
          "what io=disk reads; made at first use (disk.data in the build folder)", 0, 0},
         {"outbox", 0, OPTION_SIZE, &server->outbox_bytes, "SIZE",
          "bytes that may wait for a subscriber; beyond, its connection ends", 0, 0},
-        {"feed", 0, OPTION_FLAG, &server->feeds, NULL,
+        {"feed", 0, OPTION_FLAG, &s->calls.follows, NULL,
          "push what io=redis:publish tells the upstream, by whichever server", 0, 0},
         {"upstream-address", 0, OPTION_TEXT, &s->calls.upstream, "HOST:PORT",
          "what io=upstream and io=redis call: build/upstream, or a Redis ($ARCHBENCH_UPSTREAM)", 0,
@@ -256,9 +256,9 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     server->is_copy = false;
     server->stack_bytes = 128 * 1024;
     server->outbox_bytes = 256 * 1024;
-    server->feeds = false;
     answer_about(argc, argv);
     read_settings(server, &s, argc, argv, own);
+    server->feeds = s.calls.follows;
     signal(SIGPIPE, SIG_IGN);
     take_descriptors();
     server->listener = net_listen(s.host, &s.port, s.backlog);
@@ -275,7 +275,6 @@ void server_setup(struct server *server, int argc, char **argv, const struct opt
     exchanges_init(&server->service.exchanges);
     disk_init(&server->service.disk, s.data);
     calls_init(&server->service.calls, &s.calls);
-    server->service.calls.upstream.expects_followers = server->feeds;
     market_open(&server->service.market, (uint32_t)s.symbols, s.journal);
     server->counters = counters_claim(server->service.counters);
     server->threads = (struct thread_count){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};

@@ -32,6 +32,7 @@ void calls_init(struct calls *calls, const struct call_options *options)
     upstream_turns_init(&calls->turns);
     upstream_init(&calls->upstream, &calls->turns, options->upstream, options->upstream_pool,
                   options->upstream_ns);
+    calls->upstream.expects_followers = options->follows;
     if (options->sql && options->database && *options->database) {
         sql_database_init(&calls->sql, options->database, &calls->statements);
         upstream_init_database(&calls->database, &calls->turns, &calls->sql, options->database_pool,

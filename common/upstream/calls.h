@@ -17,6 +17,7 @@ struct call_options {
     const char *sql; /* the file of statements; NULL: there is none, so nothing asks the database */
     int upstream_pool, database_pool;
     int64_t upstream_ns, database_ns;
+    bool follows; /* it follows the upstream's channels: see expects_followers in upstream.h */
 };
 
 /* The process owns it; it does not move, and outlives all calls. */

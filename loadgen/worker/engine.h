@@ -257,6 +257,22 @@ void receive_all(struct client *, struct connection *);
 /* The reply to the request under way is in conn->reply as a whole. */
 void receive_complete(struct client *, struct connection *);
 
+/* rooms.c; of connections that are WebSockets. */
+
+const struct plan_pool *plan_pool_of(const struct client *, const struct connection *);
+/* The number of its room, if it has one. */
+uint32_t room_of(const struct client *, const struct connection *);
+/* How many connections are in its room, over all workers; 0: it has none. */
+uint32_t room_members(const struct client *, const struct connection *);
+/* Where the worker finds the numbers of the last messages of all connections of its pool. */
+uint32_t *room_published(const struct client *, const struct connection *);
+/* `target` with the room's number in each place that asks for it. What has no room in `out` is cut. */
+void room_write(char *out, size_t size, const char *target, uint32_t room);
+/* How much its room has published and it has not got. */
+uint64_t room_missing(const struct client *, const struct connection *);
+/* The run is over. What it has not got is lost; if it is not there just now, it has missed that. */
+void room_end(struct client *, const struct connection *, bool there);
+
 /* websocket.c; most do nothing for other connections. */
 
 /* `number`: of the connection in its pool, over all workers. */

@@ -16,35 +16,6 @@
 
 static const int64_t LOOK_NS = 5 * NSEC_PER_MSEC; /* between two looks at what is still to come */
 
-static const struct plan_pool *plan_pool_of(const struct client *c, const struct connection *conn)
-{
-    return &c->plan->pool[conn->pool];
-}
-
-static uint32_t room_of(const struct client *c, const struct connection *conn)
-{
-    return conn->messenger->number % (uint32_t)plan_pool_of(c, conn)->rooms;
-}
-
-/* How many connections are in its room, over all workers; 0: it has none. */
-static uint32_t members(const struct client *c, const struct connection *conn)
-{
-    const struct plan_pool *pool = plan_pool_of(c, conn);
-    uint32_t rooms = (uint32_t)pool->rooms;
-
-    return rooms ? ((uint32_t)pool->connections - 1 - room_of(c, conn)) / rooms + 1 : 0;
-}
-
-/* Where the worker finds the numbers of all connections of its pool. */
-static uint32_t *published_of(const struct client *c, const struct connection *conn)
-{
-    uint32_t *published = c->published;
-
-    for (int i = 0; i < conn->pool; i++)
-        published += c->plan->pool[i].connections;
-    return published;
-}
-
 static size_t longest_message(const struct client *c, int pool)
 {
     size_t longest = 0;
@@ -60,22 +31,6 @@ static size_t longest_message(const struct client *c, int pool)
     return longest;
 }
 
-/* `target` with the room's number in each place that asks for it. What has no room in `out` is cut. */
-static void write_rooms(char *out, size_t size, const char *target, uint32_t room)
-{
-    static const char mark[] = WORKLOAD_ROOM;
-    const char *at;
-    size_t used = 0;
-
-    while (used < size && (at = strstr(target, mark))) {
-        used += (size_t)snprintf(out + used, size - used, "%.*sroom%u", (int)(at - target), target,
-                                 room);
-        target = at + sizeof mark - 1;
-    }
-    if (used < size)
-        snprintf(out + used, size - used, "%s", target);
-}
-
 /* The path of a class, with the number of the connection's room in it and the digits of 0 for its moment. `path`:
  * MOMENT_TARGET bytes. Returns where the digits begin; 0: there are none. */
 static size_t write_path(char *path, const struct client *c, const struct connection *conn,
@@ -85,7 +40,7 @@ static size_t write_path(char *path, const struct client *c, const struct connec
 
     if (!conn->messenger->following)
         return moment_expand(path, class->path);
-    write_rooms(roomed, sizeof roomed, class->path, room_of(c, conn));
+    room_write(roomed, sizeof roomed, class->path, room_of(c, conn));
     return moment_expand(path, roomed);
 }
 
@@ -123,7 +78,7 @@ void websocket_attach(struct client *c, struct connection *conn, int number)
     m->out = must_calloc(1, feeds ? batch_room(longest_message(c, conn->pool))
                                   : longest_message(c, conn->pool));
     if (plan_pool_of(c, conn)->rooms > 0)
-        m->following = must_calloc(members(c, conn), sizeof(struct following));
+        m->following = must_calloc(room_members(c, conn), sizeof(struct following));
     if (feeds)
         prepare_batch(c, conn);
 }
@@ -191,7 +146,7 @@ static void begin_unread(struct connection *conn)
 /* What was published while it was away it has not missed. Before the run nothing was. */
 static void begin_following(struct client *c, struct connection *conn)
 {
-    for (uint32_t i = 0; i < members(c, conn) && c->phase >= PHASE_RUN; i++)
+    for (uint32_t i = 0; i < room_members(c, conn) && c->phase >= PHASE_RUN; i++)
         deliveries_away(&conn->messenger->following[i]);
 }
 
@@ -251,7 +206,7 @@ static void replied(struct client *c, struct connection *conn)
         m->published += m->unknown + 1;
         m->unknown = 0;
         deliveries->published++;
-        __atomic_store_n(&published_of(c, conn)[m->number], m->published, __ATOMIC_RELEASE);
+        __atomic_store_n(&room_published(c, conn)[m->number], m->published, __ATOMIC_RELEASE);
     } else if (class_of(c, conn)->publishes) {
         m->unknown++;
     }
@@ -346,25 +301,6 @@ void websocket_received(struct client *c, struct connection *conn, size_t len)
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
-/* The number of the last message that a member of the connection's room is known to have published. */
-static uint32_t published_by(const struct client *c, const struct connection *conn, uint32_t member)
-{
-    uint32_t rooms = (uint32_t)plan_pool_of(c, conn)->rooms;
-
-    return __atomic_load_n(&published_of(c, conn)[member * rooms + room_of(c, conn)],
-                           __ATOMIC_ACQUIRE);
-}
-
-/* How much the connection's room has published and it has not got. */
-static uint64_t missing(const struct client *c, const struct connection *conn)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < members(c, conn); i++)
-        sum += deliveries_missing(&conn->messenger->following[i], published_by(c, conn, i));
-    return sum;
-}
-
 bool websocket_is_deaf(const struct client *c, const struct connection *conn)
 {
     return conn->messenger && conn->messenger->ready && plan_pool_of(c, conn)->deaf;
@@ -383,7 +319,7 @@ static uint64_t still_to_come(const struct client *c)
 
     for (int i = 0; i < c->count; i++)
         if (follows(c, &c->connections[i]))
-            sum += missing(c, &c->connections[i]);
+            sum += room_missing(c, &c->connections[i]);
     return sum;
 }
 
@@ -437,20 +373,6 @@ int64_t websocket_look_ns(const struct client *c)
     return c->has_websockets ? c->next_look_ns : INT64_MAX;
 }
 
-/* What it has not got until the end: one that is not there has missed it. */
-static void end_following(struct client *c, const struct connection *conn)
-{
-    struct delivery_stats *stats = &c->stats->class[plan_pool_of(c, conn)->class].deliveries;
-
-    for (uint32_t i = 0; i < members(c, conn); i++) {
-        struct following *f = &conn->messenger->following[i];
-
-        if (!follows(c, conn))
-            deliveries_away(f);
-        deliveries_end(stats, f, published_by(c, conn, i));
-    }
-}
-
 void websocket_sum_up(struct client *c)
 {
     for (int i = 0; i < c->count; i++) {
@@ -459,6 +381,6 @@ void websocket_sum_up(struct client *c)
         c->stats->unconfirmed +=
             conn->messenger && (conn->messenger->unconfirmed || conn->messenger->unread);
         if (conn->messenger && conn->messenger->following && !websocket_is_deaf(c, conn))
-            end_following(c, conn);
+            room_end(c, conn, follows(c, conn));
     }
 }

@@ -92,10 +92,16 @@ Test(workload, components_are_named_one_by_one)
     cr_assert(load(&w,
                    "[workload]\ncomponents = postgresql  redis\nkill = 1s\nkill_what = postgresql\n"
                    "[class a]\nrequest = /\n[point both]\n[point one]\ncomponents = redis\n"
-                   "kill_what = oldest\n",
+                   "kill_what = server\n",
                    "both"),
               "%s", error);
     cr_assert_eq(w.components, 1u << COMPONENT_REDIS | 1u << COMPONENT_POSTGRESQL);
     cr_assert_eq(w.kill_what, KILL_POSTGRESQL);
     cr_assert_str_eq(component_name(COMPONENT_POSTGRESQL), "postgresql");
+    cr_assert(load(&w,
+                   "[workload]\nkill = 1s\nkill_what = oldest\n[class a]\nrequest = /\n"
+                   "[point one]\n[point two]\nkill_what = server\n",
+                   "one"),
+              "%s", error);
+    cr_assert_eq(w.kill_what, KILL_OLDEST);
 }
