@@ -131,6 +131,39 @@ Test(upstream, replies_to_commands)
     cr_assert_eq(counted(COUNTER_upstream_connects), 1);
 }
 
+/* Where somebody always follows: the number 0 is a failure, of a PUBLISH and of nothing else. The connection is as
+ * good as before. */
+Test(upstream, a_publish_that_nobody_hears)
+{
+    static const struct {
+        bool expects;
+        enum upstream_verb verb;
+        const char *reply;
+        int result;
+    } cases[] = {{true, UPSTREAM_PUBLISH, ":0\r\n", -ENOLINK},
+                 {true, UPSTREAM_PUBLISH, ":1\r\n", 0},
+                 {true, UPSTREAM_INCR, ":0\r\n", 0},
+                 {false, UPSTREAM_PUBLISH, ":0\r\n", 0},
+                 {true, UPSTREAM_PUBLISH, "-ERR no\r\n", -EREMOTEIO}};
+    char got[256];
+    int fd = -1;
+    open_pool(1, 10 * NSEC_PER_SEC);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct upstream_call call;
+        pool.expects_followers = cases[i].expects;
+        upstream_begin(&call, &pool, slot,
+                       (struct upstream_command){.verb = cases[i].verb, .name = "a"});
+        go_to_reply(&call);
+        fd = fd < 0 ? take_connection() : fd;
+        cr_assert_gt(recv(fd, got, sizeof got, 0), 0);
+        say(fd, cases[i].reply);
+        cr_assert_eq(go_on(&call), cases[i].result, "case %zu", i);
+    }
+    cr_assert_eq(counted(COUNTER_upstream_connects), 1);
+    cr_assert_eq(counted(COUNTER_upstream_failed), 2);
+    cr_assert_str_eq(upstream_reason(&pool, -ENOLINK), "nobody follows this channel");
+}
+
 /* Sent and received in many pieces. */
 Test(upstream, a_long_value_both_ways)
 {
