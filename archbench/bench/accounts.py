@@ -9,6 +9,7 @@ MOMENTS = (0, 0.1, 0.4, 0.7, 0.99)  # shares of the window at which the memory i
 WARM = 1  # the moment from which on it may not grow ...
 PSS_SHARE, PSS_KB = 0.02, 2048  # ... by more than this: the server's pages
 CGROUP_SHARE, CGROUP_KB = 0.10, 16 * 1024  # with the kernel's, where sockets' buffers come and go
+OTHERS_LIMIT = 0.05  # share of all cores beyond which other programs are worth a word
 UNANSWERED = ("timeout", "reset", "closed", "cut", "malformed", "unanswered")
 NOT_SENT = ("connect", "unsent")
 REFUSED = ("status_4xx", "status_5xx")
@@ -144,6 +145,10 @@ def show_verdict(account):
     """Print each line. Whether all hold."""
     for each in account.lines():
         line("holds" if each.holds else "MISSED", each.sentence)
+    others = account.cell["host"]["others"]
+    if others > OTHERS_LIMIT:
+        line("note", f"other programs took {100 * others:.0f} % of the machine meanwhile: a server that is "
+                     "short of CPU sheds messages, and says so")
     if account.cell["validity"]["verdict"] != "VALID":
         line("note", "times of this part are not sure: "
                      + "; ".join(account.cell["validity"]["reasons"]))
@@ -185,6 +190,7 @@ ROWS = {
     "messages sent": lambda a: count(a.sent),
     "acknowledged (200)": lambda a: count(a.acknowledged),
     "refused: 4xx / 5xx": lambda a: " / ".join(count(a.load["errors"][kind]) for kind in REFUSED),
+    "of these shed by the server": lambda a: counter(a, "shed"),
     "calls of Redis failed / late": lambda a: late_and_failed(a, "upstream"),
     "statements failed / late": lambda a: late_and_failed(a, "database"),
     "unanswered": lambda a: count(a.unanswered),

@@ -1,6 +1,8 @@
 """The account of the chat's messages: each line of its verdict holds for a run that is well, and fails for one that
 is not."""
+import contextlib
 import copy
+import io
 import unittest
 
 from archbench.bench import accounts, endurance, stand_in
@@ -22,8 +24,8 @@ def deliveries(published, **more):
 def undisturbed():
     """A cell in which 100 messages of two classes went well."""
     return {"server": "hybrid", "kill": None,
-            "validity": {"verdict": "VALID", "reasons": []},
-            "counters": {"feed_connects": 0, "upstream_failed": 0, "upstream_late": 0,
+            "validity": {"verdict": "VALID", "reasons": []}, "host": {"others": 0.01},
+            "counters": {"shed": 0, "feed_connects": 0, "upstream_failed": 0, "upstream_late": 0,
                          "database_failed": 0, "database_late": 0},
             "components": [
                 {"name": "redis", "program": "Redis 7", "final": {"kills": 0, "down_s": []}},
@@ -187,6 +189,31 @@ class Table(unittest.TestCase):
         self.assertEqual(found["down, s: median (longest)"], ["-", "0.50 (2.00)"])
         self.assertEqual(found["verdict"], ["holds", "holds"])
         self.assertEqual(len({len(row) for row in accounts.text(both).splitlines()}), 1)
+
+
+class Shown(unittest.TestCase):
+    def shown(self, cell):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            well = accounts.show_verdict(account(cell))
+        return well, out.getvalue()
+
+    def test_holds(self):
+        well, text = self.shown(undisturbed())
+        self.assertTrue(well)
+        self.assertNotIn("MISSED", text)
+        self.assertNotIn("note", text)
+
+    def test_missed_and_why_perhaps(self):
+        cell = undisturbed()
+        cell["load"]["requests"] += 1
+        cell["host"]["others"] = 0.6
+        cell["validity"] = {"verdict": "INVALID", "reasons": ["too late"]}
+        well, text = self.shown(cell)
+        self.assertFalse(well)
+        self.assertEqual(text.count("MISSED"), 1)
+        self.assertIn("60 % of the machine", text)
+        self.assertIn("not sure: too late", text)
 
 
 class Scaled(unittest.TestCase):
