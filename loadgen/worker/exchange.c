@@ -210,12 +210,30 @@ void exchange_next(struct client *c, struct connection *conn)
         user_sends(c, conn, c->now_ns);
 }
 
+/* Which idle connection of the pool sends next: the one that has idled longest; NULL: there is none. People in rooms
+ * speak at random: when a process of the server has died, its clients come back in a bunch to whichever process
+ * has time for them, and in the order of their return that process alone would hear all that they say. */
+static struct connection *next_sender(struct client *c, int pool)
+{
+    enum { TRIES = 16 };
+    bool random = c->plan->pool[pool].rooms > 0;
+
+    for (int i = 0; random && i < TRIES; i++) {
+        struct connection *conn = &c->connections[random_next(&c->random) % (uint64_t)c->count];
+
+        if (conn->pool == pool && conn->state == STATE_IDLE)
+            return conn;
+    }
+    return c->pools[pool].idle.oldest;
+}
+
 void exchange_admit(struct client *c, struct arrival arrival)
 {
-    struct connections *pool = &c->pools[c->plan->class[arrival.class].pool];
+    int number = c->plan->class[arrival.class].pool;
+    struct connections *pool = &c->pools[number];
 
     if (pool->idle.oldest && !c->plan->class[arrival.class].one_way)
-        start_request(c, pool->idle.oldest, arrival);
+        start_request(c, next_sender(c, number), arrival);
     else
         exchange_queue(c, pool, arrival);
 }
