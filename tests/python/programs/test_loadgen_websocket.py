@@ -110,6 +110,15 @@ class Chat(Case):
         self.assertEqual(chat["deliveries"]["delivered"], 8 * chat["deliveries"]["published"])
         self.assertEqual(self.accounts(chat), {"lost": 0, "doubled": 0, "disordered": 0})
 
+    def test_members_speak_at_random(self):
+        """In turn, all whom a server took in together would speak together."""
+        hub = Hub()
+        self.chat(hub, 8, 1, 200)
+        said = [payload.split()[1] for _, target, payload in hub.messages if "publish" in target]
+        self.assertEqual(len(set(said)), 8)
+        again = sum(said[i] in said[i - 4:i] for i in range(4, len(said)))
+        self.assertGreater(again, len(said) / 10, said)  # one in three at random, none in turn
+
     def test_what_is_lost_is_counted(self):
         chat = self.chat(Hub(lambda number, data: [] if number % 10 == 0 else [data]))
         self.assertEqual(self.accounts(chat), {"lost": 15, "doubled": 0, "disordered": 0})
