@@ -170,6 +170,24 @@ class PostgresqlTest(ComponentCase):
         self.assertEqual(self.ask(component, "select sum(n) from t"), "3")
         self.assertRegex(self.assert_ends_well(component, kills=1)["program"], r"^PostgreSQL \d")
 
+    def test_tells_how_many_rows_it_has(self):
+        """Of tables and views; those too of a statement that is under way, and of a kill just before."""
+        component = self.start_component("--schema", self.schema(
+            "create table t (n int); create table nothing (n int); "
+            "create view large as select n from t where n > 5;"))
+        self.ask(component, "insert into t select generate_series(1, 7)")
+        component.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.1)
+        wait_until(lambda: answers(component.port), 20 * SLOW)
+        time.sleep(0.5)
+        late = subprocess.Popen(["psql", "-h", "127.0.0.1", "-p", str(component.port), "-U",
+                                 "archbench", "-c", "insert into t select 8 from pg_sleep(0.3)",
+                                 "archbench"], stdout=subprocess.DEVNULL)
+        self.addCleanup(late.wait)
+        time.sleep(0.15)
+        final = self.assert_ends_well(component, kills=1)
+        self.assertEqual(final["rows"], {"t": 8, "nothing": 0, "large": 3})
+
     def test_a_schema_that_is_wrong(self):
         process = subprocess.run(command(self.name, "--schema", self.schema("create tabel t;")),
                                  capture_output=True, text=True, timeout=60 * SLOW, check=False)
