@@ -117,6 +117,14 @@ static bool read_news(const redisReply *reply, struct publication *news)
     return true;
 }
 
+/* What Redis says first: psubscribe, the pattern, the number of them. From here on nothing is missed. */
+static void note_confirmation(struct feed *feed, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && is_text(reply->element[0]) &&
+        strcmp(reply->element[0]->str, "psubscribe") == 0)
+        count_add(feed->counters, COUNTER_feed_connects, 1);
+}
+
 /* What has come and was not taken yet. False: no news is among it. */
 static bool take_received(struct feed *feed, struct publication *news)
 {
@@ -129,6 +137,8 @@ static bool take_received(struct feed *feed, struct publication *news)
         if (!reply)
             return false;
         bool is_news = read_news(reply, news);
+        if (!is_news)
+            note_confirmation(feed, reply);
         freeReplyObject(reply);
         if (is_news) {
             count_add(feed->counters, COUNTER_fed, 1);
@@ -145,7 +155,6 @@ static void send_command(struct feed *feed)
         lose(feed);
     } else if (done) {
         feed->follows = true;
-        count_add(feed->counters, COUNTER_feed_connects, 1);
         watch(feed, EPOLL_CTL_MOD, feed->connection->fd, EPOLLIN);
     }
 }
