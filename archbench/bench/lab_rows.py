@@ -270,5 +270,96 @@ def surge(results):
     ]
 
 
+def chat(results):
+    rate, statements, database_s, compute_ms = 250, 1.5, 0.100, 4
+    in_flight = guide.in_flight(rate * statements, database_s)
+    clients, think_s, small = 48, 0.040, 8
+    capacity = guide.rate_of_concurrency(small, statements * database_s)
+    waiting = queueing.erlang_c(in_flight, 50)
+    websocket_kib, limit_ms, people = 6.2, 50, 10_000  # the first as in lab 4, of both ends
+
+    def cell(point, server="hybrid"):
+        return results.cell("7-chat", point, server)
+
+    def delivery_ms(point, server, percentile):
+        latency = cell(point, server)["load"]["total"]["deliveries"]["latency"]
+        return milliseconds(latency[f"{percentile}_us"])
+
+    def in_use(found):
+        return found["counters"]["database_busy_us"] / 1e6 / found["load"]["duration_s"]
+
+    def waiting_percent(point):
+        counted = cell(point)["counters"]
+        return 100 * counted["database_waits"] / counted["database_calls"]
+
+    few = cell("pool-8")["load"]
+    memory_mib = cell("half", "event")["memory"]["per_connection"]["total_kb"] * people / 1024
+    return [
+        Row(about(capacity, 0.1), few["achieved_rate"], "{:.0f}/s"),
+        Row(about((clients / capacity - think_s) * 1e3, 0.15),
+            few["total"]["response"]["mean_us"] / 1e3, "{:.0f} ms"),
+        Row(about(in_flight, 0.15), in_use(cell("full")), "{:.1f}"),
+        Row(at_most(100 * 3 * waiting), waiting_percent("full"), "{:.0f} %"),
+        Row(at_least(40), waiting_percent("pool-38"), "{:.0f} %"),
+        Row(at_most(limit_ms), delivery_ms("half", "event", "p99"), "{:.0f} ms"),
+        Row(at_least(limit_ms), delivery_ms("full", "event", "p99"), "{:.0f} ms"),
+        Row(at_most(limit_ms), delivery_ms("full", "hybrid", "p99"), "{:.0f} ms"),
+        Row(about(compute_ms + database_s * 1e3, 0.1),
+            delivery_ms("stored-first", "hybrid", "p50"), "{:.0f} ms"),
+        Row(about(websocket_kib * people / 1024, 0.5), memory_mib, "{:.0f} MiB"),
+    ]
+
+
+def trading(results):
+    updates, risks, risk_s, limit_ms = 50_000, 500, 0.001, 1
+    symbols, feeds, gather_s = 16, 4, 200e-6
+    computation = queueing.Mixture([1], [risk_s])
+    p99_ms = queueing.mg1_wait_quantile_s(risks, computation, 0.99) * 1e3
+
+    def cell(server, point="full"):
+        return results.cell("8-trading", point, server)
+
+    def trade_ms(server, percentile):
+        response = cell(server)["load"]["classes"]["trade"]["response"]
+        return milliseconds(response[f"{percentile}_us"])
+
+    def late_percent(point):
+        trade = cell("event", point)["load"]["classes"]["trade"]
+        return 100 * trade["missed"] / trade["requests"]
+
+    def expected_late_percent(share):
+        """Of trades that wait for longer than a computation takes: M/D/1 (Erlang 1909)."""
+        busy = queueing.load(share * risks, risk_s)
+        return 100 * (1 - (1 - busy) * math.exp(busy))
+
+    def with_updates(least):
+        """The formulas know of the computations only; what else the loop does can only add to it."""
+        return between(0.8 * least, 2.5 * least)
+
+    def age_ms(point):
+        counted = cell("hybrid", point)["counters"]
+        return counted["book_age_us"] / counted["book_trades"] / 1e3
+
+    def expected_age_ms(share):
+        """From one update of a symbol to the next, and the mean time that an update is held back: the
+        first by all of it, and those that come meanwhile by half."""
+        meanwhile = share * updates / feeds * gather_s
+        held_s = gather_s * (1 + meanwhile / 2) / (1 + meanwhile)
+        return (symbols / (share * updates) + held_s) * 1e3
+
+    return [
+        Row(with_updates(expected_late_percent(0.5)), late_percent("half"), "{:.1f} %"),
+        Row(with_updates(expected_late_percent(1)), late_percent("full"), "{:.0f} %"),
+        Row(with_updates(p99_ms), trade_ms("event", "p99"), "{:.1f} ms"),
+        Row(at_most(limit_ms), trade_ms("hybrid", "p99"), "{:.2f} ms"),
+        Row(at_most(2 * limit_ms), trade_ms("hybrid", "p999"), "{:.2f} ms"),
+        Row(about(1, 0.5), trade_ms("threads-lock", "p99") / trade_ms("threads", "p99"), "{:.2f}"),
+        Row(between(1, 2.2), cell("threads-owner")["cost"]["switches_per_request"], "{:.1f}"),
+        Row(about(expected_age_ms(1), 0.25), age_ms("full"), "{:.2f} ms"),
+        Row(about(expected_age_ms(0.5), 0.25), age_ms("half"), "{:.2f} ms"),
+    ]
+
+
 LABS = {"1-event-loop": event_loop, "2-pool-size": pool_size, "3-open-loop": open_loop,
-        "4-memory": memory, "5-context-switch": context_switch, "6-surge": surge}
+        "4-memory": memory, "5-context-switch": context_switch, "6-surge": surge,
+        "7-chat": chat, "8-trading": trading}

@@ -26,7 +26,7 @@
     X(slow, counter, "Connections ended because they did not read what was pushed.")               \
     X(lost, counter, "Published messages that a process was too slow to hear of.")                 \
     X(fed, counter, "Published messages that came from the feed.")                                 \
-    X(feed_connects, counter, "Connections made for the feed over which it follows.")              \
+    X(feed_connects, counter, "Subscriptions made for the feed.")                                  \
     X(book_updates, counter, "Market data applied to order books.")                                \
     X(book_trades, counter, "Market orders performed.")                                            \
     X(book_quotes, counter, "Quotes read.")                                                        \

@@ -122,11 +122,12 @@ static bool read_news(const redisReply *reply, struct publication *news)
     return true;
 }
 
-/* The first one confirms the subscription. A connection alone is nothing yet: one that is made while Redis is being
- * killed may be accepted by nobody. */
-static void note_reply(struct feed *feed, const redisReply *reply)
+/* What Redis says first: psubscribe, the pattern, the number of them. From here on nothing is missed. A connection alone
+ * is nothing yet: one that is made while Redis is being killed may be accepted by nobody. */
+static void note_confirmation(struct feed *feed, const redisReply *reply)
 {
-    if (feed->heard || reply->type != REDIS_REPLY_ARRAY)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !is_text(reply->element[0]) ||
+        strcmp(reply->element[0]->str, "psubscribe") != 0)
         return;
     feed->heard = true;
     count_add(feed->counters, COUNTER_feed_connects, 1);
@@ -144,7 +145,8 @@ static bool take_received(struct feed *feed, struct publication *news)
         if (!reply)
             return false;
         bool is_news = read_news(reply, news);
-        note_reply(feed, reply);
+        if (!is_news)
+            note_confirmation(feed, reply);
         freeReplyObject(reply);
         if (is_news) {
             count_add(feed->counters, COUNTER_fed, 1);

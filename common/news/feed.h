@@ -20,7 +20,7 @@
 struct feed;
 struct counter_slot;
 
-/* Begin to connect, and say so in the counters, which must outlive it, whenever it follows. Dies when it gets
+/* Begin to connect, and count each time when it has subscribed: the counters must outlive it. Dies when it gets
  * no descriptors. Whoever calls owns it, and is the one thread that uses it. */
 struct feed *feed_new(const struct net_address *redis, struct counter_slot *);
 void feed_free(struct feed *);

@@ -264,7 +264,7 @@ class Missing(Tables):
         for row in self.rows("b"):
             if row["measured"] == "not measured":
                 self.assertEqual(row["agreement"], "open")
-                self.assertRegex(row["verdict"], "no workload|[Nn]o valid trial|not measured")
+                self.assertRegex(row["verdict"], "no workload|no case study|[Nn]o valid trial|not measured")
 
     def test_a_full_run_and_its_files(self):
         folder = build_full(self.folder / "full")

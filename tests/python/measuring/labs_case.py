@@ -17,6 +17,9 @@ BLANK = "______"
 LIMIT_S = 120  # for all commands of a worksheet
 WARMUP_S = 1  # of loadgen, unless it is told otherwise
 NOT_PROGRAMS = {"for", "do", "done", "wait", "kill"}
+# Keys that lead to a number, in what loadgen, cell and a server write.
+NUMBERS = (r"_(us|kb|rate|request|s|calls|waits|trades)$|"
+           r"^(spawned|workers|dequeued|missed|requests)$")
 
 
 def all_worksheets():
@@ -94,8 +97,7 @@ class Canned(labs.Results):
         """An object in which each key leads to the number."""
         found = mock.MagicMock()
         found.__getitem__.side_effect = lambda key: (
-            self.number if re.search(r"_(us|kb|rate|request)$|^(spawned|workers|dequeued)$", key)
-            else found)
+            self.number if re.search(NUMBERS, key) else found)
         return found
 
     def load(self, name):

@@ -45,7 +45,11 @@ class Predictions(unittest.TestCase):
                  "2-pool-size": ["300/s", "6.53 ms", "2.05 ms"],
                  "3-open-loop": ["200/s", "200 ms", "27.5 ms", "1020 ms", "at most 20.0 ms",
                                  "900 ms"],
-                 "6-surge": ["900 ms", "1.07 s", "at most 1.00 ms", "40", "4"]}
+                 "6-surge": ["900 ms", "1.07 s", "at most 1.00 ms", "40", "4"],
+                 "7-chat": ["53/s", "860 ms", "37.5", "at most 10 %", "at least 40 %",
+                            "at most 50 ms", "at least 50 ms", "at most 50 ms", "104 ms", "61 MiB"],
+                 "8-trading": ["3.0 %", "14 %", "2.7 ms", "at most 1.00 ms", "at most 2.00 ms",
+                               "1.00", "1.0", "0.45 ms", "0.78 ms"]}
         for name, expected in known.items():
             rows = labs.LABS[name](Canned(1.0))
             for row, text in zip(rows, expected):
@@ -143,7 +147,7 @@ class Tool(unittest.TestCase):
                          "'my build'/loadgen --json 'my out'/1/x.json\n")
 
     def test_mistakes_are_told(self):
-        self.assertIn("no lab is called 7", self.labs("7", status=1))
+        self.assertIn("no lab is called 9", self.labs("9", status=1))
         self.assertIn("--write", self.labs("--write", "--seconds", "1", "1", status=1))
 
     def test_a_lab_can_be_done(self):
