@@ -436,6 +436,8 @@ int main(int argc, char **argv)
         .kill_what = workload.kill_what,
         .cores = cores_divide(workload.placement == PLACEMENT_SHARED),
         .signals = take_signals(parent),
+        .sql = workload.sql,
+        .schema = workload.schema,
     };
     components_choose(&setup, &workload, cell.components);
     setup.upstream = upstream_options(&cell, &workload, &setup);

@@ -1,10 +1,14 @@
 #include "cell/components.h"
 #include "common/base/util.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { PATH_SIZE = 4096 };
 
@@ -20,26 +24,31 @@ static char *program(void)
 
 static bool is_installed(enum component component)
 {
-    char *path = program(), *command;
-    if (asprintf(&command, "'%s' component %s --installed >/dev/null", path,
-                 component_name(component)) < 0)
-        die("out of memory");
-    bool installed = system(command) == 0;
-    free(command);
+    char *path = program();
+    int status, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    pid_t pid = fork();
+    if (pid < 0)
+        die_errno("fork");
+    if (pid == 0) {
+        dup2(null, STDOUT_FILENO);
+        execl(path, path, "component", component_name(component), "--installed", (char *)NULL);
+        _exit(127);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    close(null);
     free(path);
-    return installed;
+    return status == 0;
 }
 
 void components_choose(struct trial_setup *setup, const struct workload *workload, bool wanted)
 {
     setup->components = workload->components;
-    setup->sql = workload->sql;
-    setup->schema = workload->schema;
     for (enum component i = 0; i < COMPONENTS; i++)
         setup->has_component[i] = wanted && (workload->components & 1u << i) && is_installed(i);
 }
 
-json_t *components_command(const struct run *run, enum component component)
+static json_t *command_of(const struct run *run, enum component component)
 {
     char *path = program();
     json_t *list = json_pack("[sss]", path, "component", component_name(component));
@@ -49,7 +58,7 @@ json_t *components_command(const struct run *run, enum component component)
     return list;
 }
 
-/* They are where the upstream is, for the same reasons. */
+/* On the cores of the upstream, for the reasons given at start_upstream(). */
 bool components_start(struct run *run)
 {
     const struct cores *cores = &run->setup->cores;
@@ -57,7 +66,7 @@ bool components_start(struct run *run)
         struct component_trial *component = &run->trial->component[i];
         if (!run->setup->has_component[i])
             continue;
-        component->command = components_command(run, i);
+        component->command = command_of(run, i);
         if (!child_start(run, &run->component[i], component->command,
                          cores->shared ? cores->server : cores->generator, -1))
             return false;

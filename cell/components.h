@@ -13,6 +13,4 @@ bool components_start(struct run *);
 /* Kill it, or the upstream that plays it, which is started again on the same port. False as above. */
 bool components_kill(struct run *, enum component);
 
-json_t *components_command(const struct run *, enum component);
-
 #endif

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of a cores that it can use */
+static const double UPSTREAM_BUSY_LIMIT = 0.9; /* of the cores that it can use */
 static const double HOLD_S = 0.001;            /* the shortest for which others take a core */
-static const int64_t WINDOW_OFF_NS =
-    100 * NSEC_PER_MSEC;              /* a look at thousands of processes takes a while */
+/* A look at thousands of processes takes a while. */
+static const int64_t WINDOW_OFF_NS = 100 * NSEC_PER_MSEC;
 static const int64_t COLD_NS = 10000; /* that a switch may cost more, or less */
 
 static double seconds(int64_t ns)

@@ -333,9 +333,9 @@ void crew_watch(struct crew *crew, struct timeline *timeline, int control)
 {
     bool opened;
 
+    /* So begin and end are told in time though a worker never sleeps. */
     if (crew->plan->realtime)
-        become_realtime(
-            PARENT_PRIORITY); /* begin and end are told in time though a worker never sleeps */
+        become_realtime(PARENT_PRIORITY);
     set_schedule(crew);
     opened = sleep_until(crew, crew->shared->schedule.begin_ns);
     if (opened) {

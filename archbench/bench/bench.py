@@ -44,7 +44,7 @@
     endurance    the chat for --minutes, undisturbed and with Redis, PostgreSQL or a worker killed ten
                  times: every message is accounted for, and the memory is flat (see accounts.py)
     components   the chat and the commands of Redis, with real components and with the program that
-                 stands in for them; no bound; --write puts the table into docs/cases/README.md
+                 takes their place, without a bound; --write puts the table into docs/cases/README.md
 
   of the verdict (see disturbed.py):
     verdict      cells that are disturbed on purpose: which numbers are refused though right, and kept

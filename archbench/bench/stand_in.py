@@ -1,6 +1,7 @@
-"""`archbench bench components`: the chat with Redis and PostgreSQL, and with the bundled upstream that stands in for
-them, in turns; and the commands of Redis alone. What differs says how far a result without the real ones can be
-taken for one with them. With --write the table goes into docs/cases/README.md."""
+"""`archbench bench components`: how near is the bundled upstream to the Redis and PostgreSQL that it stands in for?
+
+The chat, and the commands of Redis alone, run with the real programs and with the upstream in turns. With --write
+the table goes into docs/cases/README.md."""
 import json
 import pathlib
 import shutil
@@ -20,7 +21,7 @@ MARKS = ("components", "components: machine")
 # Small requests, so that the component is what they wait for.
 COMMANDS = """
 [workload]
-question       = What is the difference between Redis and the program that stands in for it?
+question       = How near is the bundled upstream to a Redis?
 arrivals       = closed
 connections    = 64
 components     = redis

@@ -6,7 +6,8 @@
 
 What there is is found, not listed: each module of archbench/figures is a figure, each of
 archbench/tables a table, and each of archbench/cases a case study with a table and figures, which go into
-cases/NAME/. A case that was packed by itself (results/reference-cases) is drawn with results/reference. Exit status 3: the run has nothing that what is named could show."""
+cases/NAME/. A case that was packed by itself (results/reference-cases) is drawn with results/reference. Exit status 3:
+the run has nothing that what is named could show."""
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 import importlib

@@ -73,7 +73,7 @@ class Component:
         """After it: what is to be in it."""
 
     def found(self):
-        """Before the last stop: what is in it, for the last line."""
+        """What the last line says of its contents. Called while it still runs."""
         return {}
 
 

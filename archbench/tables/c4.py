@@ -1,6 +1,5 @@
-"""Table C4 of the guide: its summary of company A, the chat, for the architecture that the guide proposes.
-
-docs/cases/chat.md checks its arithmetic."""
+"""Table C4 of the guide sums up its three companies. Here is company A, the chat, on the architecture that the guide
+proposes; docs/cases/chat.md checks the arithmetic."""
 from dataclasses import replace
 
 from archbench.formats.run import NoData

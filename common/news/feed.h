@@ -30,8 +30,8 @@ int feed_fd(const struct feed *);
 /* The next news, of which the caller then holds the frame. Never waits; false: there is none until the descriptor is
  * readable. */
 bool feed_next(struct feed *, struct publication *);
-/* What one read brings, for the subscribers of this process; they are then in the list of its topics. A loop that
- * took all in one go would be kept from its connections by a feed that never ends. */
+/* Read once, and push the news to the subscribers of this process, whom topics_next() then gives. A loop that went on
+ * until nothing is left would be kept from its connections by a feed that never ends. */
 void feed_deliver(struct feed *, struct topics *);
 
 #endif

@@ -41,8 +41,8 @@ void news_reader_init(struct news_reader *, struct news_ring *, const struct top
 /* The next news, of which the caller then holds the frame; false: there is none yet. *lost grows by the
  * number of news that were written over before they were read. */
 bool news_reader_next(struct news_reader *, struct publication *, int64_t *lost);
-/* All news there is, for the subscribers of this process; they are then in the list of its topics. Counts
- * what was pushed and lost. */
+/* Push all news there is to the subscribers of this process, whom topics_next() then gives. Counts what was pushed
+ * and lost. */
 void news_reader_deliver(struct news_reader *, struct topics *, struct counter_slot *);
 
 /* Have this process listed among those that listen to these topics, which others are to wake when they have

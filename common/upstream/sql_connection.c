@@ -1,7 +1,6 @@
 #include "common/upstream/sql_connection.h"
 #include "common/base/util.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -122,7 +122,8 @@ void upstream_init_stand_in(struct upstream_pool *, const struct upstream_pool *
 /* Close what is idle. No call may be under way. */
 void upstream_free(struct upstream_pool *);
 
-/* Begin a call with this command; what it points to must stay until the call is over. Touches no descriptor: upstream_advance() comes next. */
+/* Begin a call with this command; what it points to must stay until the call is over. Touches no descriptor:
+ * upstream_advance() comes next. */
 void upstream_begin(struct upstream_call *, struct upstream_pool *, struct counter_slot *,
                     struct upstream_command);
 

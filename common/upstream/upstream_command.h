@@ -38,8 +38,8 @@ struct upstream_command {
     int statement;       /* of a database, which no verb concerns: its place in the file */
     int64_t duration_ns; /* of UPSTREAM_WAIT */
     const char *name;    /* of all others: of a key or channel; or the argument of a statement */
-    const struct client_message
-        *message; /* of SET, PUBLISH and a statement; NULL: none came with the request */
+    /* Of SET, PUBLISH and a statement; NULL: none came with the request. */
+    const struct client_message *message;
 };
 
 /* Write it in RESP into memory of hiredis's (redisFreeCommand). Returns its length. Dies when there is

@@ -55,8 +55,8 @@ double result_achieved_rate(const struct result *);
 /* Retries per request: the load that they put on top. */
 double result_load_added(const struct result *);
 
-/* The rate is to change within the window, by phases, a trace or bursts: what the halves show is no drift, and a backlog for a
- * moment is to be expected. */
+/* The rate is to change within the window, by phases, a trace or bursts: what the halves show is no drift, and a
+ * backlog for a moment is to be expected. */
 bool result_load_varies(const struct result *);
 
 /* What conditions see of it. Borrowed from the result. */

@@ -344,9 +344,9 @@ static bool has_class_loads(const struct arrivals_setup *setup)
 }
 
 /* One stream serves all classes as long as their shares stay the same. Where a phase sets the load
- * of a single class, or one has a modulated rate, they do not, and each class becomes a stream with its share of the rate. For
- * Poisson arrivals that makes no difference; constant ones then are constant for each class, and a
- * burst is of one class. */
+ * of a single class, or one has a modulated rate, they do not, and each class becomes a stream with
+ * its share of the rate. For Poisson arrivals that makes no difference; constant ones then are
+ * constant for each class, and a burst is of one class. */
 static void add_streams(struct arrivals *a)
 {
     const struct arrivals_setup *setup = &a->setup;

@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLAN_DRAIN_NS                                                                              \
-    NSEC_PER_SEC /* where neither the command line nor the workload says how long */
+/* Where neither the command line nor the workload says how long. */
+#define PLAN_DRAIN_NS NSEC_PER_SEC
 
 /* What the command line says. Texts are NULL and numbers 0 where it says nothing, except that -1
  * says nothing where 0 means something. */

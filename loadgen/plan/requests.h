@@ -15,8 +15,8 @@ struct request_parts {
 };
 
 /* A request of this method for `path` of the target, with the headers of the URL (Host,
- * Authorization) that -H does not give in their place, and the digits of 0 for WORKLOAD_TIME. The plan owns its bytes. Dies when the file cannot be
- * read. */
+ * Authorization) that -H does not give in their place, and the digits of 0 for WORKLOAD_TIME. The
+ * plan owns its bytes. Dies when the file cannot be read. */
 void request_build(struct request *, const struct target *, const char *path, const char *method,
                    const struct option_list *headers, const struct request_parts *);
 

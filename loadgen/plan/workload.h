@@ -103,8 +103,7 @@ struct workload {
     struct rate rate;
     enum placement placement;
     int64_t timeout_ns;
-    int64_t
-        drain_ns; /* after the end, for replies that are still to come; 0: not stated, see PLAN_DRAIN_NS */
+    int64_t drain_ns; /* after the end, for late replies; 0: not stated, see PLAN_DRAIN_NS */
     struct think think;
     int64_t retry_after_ns;    /* closed loop: pause of a user after a 503; 0: none */
     int burst;                 /* requests in a burst; 0: not stated, see BURST_DEFAULT */

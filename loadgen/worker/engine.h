@@ -64,9 +64,9 @@ struct connections {
     bool slow;      /* some class of it reads slowly */
     bool feeds;     /* some class of it is one-way */
     bool gathers;   /* what is gathered has time to wait for more: nobody minds some us */
-    struct backlog
-        gathered;     /* one-way messages that go out together, perhaps before they are due */
-    int64_t flush_ns; /* when they do */
+    /* One-way messages that go out together, perhaps before they are due, and when they do. */
+    struct backlog gathered;
+    int64_t flush_ns;
 };
 
 struct client {

@@ -16,9 +16,10 @@ enum slot_state {
     SLOT_DONE,   /* ... the result is there */
 };
 
+enum { STATE_BITS = 2, STATE_MASK = (1 << STATE_BITS) - 1 };
+
 struct slot {
-    _Atomic uint32_t state;
-    pid_t process; /* of the client */
+    _Atomic uint32_t state; /* whose process and which slot_state, in one word: see state_of() */
     enum book_operation operation;
     uint64_t seed;
     struct market_result result;
@@ -33,6 +34,13 @@ struct market_owner {
     _Atomic uint64_t posted[WORDS]; /* a bit for each slot */
     struct slot slot[OWNER_SLOTS];
 };
+
+/* Whose slot it is changes together with its state. So whoever frees the slots of the dead never takes the process
+ * that had a slot before for the one that has just taken it. The kernel's process ids have 22 bits. */
+static uint32_t state_of(pid_t process, enum slot_state state)
+{
+    return (uint32_t)process << STATE_BITS | state;
+}
 
 /* Until somebody rings, if the word is still that. */
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
@@ -50,10 +58,11 @@ static void futex_wake(_Atomic uint32_t *word)
 /* A bit may be set twice, see free_slots_of_the_dead(): then there is nothing to do any more. */
 static void serve(struct market_owner *owner, struct slot *slot)
 {
-    if (slot->state != SLOT_POSTED)
+    uint32_t state = slot->state;
+    if ((state & STATE_MASK) != SLOT_POSTED)
         return;
     slot->result = market_apply(owner->market, slot->operation, slot->seed);
-    slot->state = SLOT_DONE;
+    slot->state = state_of((pid_t)(state >> STATE_BITS), SLOT_DONE);
     futex_wake(&slot->state);
 }
 
@@ -121,9 +130,9 @@ static void free_slots_of_the_dead(struct market_owner *owner)
     for (uint32_t i = 0; i < OWNER_SLOTS; i++) {
         struct slot *slot = &owner->slot[i];
         uint32_t state = slot->state;
-        if (state == SLOT_FREE || kill(slot->process, 0) == 0 || errno != ESRCH)
+        if (state == SLOT_FREE || kill((pid_t)(state >> STATE_BITS), 0) == 0 || errno != ESRCH)
             continue;
-        if (state == SLOT_POSTED)
+        if ((state & STATE_MASK) == SLOT_POSTED)
             post(owner, i);
         else
             atomic_compare_exchange_strong(&slot->state, &state, SLOT_FREE);
@@ -138,18 +147,15 @@ static struct slot *take_slot(struct market_owner *owner, pid_t process)
         struct slot *slot = &owner->slot[(begin + i) % OWNER_SLOTS];
         uint32_t state = SLOT_FREE;
         if (slot->state == SLOT_FREE &&
-            atomic_compare_exchange_strong(&slot->state, &state, SLOT_TAKEN)) {
-            slot->process = process;
+            atomic_compare_exchange_strong(&slot->state, &state, state_of(process, SLOT_TAKEN)))
             return slot;
-        }
     }
     return NULL;
 }
 
-static struct slot *await_slot(struct market_owner *owner)
+static struct slot *await_slot(struct market_owner *owner, pid_t process)
 {
     enum { PAUSE_US = 1000 };
-    pid_t process = getpid();
     struct slot *slot;
     while (!(slot = take_slot(owner, process))) {
         free_slots_of_the_dead(owner);
@@ -161,14 +167,16 @@ static struct slot *await_slot(struct market_owner *owner)
 struct market_result owner_perform(struct market_owner *owner, enum book_operation operation,
                                    uint64_t seed)
 {
-    struct slot *slot = await_slot(owner);
+    pid_t process = getpid();
+    uint32_t posted = state_of(process, SLOT_POSTED);
+    struct slot *slot = await_slot(owner, process);
     uint32_t number = (uint32_t)(slot - owner->slot);
     slot->operation = operation;
     slot->seed = seed;
-    slot->state = SLOT_POSTED;
+    slot->state = posted;
     post(owner, number);
-    while (slot->state == SLOT_POSTED)
-        futex_wait(&slot->state, SLOT_POSTED);
+    while (slot->state == posted)
+        futex_wait(&slot->state, posted);
     struct market_result result = slot->result;
     slot->state = SLOT_FREE;
     return result;

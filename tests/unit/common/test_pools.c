@@ -19,6 +19,20 @@ static void begin_in(struct upstream_pool *where, struct upstream_call *call)
     upstream_begin(call, where, slot, wait);
 }
 
+/* Two calls in each pool, of which one has the only connection. */
+static void take_both(struct upstream_call first[2], struct upstream_call second[2], int *fd,
+                      int *other)
+{
+    for (int i = 0; i < 2; i++) {
+        begin_in(&pool, &first[i]);
+        begin_in(&stand_in, &second[i]);
+    }
+    go_to_reply(&first[0]);
+    *fd = take_connection();
+    go_to_reply(&second[0]);
+    *other = take_connection();
+}
+
 static void answer(int fd, struct upstream_call *call)
 {
     expect(fd, BLPOP_50MS);
@@ -29,15 +43,9 @@ static void answer(int fd, struct upstream_call *call)
 Test(pools, each_has_its_bound)
 {
     struct upstream_call first[2], second[2];
+    int fd, other;
     open_both(10 * NSEC_PER_SEC);
-    for (int i = 0; i < 2; i++) {
-        begin_in(&pool, &first[i]);
-        begin_in(&stand_in, &second[i]);
-    }
-    go_to_reply(&first[0]);
-    int fd = take_connection();
-    go_to_reply(&second[0]);
-    int other = take_connection();
+    take_both(first, second, &fd, &other);
     cr_assert_eq(upstream_advance(&first[1]), -EAGAIN);
     cr_assert_eq(upstream_advance(&second[1]), -EAGAIN);
     answer(other, &second[0]);
@@ -57,14 +65,7 @@ Test(pools, a_loop_hears_of_both_at_one_place)
     eventfd_t told;
     open_both(10 * NSEC_PER_SEC);
     int grants = upstream_grants_fd(&turns);
-    for (int i = 0; i < 2; i++) {
-        begin_in(&pool, &first[i]);
-        begin_in(&stand_in, &second[i]);
-    }
-    go_to_reply(&first[0]);
-    int fd = take_connection();
-    go_to_reply(&second[0]);
-    int other = take_connection();
+    take_both(first, second, &fd, &other);
     cr_assert(upstream_watch_turn(&first[1]) && upstream_watch_turn(&second[1]));
     answer(other, &second[0]);
     answer(fd, &first[0]);
