@@ -4,7 +4,7 @@ set -eu
 
 run="gcc libc6-dev make libev-dev liburing-dev node-llhttp libinih-dev libjansson-dev
     nettle-dev libhiredis-dev libpq-dev libwslay-dev gnuplot-nox python3 python3-jinja2 python3-matplotlib python3-numpy python3-scipy"
-test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils apache2-bin nginx-light redis-tools
+test="$run libcriterion-dev curl wrk nghttp2-client apache2-utils apache2-bin nginx-light redis-server redis-tools
     postgresql chromium python3-websockets"
 lint="clang-format cppcheck python3 shellcheck"
 fuzz="clang libclang-rt-14-dev"

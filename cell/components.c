@@ -74,6 +74,14 @@ bool components_start(struct run *run)
     return true;
 }
 
+/* The cgroup knows what the dead have used; what is left of the tree does not. */
+int64_t components_cpu_ns(const struct run *run, enum component component)
+{
+    const struct child *child = &run->component[component];
+    int64_t used_ns = child->pid ? cgroup_cpu_ns(&child->cgroup) : 0;
+    return used_ns < 0 ? proc_tree_cpu_ns(child->pid) : used_ns;
+}
+
 bool components_kill(struct run *run, enum component component)
 {
     struct killing *killing = &run->trial->killing;
@@ -82,9 +90,15 @@ bool components_kill(struct run *run, enum component component)
     killing->victim = child->pid ? VICTIM_COMPONENT : VICTIM_UPSTREAM;
     if (child->pid)
         return kill(child->pid, SIGUSR1) == 0; /* its supervisor kills it */
+    if (!upstream->pid) {
+        run_add_reason(run, "there was no %s to kill, and no upstream in its place",
+                       component_name(component));
+        return false;
+    }
     int64_t killed_ns = now_ns();
     kill(upstream->pid, SIGKILL);
     child_reap(run, upstream, &usage);
+    run->gone.upstream_cpu_ns += proc_rusage_cpu_ns(&usage);
     json_t *command = command_of_upstream(run);
     killing->restarted = child_start(run, upstream, command, upstream->cores, -1);
     json_decref(command);

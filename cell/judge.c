@@ -205,11 +205,11 @@ static void judge_upstream(struct run *run)
 {
     const struct observation *a = &run->trial->begin, *b = &run->trial->end;
     const int64_t *before = a->component_cpu_ns, *after = b->component_cpu_ns;
-    int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     judge_called(run, "upstream", b->upstream_cpu_ns - a->upstream_cpu_ns, 1);
     for (enum component i = 0; i < COMPONENTS; i++)
-        judge_called(run, component_name(i), after[i] - before[i],
-                     i == COMPONENT_REDIS ? 1 : cores);
+        if (run->setup->has_component[i])
+            judge_called(run, component_name(i), after[i] - before[i],
+                         i == COMPONENT_REDIS ? 1 : CPU_COUNT(&run->component[i].cores));
 }
 
 /* Were the edges of the window seen when they came? Counters and CPU time are those between the two looks. */

@@ -32,9 +32,10 @@ struct run {
     struct child server, upstream, component[COMPONENTS];
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
-    int journal;             /* memory file for the journal of its order books; -1: none is used */
-    struct observation gone; /* counter and usage of a server that was killed; else zero */
-    struct child *ended;     /* the upstream or a component that did */
+    int journal; /* memory file for the journal of its order books; -1: none is used */
+    struct observation
+        gone; /* counter and usage of a server that was killed, CPU time of such an upstream; else zero */
+    struct child *ended; /* the upstream or a component that did */
     pid_t loadgen;
     int loadgen_end; /* pidfd */
     int control;     /* socket to the generator, -1 when closed */

@@ -76,10 +76,11 @@ static struct observation observe(const struct run *run)
     seen.usage.cpu_ns += run->gone.usage.cpu_ns;
     seen.usage.voluntary += run->gone.usage.voluntary;
     seen.usage.involuntary += run->gone.usage.involuntary;
-    seen.upstream_cpu_ns = run->upstream.pid ? proc_cpu_ns(run->upstream.pid) : 0;
+    seen.upstream_cpu_ns = run->gone.upstream_cpu_ns;
+    if (run->upstream.pid)
+        seen.upstream_cpu_ns += proc_cpu_ns(run->upstream.pid);
     for (enum component i = 0; i < COMPONENTS; i++)
-        seen.component_cpu_ns[i] =
-            run->component[i].pid ? proc_tree_cpu_ns(run->component[i].pid) : 0;
+        seen.component_cpu_ns[i] = components_cpu_ns(run, i);
     seen.disk_bytes = run->setup->reads_disk ? proc_disk_bytes(run->server.pid) : 0;
     seen.cgroup_cpu_ns = cgroup_cpu_ns(&run->server.cgroup);
     seen.slots = run->counters->next_slot;
@@ -102,11 +103,6 @@ static bool hear_loadgen(struct run *run, const char *word, int64_t limit_ns)
     return false;
 }
 
-static int64_t time_ns(struct timeval time)
-{
-    return time.tv_sec * NSEC_PER_SEC + time.tv_usec * NSEC_PER_USEC;
-}
-
 /* Keep the accounts of a dead server: its successor begins at 0. Its connections ended with it, it
  * has no workers and no queue. Switches of threads that ended are in its counters already. */
 static void inherit(struct run *run, const struct rusage *usage)
@@ -119,7 +115,7 @@ static void inherit(struct run *run, const struct rusage *usage)
     }
     counter[COUNTER_closed] = counter[COUNTER_connections];
     counter[COUNTER_workers] = counter[COUNTER_queued] = 0;
-    gone->cpu_ns += time_ns(usage->ru_utime) + time_ns(usage->ru_stime);
+    gone->cpu_ns += proc_rusage_cpu_ns(usage);
     gone->voluntary += usage->ru_nvcsw - own[COUNTER_switches_voluntary];
     gone->involuntary += usage->ru_nivcsw - own[COUNTER_switches_involuntary];
 }

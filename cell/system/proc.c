@@ -170,6 +170,16 @@ pid_t proc_oldest_child(pid_t parent)
     return choose_child(parent, false);
 }
 
+static int64_t time_ns(struct timeval time)
+{
+    return time.tv_sec * NSEC_PER_SEC + time.tv_usec * NSEC_PER_USEC;
+}
+
+int64_t proc_rusage_cpu_ns(const struct rusage *usage)
+{
+    return time_ns(usage->ru_utime) + time_ns(usage->ru_stime);
+}
+
 int64_t proc_cpu_ns(pid_t pid)
 {
     struct timespec used = {0};

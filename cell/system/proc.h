@@ -6,6 +6,7 @@
 #include "cell/system/host.h"
 
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* Use so far. Monotonic for a tree whose dead children are reaped. */
@@ -39,6 +40,8 @@ int64_t proc_tree_cpu_ns(pid_t root);
 
 /* CPU time of this process alone, its dead threads included, to the nanosecond; 0: there is none. */
 int64_t proc_cpu_ns(pid_t);
+/* The same of one that has been waited for. */
+int64_t proc_rusage_cpu_ns(const struct rusage *);
 
 /* Memory now, in KiB. */
 struct proc_memory {

@@ -114,7 +114,8 @@ static bool read_news(const redisReply *reply, struct publication *news)
         !is_text(reply->element[3]))
         return false;
     const redisReply *channel = reply->element[2], *text = reply->element[3];
-    if (channel->len <= prefix || channel->len - prefix > TOPIC_NAME_MAX)
+    if (channel->len <= prefix || channel->len - prefix > TOPIC_NAME_MAX ||
+        strlen(channel->str) != channel->len)
         return false;
     memcpy(news->topic, channel->str + prefix, channel->len - prefix + 1);
     news->frame = message_delivery_of_text(news->topic, opcode_of(text->str, text->len),
@@ -144,10 +145,14 @@ static bool take_received(struct feed *feed, struct publication *news)
         }
         if (!reply)
             return false;
-        bool is_news = read_news(reply, news);
+        bool is_news = read_news(reply, news), refused = reply->type == REDIS_REPLY_ERROR;
         if (!is_news)
             note_confirmation(feed, reply);
         freeReplyObject(reply);
+        if (refused) { /* it does not let us subscribe, perhaps only for now */
+            lose(feed);
+            return false;
+        }
         if (is_news) {
             count_add(feed->counters, COUNTER_fed, 1);
             return true;

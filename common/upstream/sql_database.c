@@ -58,9 +58,11 @@ static char *resolve(const PQconninfoOption *settings)
     long number;
     if (!host)
         host = find(settings, "host");
+    if (host && strchr(host, ','))
+        die("--database: one host and one port");
     if (!host || *host == '/' || *host == '@')
         return NULL;
-    if (!parse_integer(port ? port : "", 1, 65535, &number) || strchr(host, ','))
+    if (!parse_integer(port ? port : "", 1, 65535, &number))
         die("--database: one host and one port");
     if (!net_resolve(host, (int)number, &address))
         die("--database: cannot resolve the host '%s'", host);

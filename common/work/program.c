@@ -406,7 +406,8 @@ void program_format(const struct program *program, char *text)
     char *at = text, *end = text + PROGRAM_TEXT_MAX;
     char separator = '?';
 
-    /* The longest step is "io=timer:59999999999ns", of which there are PROGRAM_STEPS_MAX. */
+    /* The longest step without a name is "book=update:18446744073709551615"; there are PROGRAM_STEPS_MAX at most,
+     * and all names together have PROGRAM_TOPICS_BYTES. */
     at += snprintf(at, (size_t)(end - at), "/work");
     for (int i = 0; i < program->steps; i++, separator = '&') {
         *at++ = separator;

@@ -24,10 +24,10 @@ bool feed_gathers(struct client *c, const struct arrival *arrival, int64_t due_n
 {
     const struct plan_class *class = &c->plan->class[arrival->class];
     struct connections *pool = pool_of_class(c, arrival->class);
-    int64_t flush_ns = arrival->intended_ns + class->gather_ns;
 
     if (!class->one_way || arrival->intended_ns == INT64_MAX)
         return false;
+    int64_t flush_ns = arrival->intended_ns + class->gather_ns;
     if (pool->gathered.length == 0) {
         pool->flush_ns = flush_ns;
         pool->gathers = class->gather_ns > 0;

@@ -106,6 +106,7 @@ static _Noreturn void perform(struct service *service, const struct performer_ma
                       .market = &service->market,
                       .counters = counters_claim(service->counters)};
     isolate(socket, service->market.journal.fd);
+    upstream_turns_init(&service->calls.turns); /* no loop closes connections here: see discard() */
     int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     nanosleep(&start_up, NULL);
     bool heard = say(socket, statm, &job);

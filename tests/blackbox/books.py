@@ -299,7 +299,7 @@ class KilledTraders(Trading, ServerCase):
                 path, answered = self.journal(), []
                 server = self.start(*options, "--book-journal", path, peers=3)
                 self.assertTrue(self.target.about["tasks"] == "1 process" or
-                                wait_until(lambda s=server: s.get("/work?book=quote").status, 5))
+                                wait_until(lambda s=server: s.get("/work?book=quote").status == 200, 5))
                 stop = [time.monotonic() + (20 + self.ROUNDS / 10) * SLOW]
 
                 def run(index, server=server, stop=stop, answered=answered):

@@ -227,10 +227,18 @@ class UnreliableRedis(ServerCase):
             connection.sendall(b"-NOAUTH Authentication required.\r\n")
             return False
         self.start_before(refuse, "--feed", *self.one_loop())
-        wait_until(lambda: self.redis.follows >= 2, 10 * SLOW)
+        self.assertTrue(wait_until(lambda: self.redis.follows >= 2, 10))
         before = self.redis.follows
         time.sleep(0.5)
         self.assertLessEqual(self.redis.follows - before, 6)
+
+    def test_does_not_take_no_for_an_answer(self):
+        """A Redis that refuses, and keeps the connection, is asked again as well."""
+        def refuse(connection):
+            connection.sendall(b"-BUSY Redis is busy running a script.\r\n")
+            return True
+        self.start_before(refuse, "--feed", *self.one_loop())
+        self.assertTrue(wait_until(lambda: self.redis.follows >= 2, 10))
 
     def one_loop(self):
         return ("--workers", "1") if self.target.name == "multi_loop" else ()

@@ -42,6 +42,19 @@ class Upstreams(Calling, ServerCase):
         statuses = [peer.reply().status for peer in peers]
         return statuses, time.monotonic() - begin
 
+    def test_calls_that_fail_leave_no_descriptors(self):
+        server = self.start()
+        self.upstream.stop()
+
+        def descriptors_after(calls):
+            for _ in range(calls):
+                self.assertEqual(peer.get("/work?io=upstream:1ms").status, 502)
+            return sum(harness.descriptors(pid) for pid in harness.tree(server.pid))
+
+        with self.peer(server) as peer:
+            before = descriptors_after(10)
+            self.assertTrue(wait_until(lambda: descriptors_after(10) <= before, 0.5))
+
     def test_reply_after_the_call(self):
         server = self.start()
         peer = self.peer(server)

@@ -38,7 +38,11 @@ static size_t bytes_for(uint64_t entries)
 static int make_room(int fd, uint64_t entries)
 {
     struct stat now;
-    if (fallocate(fd, 0, 0, (off_t)bytes_for(entries)) == 0)
+    int failed;
+    do
+        failed = fallocate(fd, 0, 0, (off_t)bytes_for(entries));
+    while (failed && errno == EINTR); /* a signal, which is seen to elsewhere */
+    if (!failed)
         return 0;
     if (errno != EOPNOTSUPP || fstat(fd, &now))
         return -errno;

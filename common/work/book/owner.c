@@ -183,7 +183,7 @@ struct market_result owner_perform(struct market_owner *owner, enum book_operati
 }
 
 /* The owner goes through the slots again and again. When the second of two operations of one slot is done, it
- * has been at every other slot since the first was handed over. */
+ * has been at every other slot since the first was handed over, if nobody else takes its slot between the two. */
 void owner_settle(struct market_owner *owner)
 {
     for (int i = 0; i < 2; i++)

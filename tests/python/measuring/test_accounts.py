@@ -3,6 +3,7 @@ is not."""
 import contextlib
 import copy
 import io
+import re
 import unittest
 
 from archbench.bench import accounts, endurance, stand_in
@@ -237,9 +238,14 @@ class Scaled(unittest.TestCase):
             self.assertTrue(found, line)
 
     def test_all_kills_are_within_the_window(self):
+        text = (endurance.CASES / "chat_endurance.ini").read_text()
         for seconds in 6, 12, 600:
-            period = seconds / endurance.KILLS
-            self.assertLess(period / 2 + (endurance.KILLS - 1) * period, seconds)
+            scaled = endurance.scaled(text, 1000, seconds)
+            first, period = (float(re.search(rf"^{key} *= ([\d.]+)ms$", scaled, re.M)[1])
+                             for key in ("kill", "kill_period"))
+            last = first + (endurance.KILLS - 1) * period
+            self.assertLess(last, 1000 * seconds)
+            self.assertGreaterEqual(last + period, 1000 * seconds)
 
 
 class StandIn(unittest.TestCase):

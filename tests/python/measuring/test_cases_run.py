@@ -63,8 +63,11 @@ class Planned(RunnerTest):
 
     def test_without_cases_none_is_run(self):
         for profile in "--smoke", "--quick", "--full":
-            _, cells, _ = self.dry(profile)
-            self.assertFalse({"chat", "trading"} & {name.partition("/")[0] for name in cells})
+            status, cells, err = self.dry(profile)
+            self.assertEqual(status, 0, err)
+            self.assertTrue(cells)
+            self.assertFalse({file.stem for files in plan.cases().values() for file in files} &
+                             {name.partition("/")[0] for name in cells})
 
     def test_quick_keeps_to_its_time(self):
         """Six minutes with everything around it: two and a half for the cells of both."""

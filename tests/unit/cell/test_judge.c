@@ -151,6 +151,29 @@ Test(judge, accept_queue)
     destroy(f);
 }
 
+/* Redis has one thread for all commands, PostgreSQL as many processes as connections. */
+Test(judge, a_component_that_has_no_time_to_spare)
+{
+    struct fixture *f = make("poisson");
+    for (enum component i = 0; i < COMPONENTS; i++) {
+        f->setup.has_component[i] = true;
+        CPU_SET(0, &f->run.component[i].cores);
+        CPU_SET(1, &f->run.component[i].cores);
+        f->trial.end.component_cpu_ns[i] = NSEC_PER_SEC * 95 / 100;
+    }
+    judge_new(f);
+    cr_assert_eq(json_array_size(f->trial.reasons), 1);
+    cr_assert(
+        strstr(json_string_value(json_array_get(f->trial.reasons, 0)), "the redis was 95 % busy"));
+    f->trial.end.component_cpu_ns[COMPONENT_REDIS] = 0;
+    f->trial.end.component_cpu_ns[COMPONENT_POSTGRESQL] = 2 * NSEC_PER_SEC * 95 / 100;
+    judge_new(f);
+    cr_assert_eq(json_array_size(f->trial.reasons), 1);
+    cr_assert(strstr(json_string_value(json_array_get(f->trial.reasons, 0)),
+                     "the postgresql was 95 % busy"));
+    destroy(f);
+}
+
 static void use_disk(struct fixture *f, int64_t ours, int64_t all, int64_t busy_ms)
 {
     f->setup.reads_disk = true;

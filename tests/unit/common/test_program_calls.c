@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const struct calibration calibration;
+static const struct calibration calibration = {.units_per_ms = {100, 100, 100, 100, 100}};
 
 static bool parses(struct program *program, const char *target)
 {
