@@ -30,7 +30,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 32768 }; /* children that have subscribed */
+enum {
+    LISTENERS_MAX = 32768,    /* children that have subscribed */
+    FEEDER_PAUSE_US = 100000, /* before the successor of the one that serves no connection */
+};
 
 /* The children alive, needed only to pass SIGTERM on. Fork order; a dead one's place is taken by
  * the last. */
@@ -61,8 +64,6 @@ static void children_remove(struct children *children, pid_t pid)
     }
 }
 
-static void start_feeder(struct server *, struct news_ring *, struct children *);
-
 /* Bury one child; its accounts go to the counters, since /proc forgets it. False: none was dead. */
 static bool reap(struct server *server, struct news_ring *ring, struct children *children,
                  int options)
@@ -74,7 +75,7 @@ static bool reap(struct server *server, struct news_ring *ring, struct children 
         return false;
     counters_retire(server->counters, &usage);
     if (pid == children->feeder) {
-        start_feeder(server, ring, children);
+        children->feeder = 0;
         return true;
     }
     if (WIFSIGNALED(status)) { /* it could not count the end of its connection itself */
@@ -168,20 +169,21 @@ static _Noreturn void feed_the_ring(struct server *server, struct news_ring *rin
     }
 }
 
-/* A successor begins anew: what is published before it has subscribed is lost. */
-static void start_feeder(struct server *server, struct news_ring *ring, struct children *children)
+/* A successor begins anew, after a pause: what is published before it has subscribed is lost. False: the system
+ * has no room for it now. */
+static bool keep_feeder(struct server *server, struct news_ring *ring, struct children *children,
+                        useconds_t pause_us)
 {
-    pid_t parent = getpid();
-    children->feeder = 0;
-    if (!server->feeds || server->service.draining)
-        return;
-    children->feeder = fork();
-    if (children->feeder < 0)
-        die_errno("cannot start the process of the feed");
-    if (children->feeder == 0) {
+    if (!server->feeds || children->feeder)
+        return true;
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
         server_end_with_parent(parent);
+        usleep(pause_us); /* whatever ended the last one may end this one as well */
         feed_the_ring(server, ring);
     }
+    children->feeder = pid > 0 ? pid : 0;
+    return pid > 0;
 }
 
 /* --- the parent -------------------------------------------------------------------------------- */
@@ -240,7 +242,8 @@ int main(int argc, char **argv)
     struct news_ring *ring = news_ring_new(LISTENERS_MAX);
     server_stop_on_signal(&server, true);
     sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
-    start_feeder(&server, ring, &children);
+    if (!keep_feeder(&server, ring, &children, 0))
+        die_errno("cannot start the process of the feed");
     server_ready(&server);
 
     while ((fd = server_accept(&server)) != -ESHUTDOWN) {
@@ -248,6 +251,7 @@ int main(int argc, char **argv)
             fork_for(&server, ring, &children, fd);
         while (reap(&server, ring, &children, WNOHANG)) {
         }
+        keep_feeder(&server, ring, &children, FEEDER_PAUSE_US);
     }
     drain(&server, ring, &children);
     return server_finish(&server);

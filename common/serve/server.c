@@ -398,7 +398,6 @@ static bool start(struct server *server, struct errand errand)
 {
     struct errand *copy = must_calloc(1, sizeof *copy);
     pthread_t thread;
-
     *copy = errand;
     count_threads(server, 1);
     bool started = create_thread(server, run_errand, copy, &thread);
@@ -439,6 +438,7 @@ int server_finish(struct server *server)
     char members[4096];
     if (server->is_copy)
         return 0;
+    market_settle(&server->service.market, server->counters);
     counters_json(server->service.counters, members, sizeof members);
     printf("{\"name\":\"%s\",%s", server_name, members);
     for (const struct own_counter *own = server->service.own; own && own->name; own++)

@@ -44,6 +44,7 @@ struct messenger {
     bool ready;         /* ... and answered, and so is the subscription */
     bool unconfirmed;   /* one-way messages were sent, and no pong has come since */
     bool pinged;        /* one was asked for since */
+    uint32_t pongs_due; /* pings that were sent and are not answered */
     bool unread;        /* the connection was lost while that was so */
     uint32_t number;    /* of the connection in its pool, over all workers */
     uint32_t published; /* number of its last message that is known to have been published */

@@ -140,6 +140,7 @@ static void begin_unread(struct connection *conn)
 
     m->unread |= m->unconfirmed;
     m->unconfirmed = m->pinged = false;
+    m->pongs_due = 0;
     feed_lost(conn);
 }
 
@@ -257,9 +258,13 @@ static bool delivered(struct client *c, struct connection *conn)
 /* A pong that answers a ping from before the last message says nothing of that. */
 static void confirmed(struct client *c, struct connection *conn)
 {
-    if (!conn->messenger->pinged)
+    struct messenger *m = conn->messenger;
+
+    if (m->pongs_due)
+        m->pongs_due--;
+    if (!m->pinged || m->pongs_due)
         return;
-    conn->messenger->unconfirmed = false;
+    m->unconfirmed = false;
     feed_confirmed(c, conn);
 }
 
@@ -332,8 +337,10 @@ static bool awaits_pong(const struct client *c, struct connection *conn)
 
     if (!m || !m->unconfirmed || conn->fd < 0)
         return false;
-    if (!m->pinged && conn->state == STATE_IDLE && c->backlogged == 0)
+    if (!m->pinged && conn->state == STATE_IDLE && c->backlogged == 0) {
         m->pinged = send_aside(conn, ping, socket_ping(ping));
+        m->pongs_due += m->pinged;
+    }
     return true;
 }
 

@@ -1,6 +1,7 @@
 """What is published in Redis by anybody, pushed to the subscribers of every server with --feed."""
 
 import os
+import signal
 import socketserver
 import subprocess
 import threading
@@ -260,6 +261,32 @@ class FeedOfCopies(Feeding, ServerCase):
                                            f"p {index}").status, 200)
         for subscriber in subscribers:
             self.receives_all(subscriber, "a", ("p",), 10)
+
+
+class FeedOfAProcess(Feeding, ServerCase):
+    """A process of its own follows for all others. One that dies is replaced, and no faster than it can die."""
+
+    @classmethod
+    def suits(cls, target):
+        return target.name == "processes"
+
+    def test_it_is_killed(self):
+        server = self.start_fed()
+        follower, = harness.children(server.pid)
+        subscriber = self.subscriber("a", server=server)
+        its_process, = set(harness.children(server.pid)) - {follower}
+        began = time.monotonic()
+        for _ in range(4):
+            os.kill(follower, signal.SIGKILL)
+            self.assertTrue(wait_until(
+                lambda dead=follower: len(harness.children(server.pid)) == 2 and
+                dead not in harness.children(server.pid), 10))
+            follower, = set(harness.children(server.pid)) - {its_process}
+        self.assertTrue(wait_until(lambda: server.metrics()["feed_connects"] >= 2, 10))
+        self.assertLessEqual(server.metrics()["feed_connects"] - 2,
+                             (time.monotonic() - began) / 0.1)
+        self.publish_in_redis("a", "-\nx")
+        self.receives(subscriber, "a", "x")
 
 
 class NoFeed(ServerCase):

@@ -71,6 +71,14 @@ static void begin(struct book_journal *journal, uint32_t symbols)
            sizeof BOOK_JOURNAL_MAGIC); /* from here on it is one */
 }
 
+/* Whoever made it was killed before it was one. No other file of zeros is taken for that. */
+static bool is_unborn(const struct book_journal_file *file, uint64_t bytes)
+{
+    static const struct book_journal_file zeros;
+    return bytes == bytes_for(BOOK_JOURNAL_STEP) &&
+           memcmp(file->magic, zeros.magic, sizeof file->magic) == 0 && file->length == 0;
+}
+
 static void check(struct book_journal *journal, const char *path, uint32_t symbols, uint64_t bytes)
 {
     const char *reason = fault(journal->file, bytes);
@@ -112,7 +120,7 @@ void book_journal_open(struct book_journal *journal, const char *path, uint32_t 
         mmap(NULL, BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, journal->fd, 0);
     if (journal->file == MAP_FAILED)
         die_errno("cannot map the journal '%s'", path);
-    if (now.st_size == 0)
+    if (now.st_size == 0 || is_unborn(journal->file, (uint64_t)now.st_size))
         begin(journal, symbols);
     else
         check(journal, path, symbols, (uint64_t)now.st_size);

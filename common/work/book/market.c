@@ -198,15 +198,20 @@ static int rebuild_busy(struct market *market, uint32_t begin, uint32_t end)
     return count;
 }
 
-/* Under a lock that guards the books from `begin` to `end`. */
+/* Take the lock that guards the books from `begin` to `end`. Returns how many of them had to be rebuilt. */
+static int take(struct market *market, struct guard *guard, uint32_t begin, uint32_t end)
+{
+    if (pthread_mutex_lock(&guard->lock) != EOWNERDEAD)
+        return 0;
+    int rebuilt = rebuild_busy(market, begin, end);
+    pthread_mutex_consistent(&guard->lock);
+    return rebuilt;
+}
+
 static struct market_result apply_under(struct market *market, struct guard *guard, uint32_t begin,
                                         uint32_t end, enum book_operation operation, uint64_t seed)
 {
-    int rebuilt = 0;
-    if (pthread_mutex_lock(&guard->lock) == EOWNERDEAD) {
-        rebuilt = rebuild_busy(market, begin, end);
-        pthread_mutex_consistent(&guard->lock);
-    }
+    int rebuilt = take(market, guard, begin, end);
     struct market_result result = market_apply(market, operation, seed);
     pthread_mutex_unlock(&guard->lock);
     result.rebuilt = rebuilt;
@@ -341,10 +346,32 @@ struct market_total market_total(const struct market *market)
     return total;
 }
 
-void market_json(const struct market *market, char *text, size_t size)
+/* The last one who died with a book in hand has nobody after him who would notice. */
+static int settle_shared(struct market *market)
+{
+    struct market_memory *memory = market->memory;
+    int rebuilt = 0;
+    for (uint32_t symbol = 0; symbol < market->symbols; symbol++) {
+        if (!memory->shard[symbol].busy)
+            continue;
+        bool all = market->sync == MARKET_LOCK;
+        struct guard *guard = all ? &memory->all : &memory->each[symbol];
+        rebuilt += take(market, guard, all ? 0 : symbol, all ? market->symbols : symbol + 1);
+        pthread_mutex_unlock(&guard->lock);
+    }
+    return rebuilt;
+}
+
+void market_settle(struct market *market, struct counter_slot *counters)
 {
     if (market->owner)
         owner_settle(market->owner);
+    else if (market->sync != MARKET_ALONE)
+        count_add(counters, COUNTER_book_rebuilt, settle_shared(market));
+}
+
+void market_json(const struct market *market, char *text, size_t size)
+{
     struct market_total total = market_total(market);
     text[0] = 0;
     if (total.entries)

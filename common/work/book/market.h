@@ -63,6 +63,10 @@ struct market_result {
 /* The operation alone, for the thread that is the owner. */
 struct market_result market_apply(struct market *, enum book_operation, uint64_t seed);
 
+/* When all who used the books have ended, some of them perhaps in the middle of an operation: finish what was
+ * accepted. */
+void market_settle(struct market *, struct counter_slot *);
+
 /* What all books together have come to. Nobody may use them meanwhile, unless what is read may be torn. */
 struct market_total {
     uint64_t digest; /* of all books that an operation was applied to */

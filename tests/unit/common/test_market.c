@@ -220,6 +220,13 @@ static void survive(bool journalled, enum market_sync sync)
             cr_assert_eq(total.entries, accepted, "step %d, %d operations", step, operations[i]);
         }
         cr_assert_eq(counters_sum(place.counters, COUNTER_book_rebuilt), 5);
+        die_in(&place, (enum market_step)step, 500, first); /* and nobody comes after it */
+        market_settle(&place.market, place.slot);
+        total = journalled ? agrees(&place) : market_total(&place.market);
+        cr_assert_eq(total.entries, accepted + 500 - (step < MARKET_JOURNALLED), "step %d", step);
+        cr_assert_eq(counters_sum(place.counters, COUNTER_book_rebuilt), 6);
+        market_settle(&place.market, place.slot); /* which it is once */
+        cr_assert_eq(counters_sum(place.counters, COUNTER_book_rebuilt), 6);
         close_place(&place);
     }
 }
@@ -334,6 +341,32 @@ Test(market, goes_on_where_another_server_ended)
         perform(&place, seed);
     cr_assert_eq(agrees(&place).entries, 6050);
     close_place(&place);
+}
+
+/* Its maker was killed between making room for it and beginning it. */
+Test(market, a_journal_that_was_never_begun_is_begun)
+{
+    struct place place = {.file = memfd_create("journal", 0)};
+    snprintf(place.path, sizeof place.path, "/proc/self/fd/%d", place.file);
+    cr_assert_eq(ftruncate(place.file, BOOK_JOURNAL_HEAD_BYTES + 16 * BOOK_JOURNAL_STEP), 0);
+    cr_assert_eq(pwrite(place.file, &(uint32_t){SYMBOLS + 1}, 4, 24), 4); /* its symbols were set */
+    market_open(&place.market, SYMBOLS, place.path);
+    place.counters = counters_create(NULL);
+    place.slot = counters_claim(place.counters);
+    for (uint64_t seed = 1; seed <= 100; seed++)
+        cr_assert_eq(perform(&place, seed), 0);
+    cr_assert_eq(agrees(&place).entries, 100);
+    close_place(&place);
+}
+
+Test(market, another_file_of_zeros_is_no_journal, .exit_code = 2)
+{
+    struct market market;
+    char path[32];
+    int file = memfd_create("zeros", 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    cr_assert_eq(ftruncate(file, BOOK_JOURNAL_HEAD_BYTES + 16 * BOOK_JOURNAL_STEP + 16), 0);
+    market_open(&market, SYMBOLS, path);
 }
 
 Test(market, a_journal_that_cannot_grow_refuses)

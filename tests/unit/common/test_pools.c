@@ -63,6 +63,7 @@ Test(pools, a_loop_hears_of_both_at_one_place)
 {
     struct upstream_call first[2], second[2];
     eventfd_t told;
+    int fd, other;
     open_both(10 * NSEC_PER_SEC);
     int grants = upstream_grants_fd(&turns);
     take_both(first, second, &fd, &other);
