@@ -92,10 +92,12 @@ def human(value):
         return "–"
     if math.isinf(value):
         return "∞"
-    if value == 0:
-        return "0"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, digits):,.{max(0, min(digits, 4))}f}"
+    for _ in range(2):  # what is rounded up may have one digit more in front: 99.96
+        if round(value, 4) == 0:
+            return "0"
+        digits = 2 - math.floor(math.log10(abs(value)))
+        value = round(value, digits)
+    return f"{value:,.{max(0, min(digits, 4))}f}"
 
 
 def short(value):
@@ -111,7 +113,7 @@ def duration(us):
     if us is None or math.isinf(us):
         return "–" if us is None else "infinite"
     for unit, factor in (("s", 1e6), ("ms", 1e3)):
-        if us >= factor:
+        if us >= 0.9995 * factor:  # 999.6 µs would be rounded up to 1,000
             return f"{human(us / factor)} {unit}"
     return f"{human(us)} µs"
 

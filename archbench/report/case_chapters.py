@@ -1,10 +1,12 @@
 """The part "Case studies" of the report: what it says of each case but the drawings. A case may come from a
 run of its own, of another day; then what was different there is said."""
 import csv
+import re
 import shlex
 
 from archbench.cases import case as cases
 from archbench.report import chapters, compare
+from archbench.tables.parts.guide_table import NOTHING
 
 
 def held(run):
@@ -52,11 +54,26 @@ def changed_programs(run, holder):
     return sorted(name for name in set(before) & set(after) if before[name] != after[name])
 
 
+def readable(value):
+    """A fact of the environment in few words: the first of what uname says, a commit by its beginning."""
+    if isinstance(value, dict):
+        known = ((value.get("model"), ""), (value.get("mhz"), " MHz"), (value.get("cache"), " of cache"))
+        return ", ".join(f"{fact}{unit}" for fact, unit in known if fact)
+    text = str(value)
+    return text[:9] if re.fullmatch(r"[0-9a-f]{40}", text) else text.split(" #")[0]
+
+
+def change(key, here, there):
+    if key == "flags":  # a line of options each: which they are is in the manifests
+        return "other flags of the compiler"
+    return f"{key}: {readable(here)} for the case, {readable(there)} for the rest"
+
+
 def different(run, holder):
     """Sentences: what was not the same when the case was measured as for the rest of the report."""
     if holder is run:
         return []
-    found = [f"{key}: {here} for the case, {there} for the rest"
+    found = [change(key, here, there)
              for key, there, here in compare.differences_of_environment(run, holder)]
     programs = changed_programs(run, holder)
     if programs:
@@ -75,9 +92,11 @@ def drawings(run, case):
 
 
 def chapter(run, case, holder):
+    rows = table(run, case)
     return {
         "name": case.name, "id": case.id, "title": case.title, "question": case.question,
-        "emulated": case.emulated, "lessons": case.lessons, "rows": table(run, case),
+        "emulated": case.emulated, "lessons": case.lessons, "rows": rows,
+        "has_components": any(row["components"] != NOTHING for row in rows),
         "drawings": drawings(run, case), "command": command(holder, case), "when": when(holder),
         "apart": holder is not run, "different": different(run, holder),
         "workloads": [chapters.chapter(holder, w) for w in holder.case_workloads(case.name)],

@@ -11,9 +11,13 @@
 
 /* What one subscriber has got of one publisher. Zeroed: it knows that nothing was published before. */
 struct following {
-    uint32_t last;   /* the highest number that has come */
-    uint32_t before; /* bit i: last - 1 - i has come */
-    bool unknown;    /* it was away: what comes next says what it has missed meanwhile */
+    uint32_t last;    /* the highest number that has come */
+    uint32_t before;  /* bit i: last - 1 - i has come */
+    uint32_t counted; /* ... has not, and was counted as lost, or as missed */
+    bool unknown;     /* it is away: what comes next says what it has missed meanwhile */
+    bool
+        returned; /* it has been: what is more than `since` before `last` it has missed, and not lost */
+    uint8_t since; /* numbers since it came back; no more are counted than fit */
 };
 
 /* Message `number` of the publisher has come. `skipped`: so many numbers right before it may not have been

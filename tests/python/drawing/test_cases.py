@@ -65,7 +65,7 @@ class ChatRows(Rows):
                 ("hybrid: database operations per second", "375/s [375, 375]", "agree"),
                 ("hybrid: connections to the database in use", "37.0 [36.6, 37.4] in use; 5.0 % of the "
                  "operations waited for one, all of them 300 µs in the mean", "agree"),
-                ("event: CPU cores", "0.990 [0.980, 1.000]", "agree"),
+                ("event: CPU cores", "0.990 [0.980, 1.00]", "agree"),
                 ("event: memory", "9.10 KiB [9.01, 9.19] for each WebSocket, kernel and both ends included",
                  "disagree"),
                 ("hybrid: p99 of the time to delivery", "9.00 ms [8.91 ms, 9.09 ms]", "agree"),
@@ -377,6 +377,21 @@ class Part(unittest.TestCase):
             self.assertIs(holder, run)
             self.assertEqual(case_chapters.different(run, holder), [])
             self.assertTrue(case_chapters.table(run, case))
+
+    def test_differences_are_told_in_few_words(self):
+        for key, here, there, text in (
+                ("cpu", {"model": "Example", "mhz": "2445.4", "cache": "512 KB", "hypervisor": True},
+                 {"model": "Other", "mhz": None}, "cpu: Example, 2445.4 MHz, 512 KB of cache for the case, "
+                 "Other for the rest"),
+                ("commit", "a" * 40, "b" * 40, f"commit: {'a' * 9} for the case, {'b' * 9} for the rest"),
+                ("kernel", "6.2.0 #1 SMP", "6.1.0 #7 SMP", "kernel: 6.2.0 for the case, 6.1.0 for the rest"),
+                ("flags", "cc -O2", "cc -O3", "other flags of the compiler")):
+            self.assertEqual(case_chapters.change(key, here, there), text)
+
+    def test_components_are_a_column_where_there_are_any(self):
+        with_them, without = self.text.split('id="case-trading"')
+        self.assertIn('<th scope="col">components</th>', with_them)
+        self.assertNotIn('<th scope="col">components</th>', without)
 
     def test_without_cases_there_is_no_such_part(self):
         main = SyntheticRun(self.folder / "plain")

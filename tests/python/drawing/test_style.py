@@ -68,12 +68,13 @@ class Style(unittest.TestCase):
     def test_numbers_for_people(self):
         for value, text in ((0.01234, "0.0123"), (4.561, "4.56"), (78.91, "78.9"),
                             (1234.5, "1,230"), (0, "0"), (INF, "∞"), (None, "–"),
-                            (-3.14159, "-3.14")):
+                            (-3.14159, "-3.14"), (99.96, "100"), (9.996, "10.0"), (0.00001, "0")):
             self.assertEqual(style.human(value), text)
         for value, text in ((0, "0"), (0.25, "0.25"), (300, "300"), (1200, "1,200"), (1000, "1k"),
                             (40000, "40k"), (2e6, "2M")):
             self.assertEqual(style.short(value), text)
         for count, text in ((0, "0"), (2 ** 18, "256 KiB"), (1.5 * 2 ** 20, "1.5 MiB")):
             self.assertEqual(style.size(count), text)
-        for us, text in ((850, "850 µs"), (1200, "1.20 ms"), (2.5e6, "2.50 s"), (INF, "infinite")):
+        for us, text in ((850, "850 µs"), (1200, "1.20 ms"), (2.5e6, "2.50 s"), (INF, "infinite"),
+                         (999.4, "999 µs"), (999.6, "1.00 ms"), (0.00001, "0 µs")):
             self.assertEqual(style.duration(us), text)

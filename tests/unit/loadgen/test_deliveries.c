@@ -110,6 +110,34 @@ Test(deliveries, what_comes_again_after_a_return_is_doubled)
     cr_expect_eq(stats.away, 0);
 }
 
+/* A publisher that has lost its connection as well may have sent them over the one before. */
+Test(deliveries, what_comes_late_after_a_return_is_not_doubled)
+{
+    NOTE(1, 2);
+    deliveries_away(&f);
+    cr_expect(deliveries_note(&stats, &f, 6, 1), "3 and 4 were missed, 5 perhaps never published");
+    cr_expect_eq(stats.away, 2);
+    cr_expect(deliveries_note(&stats, &f, 8, 0));
+    expect(4, 1, 0, 0);
+    cr_expect(deliveries_note(&stats, &f, 4, 0), "missed, and here after all");
+    cr_expect(deliveries_note(&stats, &f, 5, 0), "nobody has counted it");
+    cr_expect(deliveries_note(&stats, &f, 7, 0), "lost, and here after all");
+    expect(7, 0, 0, 3);
+    cr_expect_eq(stats.away, 1);
+    cr_expect_not(deliveries_note(&stats, &f, 4, 0));
+    cr_expect_not(deliveries_note(&stats, &f, 2, 0));
+    expect(9, 0, 2, 3);
+}
+
+/* Of a message that nobody knew of. */
+Test(deliveries, a_late_one_that_was_not_counted_takes_nothing_from_the_lost)
+{
+    NOTE(1, 3); /* 2 is lost */
+    cr_expect(deliveries_note(&stats, &f, 5, 1));
+    cr_expect(deliveries_note(&stats, &f, 4, 0));
+    expect(4, 1, 0, 1);
+}
+
 Test(deliveries, at_the_end_one_that_was_there_has_lost_what_is_missing)
 {
     NOTE(1, 2);
