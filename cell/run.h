@@ -33,8 +33,8 @@ struct run {
     int stats; /* memory file that the server maps its counters to */
     const struct counters_file *counters;
     int journal; /* memory file for the journal of its order books; -1: none is used */
-    struct observation
-        gone; /* counter and usage of a server that was killed, CPU time of such an upstream; else zero */
+    /* Counters and usage of a server that was killed, and CPU time of such an upstream; else zero. */
+    struct observation gone;
     struct child *ended; /* the upstream or a component that did */
     pid_t loadgen;
     int loadgen_end; /* pidfd */

@@ -151,13 +151,15 @@ static _Noreturn void serve_and_exit(struct server *server, struct news_ring *ri
 /* --- the child that serves none: what others publish in Redis ----------------------------------- */
 
 /* A connection to Redis for each child that has a subscriber would be many; this one puts all news into the ring. */
-static _Noreturn void feed_the_ring(struct server *server, struct news_ring *ring)
+static _Noreturn void feed_the_ring(struct server *server, struct news_ring *ring,
+                                    useconds_t pause_us)
 {
     struct newsroom newsroom = {.ring = ring};
     struct publication news;
     signal(SIGTERM, SIG_IGN); /* the parent ends it when no subscriber is left */
     signal(SIGINT, SIG_IGN);
     close(server->listener);
+    usleep(pause_us); /* whatever ended the last one may end this one as well */
     struct feed *feed = server_feed(server);
     struct pollfd pollfd = {.fd = feed_fd(feed), .events = POLLIN};
     for (;;) {
@@ -179,8 +181,7 @@ static bool keep_feeder(struct server *server, struct news_ring *ring, struct ch
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         server_end_with_parent(parent);
-        usleep(pause_us); /* whatever ended the last one may end this one as well */
-        feed_the_ring(server, ring);
+        feed_the_ring(server, ring, pause_us);
     }
     children->feeder = pid > 0 ? pid : 0;
     return pid > 0;

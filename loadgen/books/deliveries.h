@@ -16,7 +16,7 @@ struct following {
     uint32_t counted; /* ... has not, and was counted as lost, or as missed */
     bool unknown;     /* it is away: what comes next says what it has missed meanwhile */
     bool
-        returned; /* it has been: what is more than `since` before `last` it has missed, and not lost */
+        returned; /* it has been away: what is more than `since` before `last` is missed, not lost */
     uint8_t since; /* numbers since it came back; no more are counted than fit */
 };
 

@@ -5,10 +5,10 @@ import re
 import tempfile
 import unittest
 
+from archbench.cases import case as cases
 from archbench.formats.run import Run
 from archbench.places import REPOSITORY
 from archbench.report import report
-from archbench.cases import case as cases
 from report_case import FIGURES, FINDING, GUIDE_ROW, Built, Page, svg
 from synthetic import SyntheticRun, latencies
 
