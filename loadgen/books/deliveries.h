@@ -15,9 +15,8 @@ struct following {
     uint32_t before;  /* bit i: last - 1 - i has come */
     uint32_t counted; /* ... has not, and was counted as lost, or as missed */
     bool unknown;     /* it is away: what comes next says what it has missed meanwhile */
-    bool
-        returned; /* it has been away: what is more than `since` before `last` is missed, not lost */
-    uint8_t since; /* numbers since it came back; no more are counted than fit */
+    bool returned;    /* it has been: what is further back than `since` is missed, not lost */
+    uint8_t since;    /* numbers since it came back; no more are counted than fit */
 };
 
 /* Message `number` of the publisher has come. `skipped`: so many numbers right before it may not have been
